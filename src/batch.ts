@@ -1,0 +1,35 @@
+/**
+ * What passes between the steps of the pipeline: source -> codec -> delivery.
+ */
+
+/** Events that were peeked at, not consumed: until `commit` the kernel keeps them and a restart reads them again. */
+export interface Batch<Event> {
+  readonly events: readonly Event[];
+  /** Lets the kernel reuse the space. Call it once, and only after the broker has acknowledged every event. */
+  commit(): void;
+}
+
+/** One Kafka record, ready to send. */
+export interface OutgoingRecord {
+  /** The framed Avro value. */
+  readonly value: Buffer;
+  /** Milliseconds since 1970. */
+  readonly timestamp: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Records of one topic that succeed or fail together, in order. */
+export interface OutgoingBatch {
+  /** Name without prefix, as in `exec-events`. */
+  readonly topic: string;
+  readonly records: readonly OutgoingRecord[];
+}
+
+/** The broker's word that every record of a batch is written. */
+export interface Acknowledgement {
+  readonly topic: string;
+  readonly partition: number;
+  /** Offset of the first record of the batch. */
+  readonly firstOffset: number;
+  readonly records: number;
+}

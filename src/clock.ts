@@ -1,0 +1,22 @@
+/** The only source of time and of waiting, so that a test can put its own in place. */
+export interface Clock {
+  /** Wall time, milliseconds since 1970. */
+  nowMillis(): number;
+  /** Resolves after `millis`, or at once when the signal aborts; never rejects. */
+  sleep(millis: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  nowMillis: () => Date.now(),
+  sleep: (millis, signal) =>
+    new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const done = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, millis);
+      signal?.addEventListener('abort', done);
+    }),
+};
