@@ -46,6 +46,8 @@ export interface Failure {
   readonly reason: string;
   /** What the user can do about it. */
   readonly remedy?: string;
+  /** The kernel's error number, when there was one. */
+  readonly errno?: number;
   readonly cause?: unknown;
 }
 
@@ -56,6 +58,7 @@ export class Bpf2KafkaError extends Error {
   readonly subject: string | undefined;
   readonly reason: string;
   readonly remedy: string | undefined;
+  readonly errno: number | undefined;
 
   constructor(code: ErrorCode, failure: Failure) {
     const subject = failure.subject === undefined ? '' : ` ${failure.subject}`;
@@ -67,6 +70,7 @@ export class Bpf2KafkaError extends Error {
     this.subject = failure.subject;
     this.reason = failure.reason;
     this.remedy = failure.remedy;
+    this.errno = failure.errno;
   }
 
   /** Exit code of the command line: 2 usage or configuration, 3 kernel or permissions, 4 broker. */

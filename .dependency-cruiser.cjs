@@ -1,0 +1,98 @@
+/** Who may know whom. A part may import itself, the leaves, and what is listed here; everything else is an error. */
+const leaves = '^src/(errors|clock|log|batch|metrics|terminal)\\.ts$';
+
+const mayKnow = {
+  'main.ts': ['commands', 'config.ts'],
+  commands: [
+    'sidecar.ts',
+    'config.ts',
+    'sources',
+    'ledger',
+    'kernel',
+    'schemas',
+    'producers',
+    'kafka',
+    'embedded-kafka',
+    'http',
+    'enrich',
+  ],
+  'sidecar.ts': [
+    'config.ts',
+    'sources',
+    'ledger',
+    'kernel',
+    'schemas',
+    'producers',
+    'kafka',
+    'embedded-kafka',
+    'http',
+    'enrich',
+  ],
+  'config.ts': [],
+  sources: ['kernel', 'schemas'],
+  ledger: ['kernel', 'schemas'],
+  producers: ['kafka', 'schemas'],
+  kernel: [],
+  schemas: [],
+  kafka: [],
+  'embedded-kafka': [],
+  http: [],
+  enrich: [],
+};
+
+/** A library is imported in one place, so that it can be replaced there. */
+const importedBy = {
+  kafkajs: '^src/kafka/(client|kafkajs-fixes)\\.ts$',
+  avsc: '^src/schemas/',
+  commander: '^src/(main\\.ts$|commands/)',
+  zod: '^src/config\\.ts$',
+  yaml: '^src/config\\.ts$',
+  pino: '^src/log\\.ts$',
+  'pino-pretty': '^src/log\\.ts$',
+  '@kafkajs/confluent-schema-registry': '^src/schemas/registry\\.ts$',
+};
+
+const escaped = (text) => text.replace(/[.]/g, '\\$&');
+const pathOf = (part) => (part.endsWith('.ts') ? `^src/${escaped(part)}$` : `^src/${part}/`);
+
+const parts = Object.entries(mayKnow).map(([part, known]) => ({
+  name: `${part}-knows-too-much`,
+  severity: 'error',
+  from: { path: pathOf(part) },
+  to: { path: '^src/', pathNot: [leaves, pathOf(part), ...known.map(pathOf)] },
+}));
+
+const libraries = Object.entries(importedBy).map(([library, path]) => ({
+  name: `${library}-in-one-place`,
+  severity: 'error',
+  from: { path: '^src/', pathNot: path },
+  to: { path: `^node_modules/${escaped(library)}/` },
+}));
+
+module.exports = {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'leaves-know-leaves', severity: 'error', from: { path: leaves }, to: { path: '^src/', pathNot: leaves } },
+    {
+      name: 'every-part-has-a-rule',
+      severity: 'error',
+      from: { path: '^src/', pathNot: [leaves, ...Object.keys(mayKnow).map(pathOf)] },
+      to: {},
+    },
+    { name: 'no-unresolved', severity: 'error', from: { path: '^src/' }, to: { couldNotResolve: true } },
+    { name: 'no-tests-in-source', severity: 'error', from: { path: '^src/' }, to: { path: '^test/' } },
+    ...parts,
+    ...libraries,
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    // The types of TypeScript 7 are not readable for dependency-cruiser: with its parser it reads nothing and succeeds.
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default'],
+      extensions: ['.ts', '.js', '.json'],
+    },
+  },
+};

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * Everything that crosses the border between the kernel and user space.
+ *
+ * Three readers share this page: the BPF programs (C), the addon (C++) and, by way of the BTF that clang
+ * writes from it, the decoder (TypeScript): no offset is written down twice. To add a field to a record,
+ * add one line to its struct and one to the program that fills it.
+ *
+ * What is pinned (maps of one element unless another count is given), below the pin directory:
+ *
+ *   v1/host               struct host_control     shared by every stream
+ *   v1/exec_stream        struct stream_control   identity and account of the stream "exec"
+ *   v1/exec_handoff       struct handoff          one a possible CPU: from the dispatcher to slot 0
+ *   v1/exec_programs      program array           slot 0 is the program that writes the records
+ *   v1/exec_link          link                    the dispatcher on sched_process_exec; pinned last
+ *   v1/g1/exec_ring           ring buffer         struct exec_record and what it spans
+ *   v1/g1/exec_ring_control   struct ring_control wake-up and commits of that ring
+ *
+ * "v1" is PIN_LAYOUT_VERSION, "g1" the generation of the ring: a program with another record layout gets
+ * a ring of its own beside the old one, and the sequence goes on.
+ *
+ * Structs have no implicit padding (-Wpadded is an error), so both compilers lay them out alike. All
+ * words that programs and user space share are naturally aligned and of 64 bits.
+ */
+#ifndef BPF2KAFKA_ABI_H
+#define BPF2KAFKA_ABI_H
+
+#include <linux/types.h>
+
+#define PIN_LAYOUT_VERSION 1
+
+/* Words that different CPUs write are kept this far apart (bytes). */
+#define CACHE_LINE 64
+
+/* ---------------------------------------------------------------- shared by every stream ---------- */
+
+/*
+ * From from_boot_ns on, wall time = time since boot + realtime_minus_boot_ns. Kept here and not in the
+ * reader, so that a record that is read again after a restart gets the same wall time.
+ */
+struct clock_offset {
+	__u64 from_boot_ns;	      /* CLOCK_BOOTTIME, ns */
+	__s64 realtime_minus_boot_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME, ns */
+};
+
+#define CLOCK_OFFSETS 64
+
+/* Who moves the consumer positions. The flock on the pin directory decides; this only names its holder. */
+struct owner {
+	__u64 pid;	     /* in its own pid namespace; 0: nobody */
+	__u64 start_boot_ns; /* when it took over, CLOCK_BOOTTIME, ns */
+};
+
+struct host_control {
+	__u64 pin_layout; /* PIN_LAYOUT_VERSION */
+	__u64 complete;	  /* 1 once everything but the link is pinned; before that, a start begins anew */
+	__u64 attach_id;  /* CLOCK_BOOTTIME at which the pins were created, us; seq and epoch start here */
+	struct owner owner;
+	__u64 reserved[3];
+
+	/*
+	 * The consistent cut of every stream. Each run of each program reads it once, at entry, and uses
+	 * that value for all its counters and its record. Only the owner writes it.
+	 */
+	__u64 epoch;
+	__u64 boundary_boot_ns[2]; /* by parity of the epoch: when that epoch began, CLOCK_BOOTTIME, ns */
+	__u64 clock_count;	   /* offsets written so far; the newest is clock[(clock_count - 1) % CLOCK_OFFSETS] */
+	__u64 reserved_2[4];
+	struct clock_offset clock[CLOCK_OFFSETS];
+};
+
+/* Only ever grow. Indexed by the parity of the epoch that the run latched. */
+struct stream_counters {
+	__u64 entered;	    /* runs of the dispatcher */
+	__u64 fell_through; /* of those: slot 0 was empty; lost */
+	__u64 ring_full;    /* of those: no room for the record; lost */
+	__u64 ring_busy;    /* of those: room, but the ring's lock was not to be had; lost */
+	__u64 reserved[4];
+};
+
+struct stream_control {
+	/* Of the next record. A record that finds no room has used its number: the hole is the loss. */
+	__u64 seq;
+	__u64 reserved[7];
+	struct stream_counters counters[2];
+};
+
+/* The dispatcher and the program in slot 0 run on one CPU, and the kernel lets no second one start there. */
+struct handoff {
+	__u64 epoch;
+	__u64 reserved[7];
+};
+
+/* ---------------------------------------------------------------- one ring ------------------------ */
+
+/* What the reader did with the records up to a consumer position; totals since attach_id. */
+enum user_counter {
+	USER_ACKNOWLEDGED, /* records that the broker has acknowledged */
+	USER_UNDECODABLE,  /* records of a known layout that made no sense; lost */
+	USER_CORRUPT,	   /* times that the ring's chain of headers was broken and skipped; lost, number unknown */
+	USER_CORRUPT_BYTES,
+	USER_COUNTERS = 14,
+};
+
+/*
+ * Two of them, so that a commit is one store: write the slot whose position is not the consumer
+ * position, then store the consumer position. After a crash the slot that matches it is the truth.
+ */
+struct commit_slot {
+	__u64 position; /* consumer position, bytes since the ring was made */
+	__u64 counters[USER_COUNTERS];
+	__u64 reserved;
+};
+
+struct ring_control {
+	__u64 layout_hash;  /* FNV-1a of the names, offsets and sizes of the record's fields */
+	__u64 program_hash; /* FNV-1a of the object file whose program is in slot 0 */
+	__u64 ring_bytes;
+	__u64 high_water; /* most bytes that ever waited at a read */
+	enum user_counter counter_names[0]; /* takes no room: carries the names into the BTF */
+	__u64 reserved[4];
+
+	/* 1: the reader sleeps. The program that swaps it to 0 wakes the reader. */
+	__u64 armed;
+	__u64 reserved_2[7];
+	struct commit_slot commits[2];
+};
+
+/* ---------------------------------------------------------------- exec ---------------------------- */
+
+/* ARG_MAX is 6 MiB at most (fs/exec.c, bprm_stack_limits); what is longer than this keeps head and tail. */
+#define ARGS_CAPTURED_BYTES 32768
+#define ARGS_TAIL_BYTES 8192
+#define ARGS_HEAD_BYTES (ARGS_CAPTURED_BYTES - ARGS_TAIL_BYTES)
+/* Read page by page, since one absent page must not cost the others: 7 for the head, 3 for the tail. */
+#define ARGS_PAGE_BYTES 4096
+#define ARGS_READS 10
+
+#define FILENAME_BYTES 4096    /* PATH_MAX (include/uapi/linux/limits.h), with its NUL */
+#define CGROUP_PATH_BYTES 4096 /* PATH_MAX */
+#define CGROUP_NAME_BYTES 256  /* NAME_MAX + 1 */
+#define CGROUP_LEVELS 16       /* a container under Kubernetes has 5 */
+#define COMM_BYTES 16	       /* TASK_COMM_LEN (include/linux/sched.h) */
+
+/* Where a string stands: bytes from the start of the record, without a NUL. */
+struct span {
+	__u16 offset;
+	__u16 length;
+};
+
+/* Bits of `unread`. In lower case and without the prefix it is the name of the field in the topic. */
+enum exec_field {
+	EXEC_FIELD_FILENAME,
+	EXEC_FIELD_ARGS,
+	EXEC_FIELD_PARENT_COMM,
+	EXEC_FIELD_CGROUP_PATH,
+};
+
+struct exec_record {
+	__u64 seq;
+	__u64 epoch;	     /* latched at entry */
+	__u64 boot_ns;	     /* of the exec, past the point of no return, CLOCK_BOOTTIME, ns */
+	__u64 start_boot_ns; /* of the process (its first thread), CLOCK_BOOTTIME, ns */
+	__u64 exec_count;    /* task_struct.self_exec_id: tells the execs of one process apart */
+	__u64 parent_start_boot_ns;
+	__u64 parent_exec_count;
+	__u64 cgroup_id;   /* of the unified (v2) hierarchy */
+	__u64 unread;	   /* set of enum exec_field: could not be read */
+	__u64 args_bytes;  /* mm_struct.arg_end - arg_start: every argument with its NUL */
+	__u64 args_absent; /* bit n: the n-th read of ARGS_READS failed; its bytes are zeros */
+	__u32 args_count;
+	__u32 args_page_offset; /* of the first argument in its page: tells where the reads were cut */
+	__u32 pid;		/* thread group, host pid namespace, like all here */
+	__u32 tid;		/* the thread that called; after the exec it goes by pid */
+	__u32 ppid;
+	__u32 uid; /* ids are those of the initial user namespace */
+	__u32 gid;
+	__u32 euid;
+	__u32 egid;
+	__u32 suid;
+	__u32 sgid;
+	struct span filename; /* as given; of a script, the script */
+	struct span cgroup_path;
+	struct span args; /* head and tail follow each other without a mark */
+	char comm[COMM_BYTES];
+	char parent_comm[COMM_BYTES];
+	enum exec_field field_names[0]; /* takes no room: carries the names into the BTF */
+};
+
+#endif

@@ -1,0 +1,88 @@
+#include "exec_programs.h"
+
+#include <bpf/bpf.h>
+
+#include <cstdarg>
+#include <cstdio>
+
+#include "error.h"
+
+// objects.S
+extern "C" const unsigned char exec_object_start[];
+extern "C" const unsigned char exec_object_end[];
+
+namespace bpf2kafka {
+
+namespace {
+
+// What libbpf warned of since the last failure: the verifier's reasons stand nowhere else.
+std::string warnings;
+
+int keep_warning(libbpf_print_level level, const char* format, va_list arguments) {
+  if (level != LIBBPF_WARN) return 0;
+  char line[512];
+  const int bytes = std::vsnprintf(line, sizeof(line), format, arguments);
+  if (warnings.size() < 4096) warnings += line;
+  return bytes;
+}
+
+[[noreturn]] void fail_with_warnings(const std::string& operation, const std::string& subject, int number) {
+  const std::string kept = std::exchange(warnings, {});
+  fail(operation, subject, number, std::string(std::strerror(number)) + (kept.empty() ? "" : " (" + kept + ")"));
+}
+
+std::size_t object_bytes() { return static_cast<std::size_t>(exec_object_end - exec_object_start); }
+
+}  // namespace
+
+ExecPrograms::ExecPrograms() {
+  libbpf_set_print(keep_warning);
+  warnings.clear();
+  LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "bpf2kafka");
+  object_.reset(bpf_object__open_mem(exec_object_start, object_bytes(), &options));
+  if (!object_) fail_with_warnings("open", "the compiled exec programs", errno);
+}
+
+std::uint64_t ExecPrograms::hash() const { return fnv1a(exec_object_start, object_bytes()); }
+
+bpf_program* ExecPrograms::program(const char* name) const {
+  bpf_program* found = bpf_object__find_program_by_name(object_.get(), name);
+  if (!found) throw Error("ERR_ADDON", "find the program", name, ENOENT);
+  return found;
+}
+
+bpf_map* ExecPrograms::map(const char* name) const {
+  bpf_map* found = bpf_object__find_map_by_name(object_.get(), name);
+  if (!found) throw Error("ERR_ADDON", "find the map", name, ENOENT);
+  return found;
+}
+
+void ExecPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes) {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 0) fail("count", "the possible CPUs", -cpus);
+  bpf_map__set_max_entries(map("exec_handoff"), static_cast<__u32>(cpus));
+  bpf_map__set_max_entries(map("exec_scratch"), static_cast<__u32>(cpus));
+  bpf_map__set_max_entries(map("exec_ring"), static_cast<__u32>(ring_bytes));
+  for (const char* name : {"host", "exec_stream", "exec_handoff", "exec_programs", "exec_ring", "exec_ring_control"})
+    bpf_map__set_pin_path(map(name), paths.map(name).c_str());
+  const int error = bpf_object__load(object_.get());
+  if (error) fail_with_warnings("load", "the exec programs", -error);
+}
+
+void ExecPrograms::install() {
+  const __u32 slot = 0;
+  const int writer = bpf_program__fd(program("exec_record"));
+  if (bpf_map_update_elem(bpf_map__fd(map("exec_programs")), &slot, &writer, BPF_ANY) != 0)
+    fail("install", "the exec program in slot 0", errno);
+}
+
+void ExecPrograms::attach(const PinPaths& paths) {
+  bpf_link* link = bpf_program__attach(program("exec_dispatch"));
+  if (!link) fail_with_warnings("attach", "the dispatcher to sched_process_exec", errno);
+  const int error = bpf_link__pin(link, paths.link().c_str());
+  // Destroying a link that is not pinned detaches it: right, when pinning failed.
+  bpf_link__destroy(link);
+  if (error) fail("pin", paths.link(), -error);
+}
+
+}  // namespace bpf2kafka

@@ -1,0 +1,186 @@
+#include "exec_ring.h"
+
+#include <bpf/bpf.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <string>
+
+#include "error.h"
+
+namespace bpf2kafka {
+
+namespace {
+
+constexpr std::uint32_t header_bytes = BPF_RINGBUF_HDR_SZ;
+
+constexpr std::uint64_t align8(std::uint64_t bytes) { return (bytes + 7) & ~std::uint64_t{7}; }
+constexpr std::uint32_t length_of(std::uint32_t header) { return header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT); }
+
+}  // namespace
+
+ExecRing::ExecRing(Descriptor ring, Descriptor control)
+    : ring_(std::move(ring)), control_descriptor_(std::move(control)) {
+  bpf_map_info info{};
+  __u32 info_bytes = sizeof(info);
+  if (bpf_obj_get_info_by_fd(ring_.get(), &info, &info_bytes) != 0) fail("inspect", "the ring buffer", errno);
+  ring_bytes_ = info.max_entries;
+
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  // The consumer page may be mapped writable only alone; behind it come the producer page and the data,
+  // twice, so that a record never wraps.
+  consumer_ = Mapping(ring_.get(), page, PROT_READ | PROT_WRITE, 0, "the ring's consumer page");
+  producer_ = Mapping(ring_.get(), page + 2 * ring_bytes_, PROT_READ, static_cast<off_t>(page), "the ring's data");
+  control_mapping_ = Mapping(control_descriptor_.get(), sizeof(ring_control), PROT_READ | PROT_WRITE, 0, "the ring's control");
+  data_ = producer_.as<std::uint8_t>() + page;
+  resume();
+}
+
+std::uint64_t ExecRing::producer_position() const {
+  return __atomic_load_n(producer_.as<std::uint64_t>(), __ATOMIC_ACQUIRE);
+}
+
+std::uint64_t ExecRing::consumer_position() const {
+  return __atomic_load_n(consumer_.as<std::uint64_t>(), __ATOMIC_ACQUIRE);
+}
+
+std::uint32_t ExecRing::header_at(std::uint64_t position) const {
+  return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(data_ + (position & (ring_bytes_ - 1))), __ATOMIC_ACQUIRE);
+}
+
+void ExecRing::resume() {
+  const std::uint64_t consumer = consumer_position();
+  const std::uint64_t producer = producer_position();
+  const commit_slot* slots = control_()->commits;
+
+  if (slots[0].position == consumer)
+    slot_ = 0;
+  else if (slots[1].position == consumer)
+    slot_ = 1;
+  else  // somebody else moved the position: the newest totals are the best that is known
+    slot_ = slots[1].position > slots[0].position ? 1 : 0;
+  const bool known = slots[slot_].position == consumer;
+  std::copy_n(slots[slot_].counters, static_cast<int>(USER_COUNTERS), totals_);
+
+  cursor_ = consumer;
+  bool sound = known && consumer <= producer && producer - consumer <= ring_bytes_ && consumer % 8 == 0;
+  std::uint64_t position = consumer;
+  while (sound && position < producer) {
+    const std::uint64_t step = header_bytes + align8(length_of(header_at(position)));
+    sound = step <= producer - position;
+    position += step;
+  }
+  if (!sound) skip_to(producer);
+}
+
+// The headers cannot be trusted: nobody knows where the next record starts. A named loss.
+void ExecRing::skip_to(std::uint64_t position) {
+  totals_[USER_CORRUPT] += 1;
+  totals_[USER_CORRUPT_BYTES] += position > cursor_ ? position - cursor_ : 0;
+  cursor_ = position;
+}
+
+ReadResult ExecRing::read(std::uint8_t* into, std::size_t capacity, std::uint32_t max_records) {
+  const std::uint64_t producer = producer_position();
+  ReadResult result;
+
+  const std::uint64_t waiting = producer - consumer_position();
+  if (waiting > control_()->high_water) control_()->high_water = waiting;
+
+  while (cursor_ < producer && result.records < max_records) {
+    const std::uint32_t header = header_at(cursor_);
+    const std::uint32_t bytes = length_of(header);
+    const std::uint64_t step = header_bytes + align8(bytes);
+    if (step > producer - cursor_) {
+      skip_to(producer);
+      break;
+    }
+    if (header & BPF_RINGBUF_BUSY_BIT) break;
+    if (!(header & BPF_RINGBUF_DISCARD_BIT)) {
+      if (result.bytes + step > capacity) {
+        if (result.records == 0)
+          throw Error("ERR_ADDON", "read a record from", "the ring buffer", ENOBUFS,
+                      "it has " + std::to_string(bytes) + " bytes, more than the buffer");
+        break;
+      }
+      std::uint8_t* out = into + result.bytes;
+      const std::uint32_t prefix[2] = {bytes, 0};
+      std::memcpy(out, prefix, sizeof(prefix));
+      std::memcpy(out + sizeof(prefix), data_ + (cursor_ & (ring_bytes_ - 1)) + header_bytes, align8(bytes));
+      result.records += 1;
+      result.bytes += static_cast<std::uint32_t>(step);
+    }
+    cursor_ += step;
+  }
+  result.position = cursor_;
+  return result;
+}
+
+void ExecRing::commit(std::uint64_t position, std::uint64_t acknowledged, std::uint64_t undecodable) {
+  const std::uint64_t consumer = consumer_position();
+  if (position < consumer || position > cursor_)
+    throw Error("ERR_ADDON", "commit", "position " + std::to_string(position), EINVAL, "it was not read");
+  totals_[USER_ACKNOWLEDGED] += acknowledged;
+  totals_[USER_UNDECODABLE] += undecodable;
+  if (position == consumer) return;  // nothing was read; the slot of this position is the one that counts
+
+  const int idle = 1 - slot_;
+  commit_slot& slot = control_()->commits[idle];
+  std::copy_n(totals_, static_cast<int>(USER_COUNTERS), slot.counters);
+  slot.position = position;
+  __atomic_store_n(consumer_.as<std::uint64_t>(), position, __ATOMIC_RELEASE);
+  slot_ = idle;
+}
+
+bool ExecRing::arm() {
+  __atomic_store_n(&control_()->armed, 1, __ATOMIC_SEQ_CST);
+  // Pairs with the program's second look in bpf/emit.h.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (producer_position() == cursor_) return true;
+  __atomic_store_n(&control_()->armed, 0, __ATOMIC_SEQ_CST);
+  return false;
+}
+
+std::uint64_t ExecRing::waiting_bytes() const { return producer_position() - consumer_position(); }
+
+std::uint64_t ExecRing::backlog() const {
+  std::uint64_t records = 0;
+  const std::uint64_t producer = producer_position();
+  for (std::uint64_t position = std::min(consumer_position(), producer); position < producer;) {
+    const std::uint32_t header = header_at(position);
+    if (!(header & BPF_RINGBUF_DISCARD_BIT)) records += 1;
+    position += header_bytes + align8(length_of(header));
+  }
+  return records;
+}
+
+WakeUp::WakeUp(int ring_fd, std::function<void()> on_wake)
+    : stop_(::eventfd(0, EFD_CLOEXEC)), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  if (!stop_ || !epoll_) fail("create", "the ring's epoll", errno);
+  // Edge-triggered: a consumer position that lags would keep a level-triggered one ready for ever.
+  epoll_event ring{.events = EPOLLIN | EPOLLET, .data = {.fd = ring_fd}};
+  epoll_event stop{.events = EPOLLIN, .data = {.fd = stop_.get()}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, ring_fd, &ring) != 0 ||
+      ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &stop) != 0)
+    fail("watch", "the ring buffer", errno);
+  thread_ = std::thread([this, ring_fd, on_wake = std::move(on_wake)] {
+    for (;;) {
+      epoll_event ready[2];
+      const int count = ::epoll_wait(epoll_.get(), ready, 2, -1);
+      for (int i = 0; i < count; i++) {
+        if (ready[i].data.fd != ring_fd) return;
+        on_wake();
+      }
+      if (count < 0 && errno != EINTR) return;
+    }
+  });
+}
+
+WakeUp::~WakeUp() {
+  const std::uint64_t one = 1;
+  if (::write(stop_.get(), &one, sizeof(one)) == sizeof(one)) thread_.join();
+  else thread_.detach();
+}
+
+}  // namespace bpf2kafka

@@ -1,0 +1,93 @@
+// A BPF ring buffer, read behind a private cursor and committed apart from it.
+//
+// The kernel's own reader (libbpf's ring_buffer) moves the consumer position with every record, and with
+// it gives the space away. Here the space is given away when a broker has acknowledged the records.
+//
+// Who writes what (kernel/bpf/ringbuf.c):
+//   producer position   the kernel, store-release after the record's header stands
+//   record header       the kernel; BUSY until the record is complete, then exchanged
+//   consumer position   this process, and only the one that holds the OwnerLock
+// So: (1) load-acquire the producer position before a header, (2) load-acquire a header before its
+// payload, (3) store-release the consumer position after the last read of what lies before it.
+//
+// Not thread-safe: all calls come from the JavaScript thread. Only the WakeUp has a thread of its own.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <thread>
+
+#include "abi.h"
+#include "descriptor.h"
+
+namespace bpf2kafka {
+
+struct ReadResult {
+  std::uint32_t records = 0;
+  std::uint32_t bytes = 0;     // used of the buffer
+  std::uint64_t position = 0;  // of the cursor behind the last record: what to commit
+};
+
+class ExecRing {
+ public:
+  // Both descriptors are of pinned maps. Finds the totals of the last commit and checks that the ring can
+  // be read from there; what it skips is counted in totals().
+  ExecRing(Descriptor ring, Descriptor control);
+
+  // Copies complete records, oldest first, each as: u32 payload bytes, u32 zero, payload, padding to 8.
+  // Stops at the first that is not complete, or finds no room, or is one more than max_records.
+  ReadResult read(std::uint8_t* into, std::size_t capacity, std::uint32_t max_records);
+
+  // Lets the kernel reuse everything before `position`, and adds to the totals in the same store.
+  void commit(std::uint64_t position, std::uint64_t acknowledged, std::uint64_t undecodable);
+
+  // Says that the reader is going to sleep. False when there is something to read: then it must not.
+  bool arm();
+
+  // Records between consumer and producer position, discarded ones left out.
+  std::uint64_t backlog() const;
+
+  std::uint64_t waiting_bytes() const;
+  std::uint64_t ring_bytes() const { return ring_bytes_; }
+  std::uint64_t high_water() const { return control_()->high_water; }
+  const std::uint64_t* totals() const { return totals_; }
+  int fd() const { return ring_.get(); }
+  ring_control* control() { return control_(); }
+
+ private:
+  ring_control* control_() const { return control_mapping_.as<ring_control>(); }
+  std::uint64_t producer_position() const;
+  std::uint64_t consumer_position() const;
+  std::uint32_t header_at(std::uint64_t position) const;
+  void resume();
+  void skip_to(std::uint64_t position);
+
+  Descriptor ring_;
+  Descriptor control_descriptor_;
+  std::uint64_t ring_bytes_ = 0;
+  Mapping consumer_;
+  Mapping producer_;
+  Mapping control_mapping_;
+  const std::uint8_t* data_ = nullptr;
+
+  std::uint64_t cursor_ = 0;
+  int slot_ = 0;  // that holds the last commit
+  std::uint64_t totals_[USER_COUNTERS] = {};
+};
+
+// Calls back, on a thread of its own, each time a program wakes the reader.
+class WakeUp {
+ public:
+  WakeUp(int ring_fd, std::function<void()> on_wake);
+  ~WakeUp();
+  WakeUp(const WakeUp&) = delete;
+  WakeUp& operator=(const WakeUp&) = delete;
+
+ private:
+  Descriptor stop_;
+  Descriptor epoll_;
+  std::thread thread_;
+};
+
+}  // namespace bpf2kafka

@@ -1,0 +1,21 @@
+// What this kernel has, and the file systems that are needed from it.
+#pragma once
+
+#include <string>
+
+namespace bpf2kafka {
+
+// Throws ERR_KERNEL_UNSUPPORTED, naming the feature that is missing and the kernel that brought it.
+void require_kernel_features();
+
+// Mounts bpffs and tracefs where they are missing. Only bpffs must be there: tracefs is left alone when
+// it cannot be mounted.
+void mount_kernel_file_systems(const std::string& pin_path);
+
+// Returns when every run of every program that had begun before has ended.
+void barrier();
+
+// CLOCK_BOOTTIME, nanoseconds.
+unsigned long long boot_nanoseconds();
+
+}  // namespace bpf2kafka

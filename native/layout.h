@@ -1,0 +1,35 @@
+// Structs and enums of bpf/abi.h, as clang described them in the BTF of the compiled programs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+struct btf;
+
+namespace bpf2kafka {
+
+// Of a struct inside the struct there is one field a member, named `outer.inner`.
+struct Field {
+  std::string name;
+  std::uint32_t offset;  // bytes from the start of the struct
+  std::uint32_t bytes;
+};
+
+struct StructLayout {
+  std::uint32_t bytes = 0;
+  std::vector<Field> fields;
+
+  // Of names, offsets and sizes: equal hashes mean that records can be read alike.
+  std::uint64_t hash() const;
+};
+
+using Enumerators = std::vector<std::pair<std::string, std::uint32_t>>;
+
+StructLayout describe_struct(const btf* types, const std::string& name);
+Enumerators describe_enum(const btf* types, const std::string& name);
+
+std::uint64_t fnv1a(const void* data, std::size_t bytes, std::uint64_t hash = 0xcbf29ce484222325ULL);
+
+}  // namespace bpf2kafka

@@ -1,0 +1,57 @@
+// The pin directory: where everything is, whose it is, and how it goes away.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "abi.h"
+#include "descriptor.h"
+
+namespace bpf2kafka {
+
+// Names below the pin directory; bpf/abi.h says what each is.
+class PinPaths {
+ public:
+  explicit PinPaths(std::string directory) : directory_(std::move(directory)) {}
+
+  const std::string& directory() const { return directory_; }
+  std::string layout() const;      // v1, the directory of this version's layout
+  std::string generation() const;  // v1/g1
+  std::string link() const;        // the dispatcher's
+  // Of a map by its name in the BPF program.
+  std::string map(const std::string& name) const;
+
+  void create_directories() const;
+  // Unpins everything and removes the directories.
+  void remove() const;
+  // The same, but for the pin directory itself.
+  void remove_layout() const;
+  // Throws ERR_PIN_LAYOUT when the directory holds the pins of another layout version.
+  void refuse_other_layouts() const;
+
+ private:
+  std::string directory_;
+};
+
+// Exclusive for a process that moves consumer positions; the kernel lets go of it when the process ends,
+// however it ends.
+class OwnerLock {
+ public:
+  OwnerLock() = default;
+  // Creates the directory. Throws ERR_OWNED, with the owner's pid when it is known.
+  explicit OwnerLock(const PinPaths& paths);
+
+ private:
+  Descriptor directory_;
+};
+
+// A pinned object, for its owner; an empty descriptor when there is none of that path.
+Descriptor open_pinned(const std::string& path);
+
+// A copy of the host map's element for anyone, by way of a read-only descriptor (which the kernel does
+// not let us map); empty when it is not pinned.
+std::optional<host_control> read_host(const PinPaths& paths);
+
+}  // namespace bpf2kafka

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Style, types, and who may know whom. Runs all three and fails when one does.
+set -u
+cd "$(dirname "$0")/.."
+sh scripts/setup.sh || exit 1
+node=node_modules/.bin/node
+failed=
+
+run() {
+  printf '\n-- %s\n' "$1"
+  what=$1
+  shift
+  "$@" || failed="$failed $what"
+}
+
+check_dependencies() {
+  report=$($node node_modules/dependency-cruiser/bin/dependency-cruiser.mjs \
+    --config .dependency-cruiser.cjs --output-type json src) || true
+  # A parser that reads nothing finds no violation: count what it has read.
+  printf '%s' "$report" | $node scripts/lint-dependencies.ts "$(find src -name '*.ts' | wc -l)"
+}
+
+run biome $node node_modules/.bin/biome check --error-on-warnings .
+run types $node node_modules/.bin/tsc --noEmit
+run dependencies check_dependencies
+if command -v shellcheck >/dev/null; then run shellcheck shellcheck scripts/*.sh; fi
+
+if [ -n "$failed" ]; then
+  printf '\nlint: failed:%s\n' "$failed"
+  exit 1
+fi
+printf '\nlint: nothing found\n'

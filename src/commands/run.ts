@@ -1,0 +1,38 @@
+import { systemClock } from '../clock.ts';
+import type { RunConfig } from '../config.ts';
+import { createLog, type Log } from '../log.ts';
+import { Sidecar, undelivered } from '../sidecar.ts';
+import { type CommandIo, writeLine } from '../terminal.ts';
+import { type StopRequest, stopSignals } from './stop-signals.ts';
+
+/** Captures and publishes until SIGINT or SIGTERM. */
+export async function runCommand(config: RunConfig, io: CommandIo): Promise<number> {
+  const log = createLog(config.logLevel);
+  using signals = stopSignals();
+  const sidecar = await Sidecar.open({ config, log, clock: systemClock });
+  await writeLine(io.stdout, readyLine(sidecar));
+  await runUntilStopped(sidecar, config, log, signals);
+  return 0;
+}
+
+/** `ready`, then the streams. */
+export function readyLine(sidecar: Sidecar): string {
+  return `ready ${sidecar.streams.join(' ')}`;
+}
+
+/** @throws Bpf2KafkaError ERR_UNDELIVERED when the capture was to end and could not be drained in time */
+export async function runUntilStopped(
+  sidecar: Sidecar,
+  config: RunConfig,
+  log: Log,
+  signals: StopRequest,
+): Promise<void> {
+  const running = sidecar.run();
+  await Promise.race([running, signals.stop]);
+  log.info({ onExit: config.onExit, drainTimeoutMillis: config.drainTimeoutMillis }, 'stopping');
+  const deadline = AbortSignal.any([AbortSignal.timeout(config.drainTimeoutMillis), signals.force]);
+  const report = await sidecar.stop(deadline);
+  await running;
+  if (config.onExit === 'detach' && !report.detached) throw undelivered(report, config.pinPath);
+  log.info(report, report.detached ? 'stopped; nothing is left in the kernel' : 'stopped; the kernel goes on capturing');
+}

@@ -1,0 +1,135 @@
+import type { Writable } from 'node:stream';
+import type { TailConfig } from '../config.ts';
+import { createKafkaClient } from '../kafka/client.ts';
+import { createLog, type Log } from '../log.ts';
+import { createDecoder } from '../schemas/codec.ts';
+import type { ExecEvent } from '../schemas/exec-event.ts';
+import { createSchemaFetcher } from '../schemas/registry.ts';
+import { type CommandIo, escapeArgument, escapeArgumentBytes, escapeJson, escapeText, writeLine } from '../terminal.ts';
+
+/** What tail needs of a record in a topic. */
+export interface TailRecord {
+  readonly partition: number;
+  readonly offset: bigint;
+  readonly value: Buffer | null;
+}
+
+/** Records as they come, until the signal aborts; the start position is fixed when this resolves. */
+export type OpenRecords = (options: {
+  readonly topics: readonly string[];
+  readonly fromBeginning: boolean;
+  readonly signal: AbortSignal;
+}) => Promise<AsyncIterable<TailRecord> & AsyncDisposable>;
+
+export interface TailExecOptions extends TailConfig {
+  readonly out: Writable;
+  /** Where records that cannot be read are reported, a line each. */
+  readonly err: Writable;
+  readonly log: Log;
+  /** Ends the tail. */
+  readonly signal: AbortSignal;
+  /** Called once, when every record that is written from now on will be printed. */
+  readonly onReady?: () => void;
+  /** Replaced in tests. */
+  readonly open?: OpenRecords;
+}
+
+/**
+ * Prints the execs of the topic as they are written, until the limit is reached or the signal aborts; answers with
+ * how many were printed. Fails with ERR_BROKER, ERR_TOPIC.
+ */
+export async function tailExec(options: TailExecOptions): Promise<number> {
+  const { out, err, limit = Number.POSITIVE_INFINITY, signal } = options;
+  const topic = 'exec-events';
+  const open =
+    options.open ??
+    createKafkaClient({ brokers: options.brokers, clientId: 'bpf2kafka-tail', log: options.log }).read;
+  const decoder = createDecoder({
+    topic,
+    ...(options.registry === undefined ? {} : { schemaById: createSchemaFetcher(options.registry) }),
+  });
+
+  await using records = await open({
+    topics: [`${options.topicPrefix}${topic}`],
+    fromBeginning: options.fromBeginning,
+    signal,
+  });
+  options.onReady?.();
+  let printed = 0;
+  for await (const { partition, offset, value } of records) {
+    const decoded = await decoder.decode(value);
+    if (signal.aborted) break;
+    if (!decoded.ok) {
+      const where = `record at offset ${offset} of partition ${partition}`;
+      await writeLine(err, `bpf2kafka: cannot read the ${where}: ${escapeText(decoded.reason)}`, signal);
+      continue;
+    }
+    await writeLine(out, options.json ? execJson(decoded.event) : execLine(decoded.event), signal);
+    printed += 1;
+    if (printed >= limit) break;
+  }
+  return printed;
+}
+
+/** `tail exec` of the command line; SIGINT and SIGTERM end it with 0. */
+export async function tailCommand(config: TailConfig, io: CommandIo): Promise<number> {
+  const stop = new AbortController();
+  const abort = () => stop.abort();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, abort);
+  try {
+    await tailExec({
+      ...config,
+      out: io.stdout,
+      err: io.stderr,
+      log: createLog('warn'),
+      signal: AbortSignal.any([stop.signal, io.stdoutClosed]),
+    });
+    return 0;
+  } catch (error) {
+    // An interrupt while it connects shows as a failure to connect.
+    if (stop.signal.aborted || io.stdoutClosed.aborted) return 0;
+    throw error;
+  } finally {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, abort);
+  }
+}
+
+/** `TIME pid: N comm: NAME argv…` in local time; what a process chose is escaped. */
+export function execLine(event: ExecEvent): string {
+  const truncated = event.args_truncated === true ? ' …[truncated]' : '';
+  return `${localTime(event.event_time)} pid: ${event.pid} comm: ${escapeArgument(event.comm)} ${argv(event)}${truncated}`;
+}
+
+function argv(event: ExecEvent): string {
+  // Not an argument vector: the mark says that this is the path alone.
+  if (event.args === null) return `${escapeArgument(event.filename)} …[argv unknown]`;
+  if (event.args_raw !== null) {
+    const raw = split(event.args_raw, event.args.length);
+    if (raw !== undefined) return raw.map(escapeArgumentBytes).join(' ');
+  }
+  return event.args.map(escapeArgument).join(' ');
+}
+
+/** Arguments between NULs, a NUL at the end or not; undefined when it is not as many as expected. */
+function split(raw: Buffer, count: number): Buffer[] | undefined {
+  const parts: Buffer[] = [];
+  for (let start = 0; start <= raw.length; ) {
+    const nul = raw.indexOf(0, start);
+    const end = nul === -1 ? raw.length : nul;
+    parts.push(raw.subarray(start, end));
+    start = end + 1;
+  }
+  if (parts.length === count + 1 && parts.at(-1)?.length === 0) parts.pop();
+  return parts.length === count ? parts : undefined;
+}
+
+function localTime(millis: number): string {
+  const time = new Date(millis);
+  const pad = (value: number, width = 2) => String(value).padStart(width, '0');
+  return `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}.${pad(time.getMilliseconds(), 3)}`;
+}
+
+/** The event with its Avro field names on one line, exact; bytes as base64. */
+export function execJson(event: ExecEvent): string {
+  return escapeJson(JSON.stringify({ ...event, args_raw: event.args_raw?.toString('base64') ?? null }));
+}

@@ -1,0 +1,585 @@
+import { readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
+import { cpus, hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { z } from 'zod';
+import { Bpf2KafkaError, type ErrorCode, reasonOf } from './errors.ts';
+import type { LogLevel } from './log.ts';
+
+/** Settings of `run` and `start`. */
+export interface RunConfig {
+  /** `host:port` each; empty only for `start`, which then starts a broker of its own. */
+  readonly brokers: readonly string[];
+  readonly registry: string | undefined;
+  readonly registerSchemas: boolean;
+  readonly topicPrefix: string;
+  readonly createTopics: boolean;
+  readonly stateDir: string;
+  readonly hostId: string;
+  readonly hostName: string;
+  readonly clientId: string;
+  /** What happens to the programs in the kernel when the process ends. */
+  readonly onExit: 'detach' | 'keep';
+  readonly drainTimeoutMillis: number;
+  readonly execRingBytes: number;
+  readonly pinPath: string;
+  readonly compression: 'zstd' | 'gzip' | 'none';
+  readonly maxBytesPerSecond: number | undefined;
+  readonly logLevel: LogLevel;
+}
+
+export interface TailConfig {
+  readonly brokers: readonly string[];
+  readonly registry: string | undefined;
+  readonly topicPrefix: string;
+  readonly json: boolean;
+  readonly fromBeginning: boolean;
+  readonly limit: number | undefined;
+}
+
+export interface SchemaConfig {
+  readonly register: boolean;
+  readonly registry: string | undefined;
+  readonly topicPrefix: string;
+  readonly logLevel: LogLevel;
+}
+
+export interface DetachConfig {
+  readonly discard: boolean;
+  readonly pinPath: string;
+  readonly stateDir: string;
+  readonly logLevel: LogLevel;
+}
+
+/** What defaults are made of; replaced in tests. */
+export interface HostFacts {
+  readonly processors: number;
+  readonly hostName: string;
+  /** Content of /etc/machine-id, undefined when it cannot be read. */
+  readonly machineId: string | undefined;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Values of the command line by flag name without dashes; only those that were given. */
+export type Flags = Readonly<Record<string, string | boolean | undefined>>;
+
+/** One row of the table below. */
+export interface Setting<Value> {
+  /** Without dashes; the key in the file is the same, the environment's name is made of it. */
+  readonly name: string;
+  readonly description: string;
+  /** What stands for the value in the help; absent for a switch. */
+  readonly placeholder?: string;
+  /** In words, where `fallback` alone does not say it. */
+  readonly fallbackText?: string;
+  /** Reads the text; its message says what is allowed. */
+  readonly value: z.ZodType<Value, string>;
+  readonly fallback: (facts: HostFacts) => Value;
+}
+
+function setting<Value>(row: Setting<Value>): Setting<Value> {
+  return row;
+}
+
+export function environmentName(name: string): string {
+  return `BPF2KAFKA_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+// ---- What values look like ----
+
+/** Text that `read` accepts; otherwise the message, which completes 'must be …'. */
+function text<Value>(allowed: string, read: (text: string) => Value | undefined): z.ZodType<Value, string> {
+  return z.string().transform((given, context) => {
+    const value = read(given);
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: allowed });
+    return z.NEVER;
+  });
+}
+
+function matching(allowed: string, pattern: RegExp): z.ZodType<string, string> {
+  return text(allowed, (given) => (pattern.test(given) ? given : undefined));
+}
+
+function oneOf<const Choice extends string>(...choices: readonly Choice[]): z.ZodType<Choice, string> {
+  return text(`one of ${choices.join(', ')}`, (given) => choices.find((choice) => choice === given));
+}
+
+const toggle = text('true or false', (given) => ({ true: true, false: false, 1: true, 0: false })[given.toLowerCase()]);
+
+function wholeNumber(given: string): number | undefined {
+  return /^\d{1,15}$/.test(given) ? Number(given) : undefined;
+}
+
+const positive = text('a whole number, 1 or more', (given) => wholeNumber(given) || undefined);
+
+const brokerList = text('a list of HOST:PORT with commas between, an IPv6 address in brackets, the port 1 to 65535', (given) => {
+  const brokers = given.split(',').map((broker) => broker.trim());
+  return brokers.every(isBroker) ? brokers : undefined;
+});
+
+function isBroker(broker: string): boolean {
+  const [, host, port] = /^(\[[^\]]*\]|[^[\]:]*):(\d{1,5})$/.exec(broker) ?? [];
+  if (host === undefined || Number(port) < 1 || Number(port) > 65535) return false;
+  if (host.startsWith('[')) return isIPv6(host.slice(1, -1));
+  return /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(host);
+}
+
+// Credentials in an address end up in messages and in the state directory.
+const registryUrl = text('an http or https address without user, password, query or fragment', (given) => {
+  const url = URL.parse(given);
+  const plain = url !== null && url.username === '' && url.password === '' && url.search === '' && url.hash === '';
+  return plain && /^https?:$/.test(url.protocol) ? given : undefined;
+});
+
+const duration = text('a number with ms, s, m or h, as in 10s', (given) => {
+  const [, number, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(given) ?? [];
+  if (number === undefined) return undefined;
+  const millis = Math.round(Number(number) * { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit as 'ms' | 's' | 'm' | 'h']);
+  // What a timer of Node.js takes; beyond it a wait ends at once.
+  return millis <= 2 ** 31 - 1 ? millis : undefined;
+});
+
+const smallestRing = 64 * 1024;
+/** The kernel takes the size as an unsigned 32-bit number (max_entries). */
+const largestRing = 2 ** 31;
+
+const ringBytes = text('a number of bytes that is a power of two, 65536 (64 KiB) to 2147483648 (2 GiB)', (given) => {
+  const bytes = wholeNumber(given);
+  if (bytes === undefined || bytes < smallestRing || bytes > largestRing) return undefined;
+  return Number.isInteger(Math.log2(bytes)) ? bytes : undefined;
+});
+
+/** 512 KiB a processor, between 4 and 64 MiB, a power of two. */
+export function defaultRingBytes(processors: number): number {
+  const wanted = processors * 512 * 1024;
+  const power = 2 ** Math.ceil(Math.log2(wanted));
+  return Math.min(64 * 1024 * 1024, Math.max(4 * 1024 * 1024, power));
+}
+
+const path = text('a path', (given) => (given === '' || given.includes('\0') ? undefined : resolve(given)));
+
+/** Kafka allows 249 characters; the longest topic name of ours has 21. */
+const topicPrefix = matching('at most 228 letters, digits, dots, dashes and underscores', /^[A-Za-z0-9._-]{0,228}$/);
+
+const identifier = (allowed: string) => matching(allowed, /^(?!\s)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,255}(?<!\s)$/u);
+
+// ---- The table ----
+
+const none = (): undefined => undefined;
+const off = (): boolean => false;
+
+const settings = {
+  brokers: setting<readonly string[]>({
+    name: 'brokers',
+    placeholder: 'HOST:PORT,…',
+    description: 'Kafka brokers to ask first',
+    value: brokerList,
+    fallback: () => [],
+  }),
+  registry: setting<string | undefined>({
+    name: 'registry',
+    placeholder: 'URL',
+    description: "schema registry that speaks Confluent's API; without one, records name their schema by fingerprint",
+    value: registryUrl,
+    fallback: none,
+  }),
+  registerSchemas: setting({
+    name: 'register-schemas',
+    description: 'register schemas that the registry lacks, instead of failing',
+    value: toggle,
+    fallback: off,
+  }),
+  topicPrefix: setting({
+    name: 'topic-prefix',
+    placeholder: 'P',
+    description: 'put before the name of every topic, as it is',
+    fallbackText: 'none',
+    value: topicPrefix,
+    fallback: () => '',
+  }),
+  createTopics: setting({
+    name: 'create-topics',
+    description: 'create topics that are missing, instead of failing',
+    value: toggle,
+    fallback: off,
+  }),
+  stateDir: setting({
+    name: 'state-dir',
+    placeholder: 'DIR',
+    description: 'what is kept between starts',
+    value: path,
+    fallback: () => '/var/lib/bpf2kafka',
+  }),
+  hostId: setting({
+    name: 'host-id',
+    placeholder: 'ID',
+    description: 'identity of the host, the key of every record',
+    fallbackText: 'the content of /etc/machine-id',
+    value: identifier('1 to 255 characters without control characters'),
+    fallback: machineId,
+  }),
+  hostName: setting({
+    name: 'host-name',
+    placeholder: 'NAME',
+    description: 'name of the host in every record',
+    fallbackText: "the system's host name",
+    value: identifier('1 to 255 characters without control characters'),
+    fallback: (facts) => facts.hostName,
+  }),
+  clientId: setting({
+    name: 'client-id',
+    placeholder: 'ID',
+    description: 'how the sidecar names itself to the brokers',
+    value: identifier('1 to 255 characters without control characters'),
+    fallback: () => 'bpf2kafka',
+  }),
+  onExit: setting<'detach' | 'keep'>({
+    name: 'on-exit',
+    placeholder: 'detach|keep',
+    description: 'whether the kernel goes on capturing for the next start when the sidecar ends',
+    value: oneOf('detach', 'keep'),
+    fallback: () => 'detach',
+  }),
+  drainTimeout: setting({
+    name: 'drain-timeout',
+    placeholder: 'TIME',
+    description: 'how long to wait at the end for records to be acknowledged (ms, s, m or h)',
+    fallbackText: '10s',
+    value: duration,
+    fallback: () => 10_000,
+  }),
+  execRingBytes: setting({
+    name: 'exec-ring-bytes',
+    placeholder: 'N',
+    description: "the kernel's buffer for execs, in bytes, a power of two",
+    fallbackText: '512 KiB a processor, 4 to 64 MiB',
+    value: ringBytes,
+    fallback: (facts) => defaultRingBytes(facts.processors),
+  }),
+  pinPath: setting({
+    name: 'pin-path',
+    placeholder: 'DIR',
+    description: 'directory in bpffs that holds the programs and buffers',
+    value: path,
+    fallback: () => '/sys/fs/bpf/bpf2kafka',
+  }),
+  compression: setting<'zstd' | 'gzip' | 'none'>({
+    name: 'compression',
+    placeholder: 'zstd|gzip|none',
+    description: 'compression of the batches',
+    value: oneOf('zstd', 'gzip', 'none'),
+    fallback: () => 'zstd',
+  }),
+  maxBytesPerSecond: setting<number | undefined>({
+    name: 'max-bytes-per-second',
+    placeholder: 'N',
+    description: 'limit of what is sent to the brokers',
+    fallbackText: 'no limit',
+    value: positive,
+    fallback: none,
+  }),
+  logLevel: setting<LogLevel>({
+    name: 'log-level',
+    placeholder: 'LEVEL',
+    description: 'debug, info, warn, error or silent',
+    value: oneOf('debug', 'info', 'warn', 'error', 'silent'),
+    fallback: () => 'info',
+  }),
+  json: setting({ name: 'json', description: 'one JSON object a line', value: toggle, fallback: off }),
+  fromBeginning: setting({
+    name: 'from-beginning',
+    description: 'start with the oldest record instead of the next one',
+    value: toggle,
+    fallback: off,
+  }),
+  limit: setting<number | undefined>({
+    name: 'limit',
+    placeholder: 'N',
+    description: 'end after N records',
+    fallbackText: 'no limit',
+    value: positive,
+    fallback: none,
+  }),
+  register: setting({
+    name: 'register',
+    description: 'register the schema; needs --registry',
+    value: toggle,
+    fallback: off,
+  }),
+  discard: setting({
+    name: 'discard',
+    description: 'detach although records wait that no broker has acknowledged, and count them as lost',
+    value: toggle,
+    fallback: off,
+  }),
+};
+
+type Name = keyof typeof settings;
+
+const runNames = [
+  'brokers',
+  'registry',
+  'registerSchemas',
+  'topicPrefix',
+  'createTopics',
+  'stateDir',
+  'hostId',
+  'hostName',
+  'clientId',
+  'onExit',
+  'drainTimeout',
+  'execRingBytes',
+  'pinPath',
+  'compression',
+  'maxBytesPerSecond',
+  'logLevel',
+] as const satisfies readonly Name[];
+const tailNames = ['brokers', 'registry', 'topicPrefix', 'json', 'fromBeginning', 'limit'] as const satisfies readonly Name[];
+const schemaNames = ['register', 'registry', 'topicPrefix', 'logLevel'] as const satisfies readonly Name[];
+const detachNames = ['discard', 'pinPath', 'stateDir', 'logLevel'] as const satisfies readonly Name[];
+
+/** What the command line offers for a command, in this order. */
+export interface Option {
+  readonly name: string;
+  readonly placeholder: string | undefined;
+  readonly description: string;
+}
+
+export type CommandName = 'run' | 'start' | 'tail' | 'schema' | 'detach';
+
+export function optionsOf(command: CommandName): readonly Option[] {
+  const names: Readonly<Record<CommandName, readonly Name[]>> = {
+    run: runNames,
+    start: runNames,
+    tail: tailNames,
+    schema: schemaNames,
+    detach: detachNames,
+  };
+  const options = names[command].map((name) => {
+    const row: Setting<unknown> = settings[name];
+    return { name: row.name, placeholder: row.placeholder, description: `${row.description}${shownFallback(row)}` };
+  });
+  if (command !== 'run' && command !== 'start') return options;
+  const file = {
+    name: configName,
+    placeholder: 'FILE',
+    description: 'YAML file with settings: the names of these options without the dashes',
+  };
+  return [file, ...options];
+}
+
+const noFacts: HostFacts = { processors: 1, hostName: '', machineId: undefined };
+
+function shownFallback(row: Setting<unknown>): string {
+  if (row.fallbackText !== undefined) return ` (default: ${row.fallbackText})`;
+  const value = row.fallback(noFacts);
+  return typeof value === 'string' ? ` (default: ${value})` : '';
+}
+
+// ---- Where values come from ----
+
+const configName = 'config';
+
+interface Given {
+  readonly text: string;
+  /** Completes 'from …'. */
+  readonly origin: string;
+}
+
+/** A setting's value as it was given: flags over environment over file. */
+type Lookup = (name: string) => Given | undefined;
+
+function lookupIn(flags: Flags, environment: Environment, file: ReadonlyMap<string, Given>): Lookup {
+  return (name) => {
+    const flag = flags[name];
+    if (flag !== undefined) return { text: String(flag), origin: 'the command line' };
+    const variable = environmentName(name);
+    const inherited = environment[variable];
+    // Compose files and unit files pass a variable on as empty when it is not set.
+    if (inherited !== undefined && inherited !== '') return { text: inherited, origin: `the environment, ${variable}` };
+    return file.get(name);
+  };
+}
+
+function read<Value>(row: Setting<Value>, lookup: Lookup, facts: HostFacts): Value {
+  const given = lookup(row.name);
+  if (given === undefined) return row.fallback(facts);
+  const result = row.value.safeParse(given.text);
+  if (result.success) return result.data;
+  throw configError({
+    operation: 'use',
+    subject: `--${row.name} ${JSON.stringify(given.text)} (from ${given.origin})`,
+    reason: `it must be ${result.error.issues[0]?.message}`,
+  });
+}
+
+function machineId(facts: HostFacts): string {
+  const id = facts.machineId?.trim();
+  // systemd writes 'uninitialized' until the first boot has finished; many hosts would share it as their key.
+  if (id !== undefined && /^[0-9a-f]{32}$/.test(id)) return id;
+  const state = facts.machineId === undefined ? 'is missing' : id === '' ? 'is empty' : 'holds no machine id';
+  throw configError({
+    operation: 'tell which host this is',
+    reason: `/etc/machine-id ${state}`,
+    remedy: 'give --host-id, or mount the host\'s /etc/machine-id',
+  });
+}
+
+export function hostFacts(): HostFacts {
+  let machineIdText: string | undefined;
+  try {
+    machineIdText = readFileSync('/etc/machine-id', 'utf8');
+  } catch {
+    machineIdText = undefined;
+  }
+  // Every processor of the host, not only those that this process may use: the kernel captures on all.
+  return { processors: cpus().length, hostName: hostname(), machineId: machineIdText };
+}
+
+/** Settings of `run`, and of `start`, for which `brokers` may be absent. Fails with ERR_CONFIG. */
+export function loadRunConfig(
+  command: 'run' | 'start',
+  flags: Flags,
+  environment: Environment,
+  facts: HostFacts = hostFacts(),
+): RunConfig {
+  const fileName = lookupIn(flags, environment, new Map())(configName)?.text;
+  const file = fileName === undefined ? new Map<string, Given>() : readFile(fileName);
+  const lookup = lookupIn(flags, environment, file);
+  const brokers = command === 'run' ? requiredBrokers(lookup, facts) : read(settings.brokers, lookup, facts);
+  return {
+    brokers,
+    registry: read(settings.registry, lookup, facts),
+    registerSchemas: read(settings.registerSchemas, lookup, facts),
+    topicPrefix: read(settings.topicPrefix, lookup, facts),
+    createTopics: read(settings.createTopics, lookup, facts),
+    stateDir: read(settings.stateDir, lookup, facts),
+    hostId: read(settings.hostId, lookup, facts),
+    hostName: read(settings.hostName, lookup, facts),
+    clientId: read(settings.clientId, lookup, facts),
+    onExit: read(settings.onExit, lookup, facts),
+    drainTimeoutMillis: read(settings.drainTimeout, lookup, facts),
+    execRingBytes: read(settings.execRingBytes, lookup, facts),
+    pinPath: read(settings.pinPath, lookup, facts),
+    compression: read(settings.compression, lookup, facts),
+    maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
+    logLevel: read(settings.logLevel, lookup, facts),
+  };
+}
+
+export function loadTailConfig(flags: Flags, environment: Environment): TailConfig {
+  const lookup = lookupIn(flags, environment, new Map());
+  return {
+    brokers: requiredBrokers(lookup, noFacts),
+    registry: read(settings.registry, lookup, noFacts),
+    topicPrefix: read(settings.topicPrefix, lookup, noFacts),
+    json: read(settings.json, lookup, noFacts),
+    fromBeginning: read(settings.fromBeginning, lookup, noFacts),
+    limit: read(settings.limit, lookup, noFacts),
+  };
+}
+
+export function loadSchemaConfig(flags: Flags, environment: Environment): SchemaConfig {
+  const lookup = lookupIn(flags, environment, new Map());
+  return {
+    register: read(settings.register, lookup, noFacts),
+    registry: read(settings.registry, lookup, noFacts),
+    topicPrefix: read(settings.topicPrefix, lookup, noFacts),
+    logLevel: read(settings.logLevel, lookup, noFacts),
+  };
+}
+
+export function loadDetachConfig(flags: Flags, environment: Environment): DetachConfig {
+  const lookup = lookupIn(flags, environment, new Map());
+  return {
+    discard: read(settings.discard, lookup, noFacts),
+    pinPath: read(settings.pinPath, lookup, noFacts),
+    stateDir: read(settings.stateDir, lookup, noFacts),
+    logLevel: read(settings.logLevel, lookup, noFacts),
+  };
+}
+
+function requiredBrokers(lookup: Lookup, facts: HostFacts): readonly string[] {
+  const brokers = read(settings.brokers, lookup, facts);
+  if (brokers.length > 0) return brokers;
+  throw configError({
+    operation: 'tell which Kafka to use',
+    reason: '--brokers is not given',
+    remedy: `give --brokers HOST:PORT or ${environmentName('brokers')}`,
+  });
+}
+
+// ---- The file ----
+
+function readFile(name: string): Map<string, Given> {
+  const fail = (reason: string, remedy?: string) =>
+    configError({
+      operation: 'use the configuration file',
+      subject: name,
+      reason,
+      ...(remedy === undefined ? {} : { remedy }),
+    });
+
+  let content: string;
+  try {
+    content = readFileSync(name, 'utf8');
+  } catch (error) {
+    throw fail(reasonOf(error), 'check --config');
+  }
+  const lines = new LineCounter();
+  // Every scalar as the text that stands there: a host id of digits stays what it is.
+  const document = parseDocument(content, { schema: 'failsafe', lineCounter: lines });
+  const broken = document.errors[0];
+  if (broken !== undefined) {
+    const { line, col } = lines.linePos(broken.pos[0]);
+    throw fail(`line ${line}, column ${col}: ${broken.message.split(/ at line \d+|\n/)[0]}`);
+  }
+  const values = new Map<string, Given>();
+  // An empty file, or one of comments only, sets nothing.
+  if (document.contents === null || (isScalar(document.contents) && document.contents.value === '')) return values;
+  if (!isMap(document.contents)) throw fail('it must hold one `name: value` a line');
+
+  const known = runNames.map((setting) => settings[setting].name);
+  for (const { key, value } of document.contents.items) {
+    const line = isScalar(key) ? lines.linePos(key.range?.[0] ?? 0).line : 1;
+    const setting = String(key);
+    if (!known.includes(setting)) {
+      throw fail(`line ${line}: it knows no setting ${JSON.stringify(setting)}`, `the nearest is '${nearest(setting, known)}'`);
+    }
+    const parts = isSeq(value) ? value.items : [value];
+    if (!parts.every((part) => part === null || isScalar(part))) {
+      throw fail(`line ${line}: ${setting} must be a value or a list of values`);
+    }
+    const given = parts.map((part) => (part === null ? '' : String(part.value ?? ''))).join(',');
+    if (given !== '') values.set(setting, { text: given, origin: `${name}, line ${line}` });
+  }
+  return values;
+}
+
+/** The name with the fewest letters to change. */
+function nearest(wrong: string, names: readonly string[]): string {
+  const given = wrong.toLowerCase().replaceAll('_', '-');
+  return names.toSorted((a, b) => distance(given, a) - distance(given, b))[0] as string;
+}
+
+/** Levenshtein's distance, one row at a time. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] as number) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] as number) + 1, (next[j - 1] as number) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] as number;
+}
+
+function configError(failure: ConstructorParameters<typeof Bpf2KafkaError>[1]): Bpf2KafkaError {
+  const code: ErrorCode = 'ERR_CONFIG';
+  return new Bpf2KafkaError(code, failure);
+}

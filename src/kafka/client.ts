@@ -1,0 +1,487 @@
+import { randomUUID } from 'node:crypto';
+import kafkajs, { type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs';
+import { type Clock, systemClock } from '../clock.ts';
+import { Bpf2KafkaError, reasonOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { brokerError, isAuthenticationError, isAuthorizationError, protocolErrorOf } from './broker-error.ts';
+import { DeadlineError, settlesWithin, withDeadline } from './deadline.ts';
+import { applyKafkajsFixes, type ThrottleEntry, throttleMessage } from './kafkajs-fixes.ts';
+import { LogLimit } from './log-limit.ts';
+import { TopicReader } from './reader.ts';
+import { Sockets } from './sockets.ts';
+
+/**
+ * The seam to Kafka: what bpf2kafka needs of a client, in its own types. kafkajs is known here and in kafkajs-fixes.ts
+ * only.
+ */
+export interface KafkaClient {
+  /** `host:port`, the bootstrap names. */
+  readonly brokers: readonly string[];
+  /**
+   * Connects, trying again until the deadline, and answers with an admin that must be closed.
+   * @throws Bpf2KafkaError ERR_BROKER after `deadlineMillis` (default 10 s), at once for refused credentials
+   */
+  connectAdmin(options?: { deadlineMillis?: number; signal?: AbortSignal }): Promise<KafkaAdmin>;
+  /**
+   * A producer that is not connected yet. Each has its own sockets, its own metadata, read from the bootstrap names, so
+   * that brokers that have all moved are found, and its own producer id.
+   */
+  createProducer(): PartitionProducer;
+  /**
+   * Reads topics from here on, or from their beginning; for `tail`.
+   * @throws Bpf2KafkaError ERR_BROKER, ERR_TOPIC
+   */
+  read(options: ReadOptions): Promise<TopicReader>;
+}
+
+export interface KafkaClientOptions {
+  /** `host:port`, at least one. */
+  readonly brokers: readonly string[];
+  readonly clientId: string;
+  readonly log: Log;
+  readonly clock?: Clock;
+}
+
+export interface KafkaAdmin extends AsyncDisposable {
+  clusterId(): Promise<string>;
+  brokerCount(): Promise<number>;
+  /** Undefined when the topic does not exist. @throws Bpf2KafkaError ERR_TOPIC when it may not be seen */
+  describeTopic(topic: string): Promise<TopicDescription | undefined>;
+  /** Settings of a topic, defaults included; undefined when DESCRIBE_CONFIGS is refused. */
+  topicSettings(topic: string): Promise<ReadonlyMap<string, string> | undefined>;
+  /** False when it exists already. @throws Bpf2KafkaError ERR_TOPIC */
+  createTopic(topic: NewTopic): Promise<boolean>;
+  /** Offset of the first record and of the next one to be written, a partition each. */
+  topicOffsets(topic: string): Promise<readonly PartitionOffsets[]>;
+  deleteGroup(groupId: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface TopicDescription {
+  readonly partitions: number;
+  /** Of the partition that has the fewest. */
+  readonly replicas: number;
+  /** Every partition has a leader. */
+  readonly ready: boolean;
+}
+
+export interface NewTopic {
+  readonly topic: string;
+  readonly partitions: number;
+  readonly replicas: number;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+export interface PartitionOffsets {
+  readonly partition: number;
+  readonly low: bigint;
+  readonly high: bigint;
+}
+
+/** One partition, one send outstanding, idempotent, acknowledged by all replicas in sync. */
+export interface PartitionProducer {
+  /** Finds the cluster and gets a producer id. */
+  connect(): Promise<void>;
+  /**
+   * The broker's answer, unchecked: kafkajs resolves with no partition at all when its metadata lacks the one that was
+   * asked for. Rejects with what kafkajs throws; the records may have been written all the same.
+   * @throws Error when another send is outstanding
+   */
+  send(request: PartitionSend): Promise<ProduceAnswer>;
+  /**
+   * Ends the producer after a failure: when this resolves it sends nothing any more (a request that is already on the
+   * wire can still be written). Never rejects; bounded to some seconds.
+   */
+  discard(): Promise<void>;
+  /** Ends the producer when nothing is outstanding. Never rejects. */
+  close(): Promise<void>;
+}
+
+export type Compression = 'zstd' | 'gzip' | 'none';
+
+export interface PartitionSend {
+  readonly topic: string;
+  readonly partition: number;
+  readonly records: readonly ProducerRecord[];
+  readonly compression: Compression;
+  /** How long the broker may wait for its replicas, milliseconds. */
+  readonly timeoutMillis: number;
+}
+
+export interface ProducerRecord {
+  readonly key: string;
+  readonly value: Buffer;
+  /** Milliseconds since 1970. */
+  readonly timestamp: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface ProduceAnswer {
+  readonly partitions: readonly {
+    readonly topic: string;
+    readonly partition: number;
+    readonly errorCode: number;
+    /** Offset of the first record; undefined when the answer has none. */
+    readonly baseOffset: number | undefined;
+  }[];
+  /** How long the broker asks this client to wait (quota), milliseconds; 0 when it does not. */
+  readonly throttleMillis: number;
+}
+
+export interface ReadOptions {
+  /** Full names. */
+  readonly topics: readonly string[];
+  /** Otherwise from the records written after this call. */
+  readonly fromBeginning: boolean;
+  readonly signal?: AbortSignal;
+}
+
+const connectDeadlineMillis = 10_000;
+const connectPauseMillis = 250;
+const settleMillis = 2_000;
+
+/**
+ * Few and short, because the endless retry is ours (Delivery) or the deadline's: kafkajs nests these (connect in
+ * metadata in send), and its waiting timers hold the process for their whole length when a client is closed. All five
+ * are given: kafkajs has other defaults when NODE_ENV is `test`.
+ */
+const retry = { initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 2, retries: 4 };
+
+const compressionTypes = {
+  zstd: kafkajs.CompressionTypes.ZSTD,
+  gzip: kafkajs.CompressionTypes.GZIP,
+  none: kafkajs.CompressionTypes.None,
+} as const satisfies Record<Compression, number>;
+
+export function createKafkaClient({ brokers, clientId, log, clock = systemClock }: KafkaClientOptions): KafkaClient {
+  const fixes = applyKafkajsFixes();
+  if (!fixes.patched) {
+    log.warn({ version: fixes.version }, 'kafkajs is not the version that its fixes were written for: not applied');
+  }
+  // Of the client and not of the connection: an outage makes a new connection every few seconds.
+  const warnings = new LogLimit(clock);
+
+  const open = (onThrottle: (millis: number) => void = () => {}): Connection => {
+    const sockets = new Sockets();
+    const config: KafkaConfig = {
+      brokers: [...brokers],
+      clientId,
+      retry,
+      connectionTimeout: 3_000,
+      requestTimeout: 30_000,
+      socketFactory: sockets.connect as NonNullable<KafkaConfig['socketFactory']>,
+      logLevel: kafkajs.logLevel.INFO,
+      logCreator: () => (entry) => {
+        if (entry.log.message === throttleMessage) onThrottle((entry.log as unknown as ThrottleEntry).throttleMillis);
+        else writeLogEntry(entry, log, warnings);
+      },
+    };
+    return { kafka: new kafkajs.Kafka(config), sockets };
+  };
+
+  const client: KafkaClient = {
+    brokers,
+    connectAdmin: async ({ deadlineMillis = connectDeadlineMillis, signal } = {}) => {
+      const deadline = clock.nowMillis() + deadlineMillis;
+      for (;;) {
+        const admin = new Admin(open(), brokers, clock);
+        try {
+          const left = Math.max(0, deadline - clock.nowMillis());
+          await withDeadline(admin.connect(), left, clock, signal);
+          return admin;
+        } catch (error) {
+          await admin.close();
+          const over = clock.nowMillis() + connectPauseMillis >= deadline || signal?.aborted;
+          if (over || error instanceof DeadlineError || isAuthenticationError(error)) {
+            throw brokerError('reach the broker', brokers, error);
+          }
+          await clock.sleep(connectPauseMillis, signal);
+        }
+      }
+    },
+    createProducer: () => new Producer(open, clock),
+    read: async ({ topics, fromBeginning, signal }) => {
+      const admin = await client.connectAdmin(signal === undefined ? {} : { signal });
+      try {
+        const start = new Map<string, bigint[]>();
+        for (const topic of topics) {
+          if ((await admin.describeTopic(topic)) === undefined) {
+            throw new Bpf2KafkaError('ERR_TOPIC', {
+              operation: 'read the topic',
+              subject: topic,
+              reason: 'it does not exist',
+              remedy: 'check --topic-prefix, or start bpf2kafka run first',
+            });
+          }
+          const offsets: bigint[] = [];
+          for (const { partition, low, high } of await admin.topicOffsets(topic)) {
+            offsets[partition] = fromBeginning ? low : high;
+          }
+          start.set(topic, offsets);
+        }
+        const groupId = `${clientId}-tail-${randomUUID()}`;
+        const { kafka, sockets } = open();
+        const consumer = kafka.consumer({
+          groupId,
+          retry,
+          allowAutoTopicCreation: false,
+          maxWaitTimeInMs: 250,
+          sessionTimeout: 30_000,
+          heartbeatInterval: 3_000,
+        });
+        return await TopicReader.open({
+          consumer: {
+            connect: () => consumer.connect(),
+            // When an offset has been deleted meanwhile, go on with the oldest that is left.
+            subscribe: (names) => consumer.subscribe({ topics: [...names], fromBeginning: true }),
+            run: (eachBatch) => consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch }),
+            seek: (position) => consumer.seek(position),
+            onJoin: (listener) => void consumer.on(consumer.events.GROUP_JOIN, listener),
+            onEnd: (listener) =>
+              void consumer.on(consumer.events.CRASH, ({ payload }) => {
+                if (!payload.restart) listener(payload.error);
+              }),
+            close: async () => {
+              await settlesWithin(consumer.disconnect(), settleMillis, clock);
+              sockets.close();
+              // Where the principal may: otherwise the broker forgets an empty group after offsets.retention.minutes.
+              await admin.deleteGroup(groupId).catch((error) => log.debug({ reason: reasonOf(error) }, 'group not deleted'));
+              await admin.close();
+            },
+          },
+          start,
+          fail: (error) => brokerError('read from the broker', brokers, error),
+          ...(signal === undefined ? {} : { signal }),
+        });
+      } catch (error) {
+        await admin.close();
+        throw brokerError('read from the broker', brokers, error);
+      }
+    },
+  };
+  return client;
+}
+
+/** One kafkajs client with the sockets it opened. */
+interface Connection {
+  readonly kafka: Kafka;
+  readonly sockets: Sockets;
+}
+
+/**
+ * kafkajs's words to ours: message and broker only (its entries carry stack traces), warnings and errors once a minute
+ * with the number of those between; everything else, and those, at debug.
+ */
+function writeLogEntry({ namespace, level, log: entry }: LogEntry, log: Log, warnings: LogLimit): void {
+  const fields = { kafkajs: namespace, broker: entry['broker'] as unknown };
+  // Said once for every producer; our retries are meant to be few (see `retry`).
+  const expected = entry.message.startsWith('Limiting retries for the idempotent producer');
+  if (level > kafkajs.logLevel.WARN || expected) return log.debug(fields, entry.message);
+  const suppressed = warnings.pass();
+  if (suppressed === undefined) return log.debug(fields, entry.message);
+  log.warn({ ...fields, suppressed }, entry.message);
+}
+
+class Admin implements KafkaAdmin {
+  readonly #admin: ReturnType<Kafka['admin']>;
+  readonly #sockets: Sockets;
+  readonly #brokers: readonly string[];
+  readonly #clock: Clock;
+
+  constructor({ kafka, sockets }: Connection, brokers: readonly string[], clock: Clock) {
+    this.#admin = kafka.admin();
+    this.#sockets = sockets;
+    this.#brokers = brokers;
+    this.#clock = clock;
+  }
+
+  async connect(): Promise<void> {
+    await this.#admin.connect();
+  }
+
+  async clusterId(): Promise<string> {
+    return (await this.#ask('ask for the cluster', this.#admin.describeCluster())).clusterId;
+  }
+
+  async brokerCount(): Promise<number> {
+    return (await this.#ask('ask for the cluster', this.#admin.describeCluster())).brokers.length;
+  }
+
+  async describeTopic(topic: string): Promise<TopicDescription | undefined> {
+    try {
+      const { topics } = await this.#deadline(this.#admin.fetchTopicMetadata({ topics: [topic] }));
+      const partitions = topics.find(({ name }) => name === topic)?.partitions;
+      if (partitions === undefined || partitions.length === 0) return undefined;
+      return {
+        partitions: partitions.length,
+        replicas: Math.min(...partitions.map(({ replicas }) => replicas.length)),
+        ready: partitions.every(({ leader }) => leader >= 0),
+      };
+    } catch (error) {
+      const type = protocolErrorOf(error);
+      if (type === 'UNKNOWN_TOPIC_OR_PARTITION') return undefined;
+      // Exists, and elects: kafkajs gave up before the leader was there.
+      if (type === 'LEADER_NOT_AVAILABLE') return { partitions: 0, replicas: 0, ready: false };
+      if (isAuthorizationError(error) || type === 'INVALID_TOPIC_EXCEPTION') {
+        throw new Bpf2KafkaError('ERR_TOPIC', {
+          operation: 'describe the topic',
+          subject: topic,
+          reason: reasonOf(error),
+          remedy: type === 'INVALID_TOPIC_EXCEPTION' ? 'check --topic-prefix' : 'grant WRITE and DESCRIBE on it',
+          cause: error,
+        });
+      }
+      throw brokerError('describe a topic', this.#brokers, error);
+    }
+  }
+
+  async topicSettings(topic: string): Promise<ReadonlyMap<string, string> | undefined> {
+    const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }];
+    try {
+      const answer = await this.#deadline(this.#admin.describeConfigs({ resources, includeSynonyms: false }));
+      const entries = answer.resources[0]?.configEntries ?? [];
+      return new Map(entries.map(({ configName, configValue }) => [configName, configValue]));
+    } catch (error) {
+      if (isAuthorizationError(error)) return undefined;
+      throw brokerError('read the settings of a topic', this.#brokers, error);
+    }
+  }
+
+  async createTopic({ topic, partitions, replicas, settings }: NewTopic): Promise<boolean> {
+    const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
+    const topics = [{ topic, numPartitions: partitions, replicationFactor: replicas, configEntries }];
+    try {
+      return await this.#deadline(this.#admin.createTopics({ topics, waitForLeaders: false }));
+    } catch (error) {
+      // KafkaJSAggregateError: one error a topic.
+      const cause = (error as { errors?: readonly unknown[] }).errors?.[0] ?? error;
+      if (protocolErrorOf(cause) === undefined) throw brokerError('create a topic', this.#brokers, error);
+      throw new Bpf2KafkaError('ERR_TOPIC', {
+        operation: 'create the topic',
+        subject: topic,
+        reason: reasonOf(cause),
+        remedy: isAuthorizationError(cause) ? 'grant CREATE on it, or have it created by an administrator' : 'create it by hand',
+        cause,
+      });
+    }
+  }
+
+  async topicOffsets(topic: string): Promise<readonly PartitionOffsets[]> {
+    const offsets = await this.#ask('read the offsets of a topic', this.#admin.fetchTopicOffsets(topic));
+    return offsets.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
+  }
+
+  async deleteGroup(groupId: string): Promise<void> {
+    await this.#ask('delete a consumer group', this.#admin.deleteGroups([groupId]));
+  }
+
+  async close(): Promise<void> {
+    const disconnected = this.#admin.disconnect();
+    this.#sockets.close();
+    await settlesWithin(disconnected, settleMillis, this.#clock);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #deadline<T>(answer: Promise<T>): Promise<T> {
+    return withDeadline(answer, connectDeadlineMillis, this.#clock);
+  }
+
+  async #ask<T>(operation: string, answer: Promise<T>): Promise<T> {
+    try {
+      return await this.#deadline(answer);
+    } catch (error) {
+      throw brokerError(operation, this.#brokers, error);
+    }
+  }
+}
+
+class Producer implements PartitionProducer {
+  readonly #producer: ReturnType<Kafka['producer']>;
+  readonly #sockets: Sockets;
+  readonly #clock: Clock;
+  #fenced = false;
+  #outstanding: Promise<unknown> | undefined;
+  #throttleMillis = 0;
+
+  constructor(open: (onThrottle: (millis: number) => void) => Connection, clock: Clock) {
+    const { kafka, sockets } = open((millis) => {
+      this.#throttleMillis = Math.max(this.#throttleMillis, millis);
+    });
+    this.#sockets = sockets;
+    this.#clock = clock;
+    this.#producer = kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+      retry,
+      // Runs on each of kafkajs's own attempts, so it is the place to end a retry that is waiting for its turn: a
+      // pending send reconnects by itself, even after disconnect (src/producer/sendMessages.js).
+      createPartitioner: () => ({ message }) => {
+        if (this.#fenced) throw new kafkajs.KafkaJSNonRetriableError('the producer was discarded');
+        return message.partition as number;
+      },
+    });
+  }
+
+  async connect(): Promise<void> {
+    await this.#exclusive(this.#producer.connect());
+  }
+
+  async send({ topic, partition, records, compression, timeoutMillis }: PartitionSend): Promise<ProduceAnswer> {
+    // With two at once a lost answer makes the next batch reuse a sequence number (kafkajs#598).
+    if (this.#outstanding !== undefined) throw new Error('a producer has one send outstanding at most');
+    this.#throttleMillis = 0;
+    const answers = await this.#exclusive(
+      this.#producer.send({
+        topic,
+        acks: -1,
+        timeout: timeoutMillis,
+        compression: compressionTypes[compression],
+        messages: records.map(({ key, value, timestamp, headers }) => ({
+          key,
+          value,
+          partition,
+          timestamp: String(timestamp),
+          headers,
+        })),
+      }),
+    );
+    return {
+      partitions: answers.map(({ topicName, partition: written, errorCode, baseOffset }) => ({
+        topic: topicName,
+        partition: written,
+        errorCode,
+        baseOffset: baseOffset === undefined ? undefined : Number(baseOffset),
+      })),
+      throttleMillis: this.#throttleMillis,
+    };
+  }
+
+  async discard(): Promise<void> {
+    this.#fenced = true;
+    // Rejects whatever waits for an answer, so that the three waits below are short (see Sockets).
+    this.#sockets.close();
+    await settlesWithin(this.#producer.disconnect(), settleMillis, this.#clock);
+    if (this.#outstanding !== undefined) await settlesWithin(this.#outstanding, settleMillis, this.#clock);
+    // The pending send may have connected again between the first disconnect and its end.
+    await settlesWithin(this.#producer.disconnect(), settleMillis, this.#clock);
+  }
+
+  async close(): Promise<void> {
+    this.#fenced = true;
+    await settlesWithin(this.#producer.disconnect(), settleMillis, this.#clock);
+    this.#sockets.close();
+  }
+
+  async #exclusive<T>(work: Promise<T>): Promise<T> {
+    this.#outstanding = work;
+    try {
+      return await work;
+    } finally {
+      this.#outstanding = undefined;
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import type { Clock } from '../clock.ts';
+
+/** `work` did not settle in time, or was no longer wanted. What it was doing goes on: the caller must end it. */
+export class DeadlineError extends Error {
+  readonly kind: 'timeout' | 'abort';
+
+  constructor(kind: 'timeout' | 'abort', millis: number) {
+    super(kind === 'timeout' ? `no answer within ${millis} ms` : 'aborted');
+    this.name = 'DeadlineError';
+    this.kind = kind;
+  }
+}
+
+/** The result of `work`, or a DeadlineError after `millis` or when the signal aborts. Leaves no timer behind. */
+export async function withDeadline<T>(
+  work: Promise<T>,
+  millis: number,
+  clock: Clock,
+  signal?: AbortSignal,
+): Promise<T> {
+  const settled = new AbortController();
+  const cancel = () => settled.abort();
+  signal?.addEventListener('abort', cancel, { once: true });
+  if (signal?.aborted) cancel();
+  const deadline = clock.sleep(millis, settled.signal).then((): never => {
+    throw new DeadlineError(signal?.aborted ? 'abort' : 'timeout', millis);
+  });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    settled.abort();
+    // The loser must not become an unhandled rejection.
+    deadline.catch(() => {});
+    work.catch(() => {});
+  }
+}
+
+/** Waits until `work` has settled either way, but not longer than `millis`. True when it has. */
+export async function settlesWithin(work: Promise<unknown>, millis: number, clock: Clock): Promise<boolean> {
+  const settled = work.then(
+    () => true,
+    () => true,
+  );
+  return withDeadline(settled, millis, clock).catch(() => false);
+}

@@ -1,0 +1,199 @@
+import avro from 'avsc';
+import type { OutgoingBatch, OutgoingRecord } from '../batch.ts';
+import { reasonOf } from '../errors.ts';
+import { type TopicEvents, type TopicName, topicSchema } from './catalog.ts';
+import { type AvroSchema, fingerprint } from './fingerprint.ts';
+
+/** What stands before the Avro bytes, so that every record names its schema. */
+export type Framing =
+  /** Byte 0 and the registry's schema id, four bytes big-endian. */
+  | { readonly kind: 'confluent'; readonly schemaId: number }
+  /** C3 01 and the CRC-64-AVRO fingerprint of the schema, eight bytes little-endian. */
+  | { readonly kind: 'single-object' };
+
+/** What every event carries that goes beside the value into the Kafka record. */
+interface Identified {
+  readonly boot_id: string;
+  readonly seq: number;
+  readonly event_time: number;
+}
+
+export interface Codec<Event> {
+  /**
+   * The events as records, in order. The values stay valid for as long as they are referenced.
+   * Throws when an event does not fit the schema: a number past 2^53 would be written rounded.
+   */
+  encode(events: readonly Event[]): OutgoingBatch;
+}
+
+/** The event, or why the record could not be read: a consumer says so and goes on with the next one. */
+export type Decoded<Event> =
+  | { readonly ok: true; readonly event: Event }
+  | { readonly ok: false; readonly reason: string };
+
+export interface Decoder<Event> {
+  decode(value: Buffer | null): Promise<Decoded<Event>>;
+}
+
+const confluentMagic = 0x00;
+const singleObjectMagic = Buffer.from([0xc3, 0x01]);
+const confluentHeaderBytes = 5;
+const singleObjectHeaderBytes = 10;
+
+/** Below it avsc 5.7.9 writes another number without a word: its zigzag (-n * 2 - 1) passes 2^53 and is rounded. */
+const smallestLong = -(2 ** 52);
+
+/** Fields of a record that are a long, or a long or null. */
+function longFields(type: avro.Type): string[] {
+  return (type as avro.types.RecordType).fields
+    .filter((field) => {
+      const branches = (field.type as avro.types.UnwrappedUnionType).types ?? [field.type];
+      return branches.some((branch) => branch.typeName === 'long');
+    })
+    .map((field) => field.name);
+}
+
+/** Logical types stay plain numbers and unions are not wrapped: an event is encoded as it is. */
+function compile(schema: AvroSchema): avro.Type {
+  return avro.Type.forSchema(schema as Parameters<typeof avro.Type.forSchema>[0], {
+    wrapUnions: false,
+    omitRecordMethods: true,
+  });
+}
+
+function headerOf(framing: Framing, schema: AvroSchema): Buffer {
+  if (framing.kind === 'single-object') return Buffer.concat([singleObjectMagic, fingerprint(schema)]);
+  const header = Buffer.alloc(confluentHeaderBytes);
+  header.writeUInt8(confluentMagic, 0);
+  header.writeInt32BE(framing.schemaId, 1);
+  return header;
+}
+
+export function createCodec<Topic extends TopicName>(options: {
+  readonly topic: Topic;
+  readonly framing: Framing;
+}): Codec<TopicEvents[Topic]> {
+  const { topic } = options;
+  const { schema } = topicSchema(topic);
+  const type = compile(schema);
+  const header = headerOf(options.framing, schema);
+  const longs = longFields(type);
+  // The size of a slab follows the largest record average of the recent batches, and sinks slowly.
+  let bytesPerRecord = 1024;
+
+  /** Writes one framed event at `start`; returns its end, or what it lacks in bytes as a negative number. */
+  function write(event: Identified, slab: Buffer, start: number): number {
+    const values = event as unknown as Readonly<Record<string, number | null>>;
+    for (const name of longs) {
+      if ((values[name] ?? 0) < smallestLong) throw new RangeError(`${name} is below -2^52`);
+    }
+    const bodyStart = start + header.length;
+    if (bodyStart > slab.length) return slab.length - bodyStart;
+    header.copy(slab, start);
+    return type.encode(event, slab, bodyStart);
+  }
+
+  return {
+    encode(events) {
+      const records: OutgoingRecord[] = [];
+      // One slab a batch: a batch in flight keeps its own, so nothing is overwritten before it is acknowledged.
+      let slab = Buffer.allocUnsafeSlow(events.length * bytesPerRecord);
+      let start = 0;
+      let total = 0;
+      try {
+        for (const event of events) {
+          let end = write(event, slab, start);
+          // Twice at most: the first time may have ended at the header, without knowing the size of the body.
+          while (end < 0) {
+            // The records before keep the full slab alive; this one and the rest go into the next.
+            const needed = slab.length - start - end;
+            slab = Buffer.allocUnsafeSlow(Math.max(needed, (events.length - records.length) * bytesPerRecord));
+            start = 0;
+            end = write(event, slab, start);
+          }
+          records.push({
+            value: slab.subarray(start, end),
+            timestamp: event.event_time,
+            headers: { boot_id: event.boot_id, seq: String(event.seq) },
+          });
+          total += end - start;
+          start = end;
+        }
+      } catch (error) {
+        throw new Error(`cannot encode an event of ${topic}: ${misfit(type, events[records.length], error)}`, {
+          cause: error,
+        });
+      }
+      if (events.length > 0) {
+        const average = Math.ceil((total / events.length) * 1.25);
+        bytesPerRecord = Math.max(average, Math.floor(bytesPerRecord * 0.9));
+      }
+      return { topic, records };
+    },
+  };
+}
+
+/** Which field is at fault; never its value, which may be a secret of the process. */
+function misfit(type: avro.Type, event: unknown, error: unknown): string {
+  const fields = new Set<string>();
+  type.isValid(event, { errorHook: (path) => fields.add(path.join('.')) });
+  if (fields.size === 0) return reasonOf(error);
+  return `not valid for the schema: ${[...fields].join(', ')}`;
+}
+
+/**
+ * Reads both framings, whatever the writer's version. `schemaById` asks the registry for the schema of an id;
+ * without it records with Confluent framing cannot be read.
+ */
+export function createDecoder<Topic extends TopicName>(options: {
+  readonly topic: Topic;
+  readonly schemaById?: (id: number) => Promise<AvroSchema>;
+}): Decoder<TopicEvents[Topic]> {
+  const { schema, released } = topicSchema(options.topic);
+  const reader = compile(schema);
+  type Read = (avroBytes: Buffer) => TopicEvents[Topic];
+
+  function readerOf(writerSchema: AvroSchema): Read {
+    const resolver = reader.createResolver(compile(writerSchema));
+    return (avroBytes) => reader.fromBuffer(avroBytes, resolver) as TopicEvents[Topic];
+  }
+
+  const byFingerprint = new Map<string, Read>();
+  for (const known of [schema, ...released]) byFingerprint.set(fingerprint(known).toString('hex'), readerOf(known));
+  const byId = new Map<number, Read>();
+
+  async function find(value: Buffer): Promise<{ read: Read; avroBytes: Buffer } | string> {
+    if (value.length >= singleObjectHeaderBytes && value.subarray(0, 2).equals(singleObjectMagic)) {
+      const bytes = value.subarray(2, singleObjectHeaderBytes);
+      const read = byFingerprint.get(bytes.toString('hex'));
+      if (read !== undefined) return { read, avroBytes: value.subarray(singleObjectHeaderBytes) };
+      const shown = bytes.readBigUInt64LE().toString(16).padStart(16, '0');
+      return `its schema (fingerprint ${shown}) is not known to this version; read it with the version that wrote it`;
+    }
+    if (value.length >= confluentHeaderBytes && value[0] === confluentMagic) {
+      const id = value.readInt32BE(1);
+      let read = byId.get(id);
+      if (read === undefined) {
+        if (options.schemaById === undefined) return `its schema has the registry id ${id}; give --registry`;
+        read = readerOf(await options.schemaById(id));
+        byId.set(id, read);
+      }
+      return { read, avroBytes: value.subarray(confluentHeaderBytes) };
+    }
+    return 'it begins with neither the Confluent framing nor the Avro single-object encoding';
+  }
+
+  return {
+    async decode(value) {
+      if (value === null) return { ok: false, reason: 'it has no value' };
+      try {
+        const found = await find(value);
+        if (typeof found === 'string') return { ok: false, reason: found };
+        return { ok: true, event: found.read(found.avroBytes) };
+      } catch (error) {
+        // Damaged bytes, a schema that cannot be resolved, a registry that does not answer: all of this one record.
+        return { ok: false, reason: reasonOf(error) };
+      }
+    },
+  };
+}

@@ -1,0 +1,314 @@
+import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { COMPATIBILITY, SchemaRegistry } from '@kafkajs/confluent-schema-registry';
+import { Bpf2KafkaError, type Failure, reasonOf } from '../errors.ts';
+import type { Log } from '../log.ts';
+import { type AvroSchema, fingerprint } from './fingerprint.ts';
+
+export interface SchemaIdRequest {
+  /** Base address of a registry that speaks Confluent's API. */
+  readonly url: string;
+  /** `<topic with prefix>-value`. */
+  readonly subject: string;
+  readonly schema: AvroSchema;
+  /** Whether a schema that the subject lacks may be registered; otherwise nothing is ever written. */
+  readonly register: boolean;
+  /** Where ids are kept, so that a restart needs no registry. */
+  readonly stateDir?: string;
+  readonly log: Log;
+}
+
+const requestMillis = 10_000;
+/** With an id at hand there is no reason to keep a start waiting for a registry that hangs. */
+const requestMillisWhenKnown = 3_000;
+const contentType = 'application/vnd.schemaregistry.v1+json';
+
+/** The registry gave no answer that says anything about the schema: with a kept id this can be lived with. */
+class Unavailable extends Error {}
+
+/**
+ * The registry's id of exactly this schema under the subject. The registry is asked first, because one that was
+ * set up anew gives other ids and a kept id would then name another schema; when it does not answer, the id kept
+ * in the state directory is used. Fails with ERR_REGISTRY.
+ */
+export async function resolveSchemaId(request: SchemaIdRequest): Promise<number> {
+  const { subject, stateDir, log } = request;
+  const url = baseUrl(request.url);
+  const key = `${url} ${subject} ${fingerprint(request.schema).toString('hex')}`;
+  const ids = stateDir === undefined ? {} : await readIds(stateDir, log);
+  const known = ids[key];
+  const registry = new Registry(url, known === undefined ? requestMillis : requestMillisWhenKnown);
+
+  let id: number | undefined;
+  try {
+    id = await registry.find(subject, request.schema);
+    if (request.register) id = await registry.register(subject, request.schema, id);
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    if (known !== undefined) {
+      log.warn({ registry: url, subject, id: known, reason: error.message }, 'registry unavailable, using the kept id');
+      return known;
+    }
+    throw failure({
+      operation: 'look up the schema of',
+      subject,
+      reason: `the registry ${url} is not available: ${error.message}`,
+      remedy: 'check --registry and that it runs',
+      cause: error,
+    });
+  }
+  if (id === undefined) {
+    const name = subject.replace(/-value$/, '');
+    throw failure({
+      operation: 'look up the schema of',
+      subject,
+      reason: `the registry ${url} does not have the schema that this version writes`,
+      remedy: `give --register-schemas, or register it with 'bpf2kafka schema NAME --register' (NAME is ${name} without the prefix)`,
+    });
+  }
+  if (known !== id && stateDir !== undefined) await writeIds(stateDir, { ...ids, [key]: id }, log);
+  return id;
+}
+
+/** Schemas by id, each asked for once. The function fails with ERR_REGISTRY. */
+export function createSchemaFetcher(registryUrl: string): (id: number) => Promise<AvroSchema> {
+  const url = baseUrl(registryUrl);
+  const registry = new Registry(url, requestMillis);
+  const pending = new Map<number, Promise<AvroSchema>>();
+  return (id) => {
+    let schema = pending.get(id);
+    if (schema === undefined) {
+      schema = registry.byId(id);
+      // A failure is not kept: the registry may be back for the next record.
+      schema.catch(() => pending.delete(id));
+      pending.set(id, schema);
+    }
+    return schema;
+  };
+}
+
+class Registry {
+  readonly #url: string;
+  readonly #millis: number;
+  readonly #client: SchemaRegistry;
+
+  constructor(url: string, millis: number) {
+    this.#url = url;
+    this.#millis = millis;
+    // Without one the client waits for ever for a registry that accepts and says nothing.
+    const timeout = () => ({
+      request: <Request>(request: Request & { enhance(extras: { timeout: number }): Request }) =>
+        request.enhance({ timeout: millis }),
+    });
+    this.#client = new SchemaRegistry({
+      host: url,
+      clientId: 'bpf2kafka',
+      retry: { retries: 2 },
+      middlewares: [timeout],
+    });
+  }
+
+  /** The id of the schema under the subject, or undefined when the subject lacks it. */
+  async find(subject: string, schema: AvroSchema): Promise<number | undefined> {
+    try {
+      return await this.#client.getRegistryIdBySchema(subject, { type: 'AVRO' as never, schema: JSON.stringify(schema) });
+    } catch (error) {
+      // The client takes the status away from 404 alone, and turns a failed connection into status 400.
+      const status = statusOf(error);
+      if (status !== undefined && status !== 404) throw this.#explain(error, `look up the schema of ${subject}`);
+    }
+    // Registries compare the text, white space and docs included (Apicurio 3.0), so the same schema written by
+    // another version or tool is not found that way. Comparing what decides about reading finds it.
+    const versions = await this.#ask('GET', `/subjects/${encodeURIComponent(subject)}/versions`);
+    if (versions === undefined) return undefined;
+    const wanted = withoutDocs(schema);
+    for (const version of (versions as number[]).toReversed()) {
+      const found = await this.#ask('GET', `/subjects/${encodeURIComponent(subject)}/versions/${version}`);
+      if (found === undefined) continue;
+      const { id, schema: text } = found as { id: number; schema: string };
+      if (isDeepStrictEqual(withoutDocs(parseSchema(text)), wanted)) return id;
+    }
+    return undefined;
+  }
+
+  /** Sets the subject's compatibility and registers the schema when it has no id yet. */
+  async register(subject: string, schema: AvroSchema, id: number | undefined): Promise<number> {
+    // Before the schema, so that there is no moment in which the subject accepts anything.
+    await this.#ask('PUT', `/config/${encodeURIComponent(subject)}`, { compatibility: COMPATIBILITY.FULL_TRANSITIVE });
+    if (id !== undefined) return id;
+    try {
+      const registered = await this.#client.register(
+        { type: 'AVRO' as never, schema: JSON.stringify(schema) },
+        { subject, compatibility: COMPATIBILITY.FULL_TRANSITIVE },
+      );
+      return registered.id;
+    } catch (error) {
+      throw this.#explain(error, `register the schema of ${subject}`);
+    }
+  }
+
+  async byId(id: number): Promise<AvroSchema> {
+    try {
+      const schema = await this.#client.getSchema(id);
+      return (schema as unknown as { toJSON(): AvroSchema }).toJSON();
+    } catch (error) {
+      if (statusOf(error) === 404) {
+        throw failure({
+          operation: 'read the schema',
+          subject: `with id ${id}`,
+          reason: `the registry ${this.#url} does not have it`,
+          remedy: 'give the --registry that the records were written with',
+        });
+      }
+      const explained = this.#explain(error, `read the schema with id ${id}`);
+      if (!(explained instanceof Unavailable)) throw explained;
+      throw failure({
+        operation: 'read the schema',
+        subject: `with id ${id}`,
+        reason: `the registry ${this.#url} is not available: ${explained.message}`,
+        remedy: 'check --registry and that it runs',
+        cause: error,
+      });
+    }
+  }
+
+  /** The calls that the client lacks. Undefined when the registry says that the subject or version is not there. */
+  async #ask(method: string, path: string, body?: object): Promise<unknown> {
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(`${this.#url}${path}`, {
+        method,
+        headers: { 'content-type': contentType, accept: contentType },
+        signal: AbortSignal.timeout(this.#millis),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      text = await response.text();
+    } catch (error) {
+      // fetch says only 'fetch failed'; the cause says why.
+      const { cause } = error as Error;
+      throw new Unavailable(reasonOf(cause instanceof Error && cause.message !== '' ? cause : error), { cause: error });
+    }
+    const answer = parseJson(text) as { error_code?: number; message?: string } | undefined;
+    if (response.ok && answer !== undefined) return answer;
+    if (response.status === 404 && answer?.error_code !== undefined) return undefined;
+    if (response.status >= 500) throw new Unavailable(`it answers ${response.status} ${answer?.message ?? ''}`.trim());
+    if (response.ok || response.status === 404) throw this.#notARegistry(`${method} ${path}`, response.status);
+    throw failure({
+      operation: 'use the registry',
+      subject: this.#url,
+      reason: `${method} ${path} was refused with ${response.status} ${answer?.message ?? ''}`.trim(),
+      remedy: 'check what the registry allows to clients without credentials',
+    });
+  }
+
+  #explain(error: unknown, operation: string): Error {
+    const status = statusOf(error);
+    const reason = reasonOf(error).replace(/^bpf2kafka - /, '');
+    const networkReason = /^Error, status (?:400|5\d\d): (.*)$/.exec(reason)?.[1];
+    if (status === undefined || status >= 500 || (status === 400 && networkReason !== undefined)) {
+      return new Unavailable(networkReason ?? reason, { cause: error });
+    }
+    if (status === 409) {
+      return failure({
+        operation,
+        reason: `it is not compatible with what the registry ${this.#url} already has: ${reason}`,
+        remedy: 'use another --topic-prefix, or remove the foreign schema from the subject',
+        cause: error,
+      });
+    }
+    if (status === 404) return this.#notARegistry(operation, status);
+    return failure({
+      operation,
+      reason: `the registry ${this.#url} refused with ${status}: ${reason}`,
+      remedy: 'check what the registry allows to clients without credentials',
+      cause: error,
+    });
+  }
+
+  #notARegistry(what: string, status: number): Bpf2KafkaError {
+    return failure({
+      operation: 'use the registry',
+      subject: this.#url,
+      reason: `it does not answer as a schema registry (${what}: status ${status})`,
+      remedy: 'give the address at which it speaks the Confluent API, path included (Apicurio: …/apis/ccompat/v7)',
+    });
+  }
+}
+
+function baseUrl(url: string): string {
+  const parsed = URL.parse(url);
+  if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
+    throw failure({ operation: 'use the registry', subject: JSON.stringify(url), reason: 'it is not an http or https address' });
+  }
+  return url.replace(/\/+$/, '');
+}
+
+function failure(details: Failure): Bpf2KafkaError {
+  return new Bpf2KafkaError('ERR_REGISTRY', details);
+}
+
+function statusOf(error: unknown): number | undefined {
+  const status = (error as { status?: unknown }).status;
+  return typeof status === 'number' ? status : undefined;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A foreign subject may hold what is not JSON (a primitive's bare name, protobuf): it is just not ours. */
+function parseSchema(text: string): AvroSchema {
+  return (parseJson(text) as AvroSchema | undefined) ?? text;
+}
+
+/** The schema without the texts for people, which do not change how a record is read. */
+function withoutDocs(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(withoutDocs);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  return Object.fromEntries(
+    Object.entries(schema)
+      .filter(([attribute, value]) => attribute !== 'doc' || typeof value !== 'string')
+      .map(([attribute, value]) => [attribute, withoutDocs(value)]),
+  );
+}
+
+const idsFile = 'schema-ids.json';
+
+async function readIds(stateDir: string, log: Log): Promise<Record<string, number>> {
+  const path = join(stateDir, idsFile);
+  try {
+    const ids: unknown = JSON.parse(await readFile(path, 'utf8'));
+    if (typeof ids !== 'object' || ids === null) throw new Error('it holds no object');
+    return Object.fromEntries(Object.entries(ids).filter(([, id]) => Number.isInteger(id)));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
+      log.warn({ path, reason: reasonOf(error) }, 'kept schema ids cannot be read');
+    }
+    return {};
+  }
+}
+
+/** Whole or not at all, so that a crash leaves the old file. A failure costs only independence of the registry. */
+async function writeIds(stateDir: string, ids: Record<string, number>, log: Log): Promise<void> {
+  const path = join(stateDir, idsFile);
+  const temporary = `${path}.${process.pid}`;
+  try {
+    await mkdir(stateDir, { recursive: true, mode: 0o755 });
+    const file = await open(temporary, 'w', 0o644);
+    try {
+      await file.writeFile(`${JSON.stringify(ids, null, 2)}\n`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    log.warn({ path, reason: reasonOf(error) }, 'schema ids cannot be kept; the next start needs the registry');
+  }
+}

@@ -1,0 +1,99 @@
+import { isUtf8 } from 'node:buffer';
+import { textOf } from './text.ts';
+
+/** How bpf/argv.h reads argv; the constants of bpf/abi.h. */
+const pageBytes = 4096;
+const capturedBytesAtMost = 32768;
+const tailBytes = 8192;
+
+export interface Argv {
+  /** Present arguments. Beside a gap the last one before it and the first one after it may be cut. */
+  readonly args: string[];
+  readonly capturedBytes: number;
+  readonly truncated: boolean;
+  /** The captured bytes, NUL-separated; only when they are not UTF-8. */
+  readonly raw: Buffer | null;
+}
+
+/** A piece of argv without a gap inside, as bounds in the captured bytes. */
+interface Segment {
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Splits what the kernel side captured of argv.
+ * @param captured bytes in the order of memory; behind the head the tail follows without a mark
+ * @param totalBytes of argv in the process, each argument with its NUL
+ * @param pageOffset of the first argument in its page, bytes
+ * @param absent bit n is set when the n-th read failed
+ */
+export function splitArgv(captured: Buffer, totalBytes: number, pageOffset: number, absent: number): Argv {
+  const truncated = absent !== 0 || totalBytes > captured.length;
+  if (!truncated && isUtf8(captured)) {
+    const text = captured.toString('utf8');
+    const args = text === '' ? [] : (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
+    return { args, capturedBytes: captured.length, truncated, raw: null };
+  }
+  const segments = truncated ? presentSegments(captured.length, totalBytes, pageOffset, absent) : [{ start: 0, end: captured.length }];
+  const pieces = segments.map(({ start, end }) => captured.subarray(start, end));
+  const present = Buffer.concat(pieces);
+  return {
+    args: pieces.flatMap(splitSegment),
+    capturedBytes: present.length,
+    truncated,
+    raw: pieces.every((piece) => splitBytes(piece).every((argument) => isUtf8(argument))) ? null : present,
+  };
+}
+
+/** Walks the reads as bpf/argv.h made them, and joins those that succeeded and follow each other. */
+function presentSegments(capturedLength: number, totalBytes: number, pageOffset: number, absent: number): Segment[] {
+  const cut = totalBytes > capturedBytesAtMost;
+  const headBytes = cut ? capturedBytesAtMost - tailBytes : totalBytes;
+  const runs = cut
+    ? [
+        { bytes: headBytes, pageOffset },
+        { bytes: tailBytes, pageOffset: (pageOffset + totalBytes - tailBytes) % pageBytes },
+      ]
+    : [{ bytes: headBytes, pageOffset }];
+
+  const segments: Segment[] = [];
+  let read = 0;
+  let at = 0;
+  for (const run of runs) {
+    let open: Segment | undefined;
+    let left = Math.min(run.bytes, capturedLength - at);
+    let inPage = run.pageOffset;
+    while (left > 0) {
+      const bytes = Math.min(pageBytes - inPage, left);
+      const present = (absent & (1 << read)) === 0;
+      if (present) open = { start: open?.start ?? at, end: at + bytes };
+      if (!present && open !== undefined) {
+        segments.push(open);
+        open = undefined;
+      }
+      at += bytes;
+      left -= bytes;
+      inPage = 0;
+      read += 1;
+    }
+    if (open !== undefined) segments.push(open);
+  }
+  return segments;
+}
+
+function splitBytes(segment: Buffer): Buffer[] {
+  const parts: Buffer[] = [];
+  let start = 0;
+  for (let nul = segment.indexOf(0); nul >= 0; nul = segment.indexOf(0, start)) {
+    parts.push(segment.subarray(start, nul));
+    start = nul + 1;
+  }
+  // Behind the last NUL of argv there is nothing; before a gap there is the beginning of an argument.
+  if (start < segment.length) parts.push(segment.subarray(start));
+  return parts;
+}
+
+function splitSegment(segment: Buffer): string[] {
+  return splitBytes(segment).map(textOf);
+}

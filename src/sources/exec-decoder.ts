@@ -1,0 +1,153 @@
+import { bitNames, offsetOf, type StructLayout } from '../kernel/layout.ts';
+import type { WallClock } from '../kernel/wall-clock.ts';
+import type { ExecEvent } from '../schemas/exec-event.ts';
+import { splitArgv } from './argv.ts';
+import { textOf } from './text.ts';
+
+/** What is the same for every record of a capture. */
+export interface CaptureIdentity {
+  readonly hostId: string;
+  readonly hostName: string | null;
+  readonly bootId: string;
+  /** Microseconds since boot. */
+  readonly attachId: number;
+}
+
+/** Decodes the record of `bytes` bytes at `at`, or returns undefined when it makes no sense. */
+export type ExecDecoder = (records: Buffer, at: number, bytes: number) => ExecEvent | undefined;
+
+const word = 0x1_0000_0000;
+
+function hex32(value: number): string {
+  return value.toString(16).padStart(8, '0');
+}
+
+/** @param layout of struct exec_record in bpf/abi.h: the only source of the offsets below */
+export function createExecDecoder(layout: StructLayout, identity: CaptureIdentity, wallClock: WallClock): ExecDecoder {
+  const at64 = (field: string) => offsetOf(layout, field, 8);
+  const at32 = (field: string) => offsetOf(layout, field, 4);
+  const atSpan = (field: string) => {
+    const offset = offsetOf(layout, `${field}.offset`, 2);
+    return { offset, length: offsetOf(layout, `${field}.length`, 2) };
+  };
+  const commBytes = 16;
+
+  const seq = at64('seq');
+  const epoch = at64('epoch');
+  const bootNs = at64('boot_ns');
+  const startBootNs = at64('start_boot_ns');
+  const execCount = at64('exec_count');
+  const parentStartBootNs = at64('parent_start_boot_ns');
+  const parentExecCount = at64('parent_exec_count');
+  const cgroupId = at64('cgroup_id');
+  const unread = at64('unread');
+  const argsBytes = at64('args_bytes');
+  const argsAbsent = at64('args_absent');
+  const argsCount = at32('args_count');
+  const argsPageOffset = at32('args_page_offset');
+  const pid = at32('pid');
+  const tid = at32('tid');
+  const ppid = at32('ppid');
+  const uid = at32('uid');
+  const gid = at32('gid');
+  const euid = at32('euid');
+  const egid = at32('egid');
+  const suid = at32('suid');
+  const sgid = at32('sgid');
+  const filename = atSpan('filename');
+  const cgroupPath = atSpan('cgroup_path');
+  const args = atSpan('args');
+  const comm = offsetOf(layout, 'comm', commBytes);
+  const parentComm = offsetOf(layout, 'parent_comm', commBytes);
+
+  const unreadNames = bitNames(layout, 'EXEC_FIELD_');
+  // 64 of the 122 random bits tell the boots of a fleet apart.
+  const bootPrefix = identity.bootId.replaceAll('-', '').slice(0, 16);
+
+  /** Exact up to 2^53, which counters and microseconds never pass. */
+  const u64 = (records: Buffer, at: number) => records.readUInt32LE(at) + records.readUInt32LE(at + 4) * word;
+  const micros = (records: Buffer, at: number) => Math.floor(u64(records, at) / 1000);
+  const u64Text = (records: Buffer, at: number) =>
+    records.readUInt32LE(at + 4) === 0 ? String(records.readUInt32LE(at)) : String(records.readBigUInt64LE(at));
+
+  function processId(records: Buffer, startAt: number, pidAt: number): string {
+    return (
+      bootPrefix + hex32(records.readUInt32LE(startAt + 4)) + hex32(records.readUInt32LE(startAt)) + hex32(records.readUInt32LE(pidAt))
+    );
+  }
+
+  function commAt(records: Buffer, at: number): string {
+    const nul = records.indexOf(0, at);
+    return textOf(records.subarray(at, nul < 0 || nul > at + commBytes ? at + commBytes : nul));
+  }
+
+  function degradedOf(records: Buffer, at: number): string[] {
+    const low = records.readUInt32LE(at + unread);
+    const high = records.readUInt32LE(at + unread + 4);
+    if (low === 0 && high === 0) return [];
+    return unreadNames.filter((_, bit) => ((bit < 32 ? low >>> bit : high >>> (bit - 32)) & 1) === 1);
+  }
+
+  return (records, at, bytes) => {
+    if (bytes < layout.bytes) return undefined;
+    const bytesOf = (span: { offset: number; length: number }) => {
+      const start = records.readUInt16LE(at + span.offset);
+      const end = start + records.readUInt16LE(at + span.length);
+      return start >= layout.bytes && end <= bytes ? records.subarray(at + start, at + end) : undefined;
+    };
+    const filenameBytes = bytesOf(filename);
+    const cgroupPathBytes = bytesOf(cgroupPath);
+    const argvBytes = bytesOf(args);
+    if (filenameBytes === undefined || cgroupPathBytes === undefined || argvBytes === undefined) return undefined;
+
+    const bootMicros = micros(records, at + bootNs);
+    const offsetMicros = wallClock.offsetAt(bootMicros);
+    const degraded = degradedOf(records, at);
+    const argv = splitArgv(
+      argvBytes,
+      u64(records, at + argsBytes),
+      records.readUInt32LE(at + argsPageOffset),
+      records.readUInt32LE(at + argsAbsent),
+    );
+    const ownId = processId(records, at + startBootNs, at + pid);
+    const parentId = processId(records, at + parentStartBootNs, at + ppid);
+
+    return {
+      host_id: identity.hostId,
+      host_name: identity.hostName,
+      boot_id: identity.bootId,
+      attach_id: identity.attachId,
+      epoch: u64(records, at + epoch),
+      seq: u64(records, at + seq),
+      event_time: Math.floor((bootMicros + offsetMicros) / 1000),
+      boot_micros: bootMicros,
+      process_id: ownId,
+      parent_process_id: parentId,
+      exec_id: ownId + hex32(records.readUInt32LE(at + execCount)),
+      parent_exec_id: parentId + hex32(records.readUInt32LE(at + parentExecCount)),
+      pid: records.readUInt32LE(at + pid),
+      tid: records.readUInt32LE(at + tid),
+      ppid: records.readUInt32LE(at + ppid),
+      start_time: Math.floor((micros(records, at + startBootNs) + offsetMicros) / 1000),
+      comm: commAt(records, at + comm),
+      parent_comm: degraded.includes('parent_comm') ? null : commAt(records, at + parentComm),
+      filename: textOf(filenameBytes),
+      args: argv.args,
+      args_count: records.readUInt32LE(at + argsCount),
+      args_bytes: u64(records, at + argsBytes),
+      args_captured_bytes: argv.capturedBytes,
+      args_truncated: argv.truncated,
+      // A copy: the buffer that was read into is used again.
+      args_raw: argv.raw === null ? null : Buffer.from(argv.raw),
+      uid: records.readUInt32LE(at + uid),
+      gid: records.readUInt32LE(at + gid),
+      euid: records.readUInt32LE(at + euid),
+      egid: records.readUInt32LE(at + egid),
+      suid: records.readUInt32LE(at + suid),
+      sgid: records.readUInt32LE(at + sgid),
+      cgroup_id: u64Text(records, at + cgroupId),
+      cgroup_path: degraded.includes('cgroup_path') ? null : textOf(cgroupPathBytes),
+      degraded,
+    };
+  };
+}

@@ -1,0 +1,185 @@
+import { describe, expect, test } from 'vitest';
+import type { OutgoingBatch } from '../../src/batch.ts';
+import { systemClock as clock } from '../../src/clock.ts';
+import { createKafkaClient, type KafkaClient } from '../../src/kafka/client.ts';
+import { prepareTopics } from '../../src/kafka/topics.ts';
+import { createLog } from '../../src/log.ts';
+import { Delivery, type DeliverySettings } from '../../src/producers/delivery.ts';
+import { startKafka, type TestKafka } from '../support/kafka.ts';
+import { readTopic } from '../support/kcat.ts';
+import { LossyProxy } from '../support/lossy-proxy.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const log = createLog('silent');
+const topic = 'exec-events';
+
+/** Quick retries, so that a test does not wait for the jitter. */
+async function newDelivery(client: KafkaClient, settings: Partial<DeliverySettings> = {}) {
+  await using admin = await client.connectAdmin();
+  const topics = await prepareTopics(admin, { topics: [topic], prefix: '', createTopics: true, singleNode: true, log, clock });
+  return new Delivery({ client, topics, hostId: 'host-1', clock, log, settings: { backoffCapMillis: 500, ...settings } });
+}
+
+/** Ten records, all batches of one size: `name` has a fixed length. */
+function batchOf(name: string): OutgoingBatch {
+  const records = Array.from({ length: 10 }, (_, index) => ({ value: Buffer.from(`${name}:${index}`), timestamp: Date.now(), headers: {} }));
+  return { topic, records };
+}
+
+const valuesOf = ({ records }: OutgoingBatch) => records.map(({ value }) => value.toString());
+
+async function readValues(brokers: string): Promise<string[]> {
+  return (await readTopic(brokers, topic)).map(({ value }) => value.toString());
+}
+
+/** Delivers batches without a break until told to stop. */
+function deliverMeanwhile(delivery: Delivery) {
+  let going = true;
+  let acknowledged = 0;
+  const sent: string[] = [];
+  const done = (async () => {
+    for (let number = 0; going; number += 1) {
+      const batch = batchOf(String(number).padStart(6, '0'));
+      await delivery.accept(batch);
+      sent.push(...valuesOf(batch));
+      acknowledged += 1;
+    }
+  })();
+  const stop = async () => {
+    going = false;
+    await done;
+  };
+  return { sent, stop, acknowledged: () => acknowledged };
+}
+
+/** Every value at least once, and in order when repeats are left out. */
+function expectAll(read: readonly string[], sent: readonly string[]): void {
+  expect([...new Set(read)]).toEqual(sent);
+}
+
+describe.each([
+  ['is stopped for seconds', (kafka: TestKafka) => kafka.stop()],
+  ['is killed', (kafka: TestKafka) => kafka.kill()],
+])('when the broker %s in the middle', (_, takeAway) => {
+  test('delivery waits for it, and nothing is missing', async () => {
+    await using kafka = await startKafka();
+    const client = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log });
+    await using delivery = await newDelivery(client);
+    const load = deliverMeanwhile(delivery);
+    await waitFor(() => load.acknowledged() > 100, { what: '100 batches are acknowledged' });
+    await takeAway(kafka);
+    await waitFor(() => delivery.state.state === 'retrying' && delivery.figures.retries >= 2, { what: 'delivery retries', timeout: 30_000 });
+    const before = load.acknowledged();
+    await kafka.start();
+    await waitFor(() => load.acknowledged() > before + 100, { what: '100 more batches are acknowledged', timeout: 30_000 });
+    await load.stop();
+    expectAll(await readValues(kafka.brokers), load.sent);
+  });
+});
+
+test('a broker that hangs with its connections open is left after the timeout, and found again', async () => {
+  await using kafka = await startKafka();
+  const client = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log });
+  await using delivery = await newDelivery(client, { timeoutMillis: 1_000 });
+  const load = deliverMeanwhile(delivery);
+  await waitFor(() => load.acknowledged() > 10, { what: '10 batches are acknowledged' });
+  kafka.pause();
+  const paused = performance.now();
+  await waitFor(() => delivery.state.reason === 'no answer within 1000 ms', { what: 'the timeout passes' });
+  // kafkajs alone would wait for 30 s, and then for ever (see Sockets).
+  expect(performance.now() - paused).toBeLessThan(4_000);
+  await waitFor(() => delivery.figures.retries >= 2, { what: 'a new connection hangs as well' });
+  kafka.resume();
+  const before = load.acknowledged();
+  await waitFor(() => load.acknowledged() > before + 10, { what: '10 more batches are acknowledged', timeout: 30_000 });
+  await load.stop();
+  expectAll(await readValues(kafka.brokers), load.sent);
+});
+
+test('close returns soon although the broker hangs', async () => {
+  await using kafka = await startKafka();
+  const client = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log });
+  const delivery = await newDelivery(client);
+  await delivery.accept(batchOf('before'));
+  kafka.pause();
+  const accepted = delivery.accept(batchOf('during'));
+  accepted.catch(() => {});
+  await waitFor(() => delivery.state.state === 'sending', { what: 'the batch is on its way' });
+  const begun = performance.now();
+  await delivery.close();
+  expect(performance.now() - begun).toBeLessThan(3_000);
+  await expect(accepted).rejects.toMatchObject({ code: 'ERR_UNDELIVERED' });
+});
+
+describe('when the answer to a produce request is lost', () => {
+  async function setUp() {
+    const stack = new AsyncDisposableStack();
+    const proxy = stack.use(await LossyProxy.listen());
+    const kafka = stack.use(await startKafka({ properties: { 'advertised.listeners': `PLAINTEXT://${proxy.brokers}` } }));
+    proxy.targetPort = kafka.port;
+    const client = createKafkaClient({ brokers: [proxy.brokers], clientId: 'test', log });
+    return { stack, proxy, client };
+  }
+
+  // Why a producer is discarded after every failure. When this fails, kafkajs has changed.
+  test('a producer that is used again gets success for a batch that is never written', async () => {
+    const { stack, proxy, client } = await setUp();
+    await using _ = stack;
+    await using delivery = await newDelivery(client);
+    const { partition } = await delivery.accept(batchOf('before'));
+
+    const producer = client.createProducer();
+    stack.defer(() => producer.close());
+    await producer.connect();
+    const send = (name: string) =>
+      producer.send({
+        topic,
+        partition,
+        compression: 'none',
+        timeoutMillis: 5_000,
+        records: batchOf(name).records.map((record) => ({ key: 'host-1', ...record })),
+      });
+    proxy.loseProduceAnswers = true;
+    await expect(send('first-')).rejects.toThrow();
+    proxy.loseProduceAnswers = false;
+    expect((await send('second')).partitions).toMatchObject([{ errorCode: 0 }]);
+
+    const read = await readValues(proxy.brokers);
+    expect(read).toContain('first-:0');
+    expect(read).not.toContain('second:0');
+  });
+
+  test('the next batches of the same size are all written, also when the first was given up', async () => {
+    const { stack, proxy, client } = await setUp();
+    await using _ = stack;
+    await using delivery = await newDelivery(client);
+    await delivery.accept(batchOf('before'));
+
+    proxy.loseProduceAnswers = true;
+    const stop = new AbortController();
+    const givenUp = delivery.accept(batchOf('first-'), stop.signal);
+    givenUp.catch(() => {});
+    await waitFor(() => delivery.state.state === 'retrying' && proxy.lost > 0, { what: 'an answer is lost for good', timeout: 30_000 });
+    stop.abort();
+    await expect(givenUp).rejects.toMatchObject({ code: 'ERR_UNDELIVERED' });
+    proxy.loseProduceAnswers = false;
+
+    const after = ['second', 'third-', 'fourth'].map(batchOf);
+    for (const batch of after) await delivery.accept(batch);
+    const read = await readValues(proxy.brokers);
+    for (const value of after.flatMap(valuesOf)) expect(read).toContain(value);
+  });
+
+  test('the batch itself is delivered, at worst with repeats, before the next one', async () => {
+    const { stack, proxy, client } = await setUp();
+    await using _ = stack;
+    await using delivery = await newDelivery(client);
+    proxy.loseProduceAnswers = true;
+    const batches = ['first-', 'second', 'third-'].map(batchOf);
+    const accepted = Promise.all(batches.map((batch) => delivery.accept(batch)));
+    await waitFor(() => delivery.state.state === 'retrying' && proxy.lost > 0, { what: 'an answer is lost for good', timeout: 30_000 });
+    proxy.loseProduceAnswers = false;
+    await accepted;
+    expectAll(await readValues(proxy.brokers), batches.flatMap(valuesOf));
+  });
+});

@@ -1,0 +1,231 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { OutgoingBatch } from '../../src/batch.ts';
+import { systemClock } from '../../src/clock.ts';
+import { createKafkaClient, type KafkaClient } from '../../src/kafka/client.ts';
+import { prepareTopics } from '../../src/kafka/topics.ts';
+import { createLog } from '../../src/log.ts';
+import { Delivery, type DeliverySettings } from '../../src/producers/delivery.ts';
+import { partitionFor } from '../../src/producers/partitioner.ts';
+import { startKafka, type TestKafka } from '../support/kafka.ts';
+import { readTopic } from '../support/kcat.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+const log = createLog('silent');
+const clock = systemClock;
+const hostId = 'host-1';
+
+let kafka: TestKafka;
+let client: KafkaClient;
+let prefixes = 0;
+
+beforeAll(async () => {
+  kafka = await startKafka();
+  client = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log });
+});
+
+afterAll(async () => {
+  await kafka[Symbol.asyncDispose]();
+});
+
+/** A delivery into a topic of its own, which it may create. */
+async function newDelivery(settings: Partial<DeliverySettings> = {}) {
+  const prefix = `d${(prefixes += 1)}-`;
+  await using admin = await client.connectAdmin();
+  const topics = await prepareTopics(admin, { topics: ['exec-events'], prefix, createTopics: true, singleNode: true, log, clock });
+  const delivery = new Delivery({ client, topics, hostId, clock, log, settings });
+  return { delivery, topic: `${prefix}exec-events`, partitions: topics.get('exec-events')?.partitions ?? 0 };
+}
+
+function batchOf(first: number, count: number): OutgoingBatch {
+  const records = Array.from({ length: count }, (_, index) => ({
+    value: Buffer.from(`record ${first + index} \u0000\n${'x'.repeat(100)}`),
+    timestamp: Date.now() - 1_000 + index,
+    headers: { boot_id: '0b0b0b0b', seq: String(first + index) },
+  }));
+  return { topic: 'exec-events', records };
+}
+
+test.each(['zstd', 'gzip', 'none'] as const)('acknowledged means readable, as it was sent, with %s', async (compression) => {
+  const { delivery, topic, partitions } = await newDelivery({ compression });
+  await using _ = delivery;
+  const batches = [batchOf(0, 3), batchOf(3, 1_200), batchOf(1_203, 1)];
+  const acknowledgements = [];
+  for (const batch of batches) acknowledgements.push(await delivery.accept(batch));
+
+  const partition = partitionFor(hostId, partitions);
+  expect(acknowledgements).toEqual([
+    { topic, partition, firstOffset: 0, records: 3 },
+    { topic, partition, firstOffset: 3, records: 1_200 },
+    { topic, partition, firstOffset: 1_203, records: 1 },
+  ]);
+  const sent = batches.flatMap(({ records }) => records);
+  const read = await readTopic(kafka.brokers, topic);
+  expect(read).toEqual(
+    sent.map(({ value, timestamp, headers }, offset) => ({ partition, offset, key: Buffer.from(hostId), value, headers: { ...headers }, timestamp })),
+  );
+  expect(delivery.figures).toMatchObject({ acknowledgedRecords: 1_204, retries: 0, producers: 1 });
+});
+
+test('an event of another time than the broker takes is written all the same, with a header that says so', async () => {
+  const { delivery, topic } = await newDelivery();
+  await using _ = delivery;
+  const event = Date.now() + 2 * 3_600_000;
+  const [record] = batchOf(0, 1).records;
+  if (record === undefined) throw new Error('no record');
+  await delivery.accept({ topic: 'exec-events', records: [{ ...record, timestamp: event }] });
+  const [read] = await readTopic(kafka.brokers, topic);
+  expect(read?.headers['clock_skew']).toBe(String(event));
+  expect(Math.abs((read?.timestamp ?? 0) - Date.now())).toBeLessThan(60_000);
+});
+
+test('a renewed producer goes on where the last one ended', async () => {
+  const { delivery, topic } = await newDelivery({ maxRecordsPerProducer: 25 });
+  await using _ = delivery;
+  for (let first = 0; first < 100; first += 10) await delivery.accept(batchOf(first, 10));
+  const read = await readTopic(kafka.brokers, topic);
+  expect(read.map(({ headers }) => headers['seq'])).toEqual(Array.from({ length: 100 }, (_, seq) => String(seq)));
+  expect(delivery.figures).toMatchObject({ producers: 5, retries: 0 });
+});
+
+test('an idle producer sets no timers', async () => {
+  const { delivery } = await newDelivery();
+  await using _ = delivery;
+  await delivery.accept(batchOf(0, 10));
+  const timers = vi.spyOn(globalThis, 'setTimeout');
+  await new Promise((resolve) => setImmediate(resolve));
+  const before = timers.mock.calls.length;
+  // Not a wait for something: for half a second nothing may happen. Stock kafkajs sets some hundred in that time.
+  await clock.sleep(500);
+  const during = timers.mock.calls.length - before;
+  timers.mockRestore();
+  expect(during).toBeLessThan(5);
+});
+
+test('what the broker refuses for its content is held, not dropped', async () => {
+  const { delivery, topic } = await newDelivery();
+  await using _ = delivery;
+  const tooLarge = { ...batchOf(0, 1), records: [{ value: noise(2_000_000), timestamp: Date.now(), headers: {} }] };
+  const stop = new AbortController();
+  const accepted = delivery.accept(tooLarge, stop.signal);
+  accepted.catch(() => {});
+  await waitFor(() => delivery.state.reason === 'MESSAGE_TOO_LARGE' && delivery.figures.retries >= 2, { what: 'the broker refuses it, again' });
+  stop.abort();
+  await expect(accepted).rejects.toMatchObject({ code: 'ERR_UNDELIVERED' });
+  await delivery.accept(batchOf(1, 1));
+  expect((await readTopic(kafka.brokers, topic)).map(({ headers }) => headers['seq'])).toEqual(['1']);
+});
+
+test('topics: missing, created as planned, and seen with their settings', async () => {
+  await using admin = await client.connectAdmin();
+  const options = { topics: ['exec-events', 'bpf2kafka-hosts'] as const, prefix: 'site.', singleNode: true, log, clock };
+  await expect(prepareTopics(admin, { ...options, createTopics: false })).rejects.toMatchObject({
+    code: 'ERR_TOPIC',
+    subject: 'site.exec-events',
+  });
+  const facts = await prepareTopics(admin, { ...options, createTopics: true });
+  expect(facts.get('exec-events')).toMatchObject({ topic: 'site.exec-events', partitions: 6, retentionMillis: 7 * 86_400_000 });
+  await expect(prepareTopics(admin, { ...options, createTopics: false })).resolves.toEqual(facts);
+  expect((await admin.topicSettings('site.bpf2kafka-hosts'))?.get('cleanup.policy')).toBe('compact');
+  expect(await admin.clusterId()).toMatch(/^[\w-]{22}$/);
+});
+
+test('an event topic that is compacted, or small, is found out on a real broker', async () => {
+  await kafka.createTopic('bad.exec-events', { config: { 'cleanup.policy': 'compact' } });
+  await kafka.createTopic('small.exec-events', { config: { 'max.message.bytes': '50000' } });
+  await using admin = await client.connectAdmin();
+  const options = { topics: ['exec-events'] as const, createTopics: false, singleNode: true, log, clock };
+  await expect(prepareTopics(admin, { ...options, prefix: 'bad.' })).rejects.toMatchObject({ code: 'ERR_TOPIC' });
+
+  const topics = await prepareTopics(admin, { ...options, prefix: 'small.' });
+  await using delivery = new Delivery({ client, topics, hostId, clock, log, settings: { compression: 'none' } });
+  const records = Array.from({ length: 30 }, () => ({ value: noise(9_000), timestamp: Date.now(), headers: {} }));
+  await delivery.accept({ topic: 'exec-events', records });
+  expect(delivery.figures.retries).toBe(0);
+  expect(await readTopic(kafka.brokers, 'small.exec-events')).toHaveLength(30);
+});
+
+test('nobody there at start is ERR_BROKER within the deadline', async () => {
+  const nobody = createKafkaClient({ brokers: ['127.0.0.1:1'], clientId: 'test', log });
+  const begun = performance.now();
+  await expect(nobody.connectAdmin({ deadlineMillis: 1_500 })).rejects.toMatchObject({
+    code: 'ERR_BROKER',
+    subject: '127.0.0.1:1',
+    remedy: expect.stringContaining('a broker listens there'),
+  });
+  expect(performance.now() - begun).toBeLessThan(4_000);
+});
+
+test('a reader gives the records from the beginning, or those written after it was opened', async () => {
+  const { delivery, topic } = await newDelivery();
+  await using _ = delivery;
+  await delivery.accept(batchOf(0, 5));
+  await using all = await client.read({ topics: [topic], fromBeginning: true });
+  await using fresh = await client.read({ topics: [topic], fromBeginning: false });
+  await delivery.accept(batchOf(5, 600));
+
+  const seqsOf = async (reader: typeof all, count: number) => {
+    const seqs: string[] = [];
+    for await (const { headers, key, value } of reader) {
+      expect(key?.toString()).toBe(hostId);
+      expect(value?.toString()).toContain(`record ${headers['seq']} `);
+      seqs.push(headers['seq'] ?? '');
+      if (seqs.length === count) break;
+    }
+    return seqs;
+  };
+  const numbers = (first: number, count: number) => Array.from({ length: count }, (_, index) => String(first + index));
+  expect(await seqsOf(all, 605)).toEqual(numbers(0, 605));
+  expect(await seqsOf(fresh, 600)).toEqual(numbers(5, 600));
+});
+
+test('a reader ends with its signal and leaves no group behind', async () => {
+  const { topic } = await newDelivery();
+  const stop = new AbortController();
+  const reader = await client.read({ topics: [topic], fromBeginning: true, signal: stop.signal });
+  stop.abort();
+  for await (const _ of reader) throw new Error('the topic is empty');
+  await reader.close();
+  const { stdout } = await promisify(execFile)('kcat', ['-L', '-b', kafka.brokers, '-J']);
+  expect(stdout).toContain(topic);
+});
+
+test('a reader of a topic that does not exist says so', async () => {
+  await expect(client.read({ topics: ['nowhere'], fromBeginning: true })).rejects.toMatchObject({ code: 'ERR_TOPIC' });
+});
+
+test.each([
+  ['the broker is there', () => kafka.brokers],
+  ['nobody is there', () => '127.0.0.1:1'],
+])('after close nothing holds the process, when %s', async (_, brokers) => {
+  const { topic } = await newDelivery();
+  const source = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
+  const script = `
+    import { createKafkaClient } from ${source('kafka/client.ts')};
+    import { Delivery } from ${source('producers/delivery.ts')};
+    import { systemClock as clock } from ${source('clock.ts')};
+    const log = { debug() {}, info() {}, warn() {}, error() {} };
+    const client = createKafkaClient({ brokers: [${JSON.stringify(brokers())}], clientId: 'test', log });
+    const topics = new Map([['exec-events', { topic: ${JSON.stringify(topic)}, partitions: 6, retentionMillis: Infinity, maxBatchBytes: 1e6 }]]);
+    const delivery = new Delivery({ client, topics, hostId: 'h', clock, log });
+    const stop = AbortSignal.timeout(1_000);
+    const batch = { topic: 'exec-events', records: [{ value: Buffer.from('x'), timestamp: Date.now(), headers: {} }] };
+    await delivery.accept(batch, stop).catch(() => {});
+    const begun = performance.now();
+    await delivery.close();
+    process.on('exit', () => console.log(Math.round(performance.now() - begun)));
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { timeout: 20_000 });
+  expect(Number(stdout)).toBeLessThan(3_000);
+});
+
+/** Bytes that no codec makes smaller. */
+function noise(length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  for (let index = 0, state = 1; index < length; index += 1) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    bytes[index] = state >>> 16;
+  }
+  return bytes;
+}

@@ -1,0 +1,123 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Kafka, logLevel } from 'kafkajs';
+import { EmbeddedKafka } from '../../src/embedded-kafka/embedded-kafka.ts';
+import { createLog } from '../../src/log.ts';
+import { waitFor } from './wait-for.ts';
+
+export interface TestKafkaOptions {
+  /** Broker settings that override the embedded ones. */
+  readonly properties?: Readonly<Record<string, string>>;
+}
+
+export interface TopicOptions {
+  readonly partitions?: number;
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+/** A real broker in a directory of its own, which can fail in all the ways that brokers fail. */
+export async function startKafka(options: TestKafkaOptions = {}): Promise<TestKafka> {
+  const directory = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-kafka-'));
+  const kafka = new TestKafka(directory, options);
+  try {
+    await kafka.start();
+  } catch (error) {
+    await rm(directory, { recursive: true, force: true });
+    throw error;
+  }
+  return kafka;
+}
+
+export class TestKafka implements AsyncDisposable {
+  readonly directory: string;
+  readonly #options: TestKafkaOptions;
+  #broker: EmbeddedKafka | undefined;
+  #port: number | undefined;
+
+  constructor(directory: string, options: TestKafkaOptions) {
+    this.directory = directory;
+    this.#options = options;
+  }
+
+  /** The same before and after a stop and a start. */
+  get brokers(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get port(): number {
+    if (this.#port === undefined) throw new Error('this broker has never run');
+    return this.#port;
+  }
+
+  get pid(): number {
+    if (this.#broker === undefined) throw new Error('this broker does not run');
+    return this.#broker.pid;
+  }
+
+  /** Starts with the data and on the port of the last time. */
+  async start(): Promise<void> {
+    if (this.#broker !== undefined) throw new Error('this broker runs already');
+    this.#broker = await EmbeddedKafka.start({
+      directory: this.directory,
+      log: createLog('silent'),
+      properties: this.#options.properties ?? {},
+      ...(this.#port === undefined ? {} : { port: this.#port }),
+    });
+    this.#port = this.#broker.port;
+  }
+
+  async stop(): Promise<void> {
+    const broker = this.#broker;
+    if (broker === undefined) return;
+    // A stopped process takes no SIGTERM.
+    if (isRunning(broker.pid)) this.resume();
+    await broker.stop();
+    this.#broker = undefined;
+  }
+
+  /** As a power failure of the broker's host, except that what it had written to files is kept. */
+  async kill(): Promise<void> {
+    const { pid } = this;
+    process.kill(pid, 'SIGKILL');
+    await waitFor(() => !isRunning(pid), { what: `broker ${pid} is gone` });
+    this.#broker = undefined;
+  }
+
+  /** Its connections stay open and nothing is answered: as a broker that hangs, or a network that swallows packets. */
+  pause(): void {
+    process.kill(this.pid, 'SIGSTOP');
+  }
+
+  resume(): void {
+    process.kill(this.pid, 'SIGCONT');
+  }
+
+  async createTopic(name: string, { partitions = 1, config = {} }: TopicOptions = {}): Promise<void> {
+    const admin = new Kafka({ brokers: [this.brokers], clientId: 'test', logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    try {
+      const configEntries = Object.entries(config).map(([entry, value]) => ({ name: entry, value }));
+      await admin.createTopics({
+        topics: [{ topic: name, numPartitions: partitions, replicationFactor: 1, configEntries }],
+        waitForLeaders: true,
+      });
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

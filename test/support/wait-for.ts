@@ -1,0 +1,33 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export interface WaitOptions {
+  /** What is awaited, as a sentence part: `the topic has 3 records`. */
+  readonly what: string;
+  readonly timeout?: number;
+  readonly interval?: number;
+}
+
+/**
+ * Polls until the condition gives a truthy value, and resolves to it. A condition that throws does not hold yet;
+ * what it threw last is told when the time is up.
+ */
+export async function waitFor<T>(
+  condition: () => T | Promise<T>,
+  { what, timeout = 10_000, interval = 25 }: WaitOptions,
+): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
+  const deadline = performance.now() + timeout;
+  for (;;) {
+    let last: unknown;
+    try {
+      const value = await condition();
+      if (value) return value as Exclude<T, false | null | undefined | 0 | ''>;
+      last = value;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() >= deadline) {
+      throw new Error(`waited ${timeout} ms in vain: ${what} (last: ${String(last)})`, { cause: last });
+    }
+    await sleep(interval);
+  }
+}

@@ -1,0 +1,145 @@
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { execJson, execLine, type OpenRecords, type TailRecord, tailExec } from '../../../src/commands/tail.ts';
+import { createLog } from '../../../src/log.ts';
+import { createCodec } from '../../../src/schemas/codec.ts';
+import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
+import { fullEvent } from '../schemas/events.ts';
+
+const plain: ExecEvent = { ...fullEvent, args_raw: null };
+
+describe('the line of an exec', () => {
+  const zone = process.env['TZ'];
+  beforeAll(() => {
+    process.env['TZ'] = 'Asia/Kolkata';
+  });
+  afterAll(() => {
+    if (zone === undefined) delete process.env['TZ'];
+    else process.env['TZ'] = zone;
+  });
+
+  test('TIME pid: N comm: NAME argv…, the time local, arguments clearly apart', () => {
+    expect(execLine({ ...plain, event_time: Date.UTC(2026, 10, 24, 20, 5, 9, 7) })).toBe(
+      '01:35:09.007 pid: 41394 comm: curl curl -sS --retry 3 "https://example.org/a b" ""',
+    );
+  });
+
+  const after = (event: Partial<ExecEvent>) => execLine({ ...plain, ...event }).replace(/^\S+ pid: \d+ /, '');
+
+  test('what a process chose cannot move the cursor or forge a line', () => {
+    const line = after({ comm: 'a\u001b[2J', args: ['x\n12:00:00.000 pid: 1 comm: sshd', '\u202egpj.exe'] });
+    expect(line).toBe('comm: "a\\x1b[2J" "x\\n12:00:00.000 pid: 1 comm: sshd" "\\u202egpj.exe"');
+  });
+
+  test('arguments that were cut say so, and an argument cannot say it for them', () => {
+    expect(after({ args: ['a', 'b'], args_truncated: true })).toBe('comm: curl a b …[truncated]');
+    expect(after({ args: ['a', '…[truncated]'] })).toBe('comm: curl a "…[truncated]"');
+  });
+
+  test('without arguments the path stands there, with a mark', () => {
+    expect(after({ args: null, filename: '/usr/bin/my tool' })).toBe('comm: curl "/usr/bin/my tool" …[argv unknown]');
+    expect(after({ args: [] })).toBe('comm: curl ');
+  });
+
+  test('bytes that are not UTF-8 are shown as bytes', () => {
+    const raw = (bytes: string) => Buffer.from(bytes, 'latin1');
+    expect(after({ args: ['a', '?'], args_raw: raw('a\0\xff\xfe\0') })).toBe('comm: curl a "\\xff\\xfe"');
+    expect(after({ args: ['a', '?'], args_raw: raw('a\0\xff') })).toBe('comm: curl a "\\xff"');
+    expect(after({ args: ['?', ''], args_raw: raw('\xff\0\0') })).toBe('comm: curl "\\xff" ""');
+    expect(after({ args: ['?', ''], args_raw: raw('\xff\0') })).toBe('comm: curl "\\xff" ""');
+    // Not as many as args has: args is what is shown.
+    expect(after({ args: ['x', 'y', 'z'], args_raw: raw('\xff') })).toBe('comm: curl x y z');
+  });
+});
+
+describe('the JSON of an exec', () => {
+  test('is one line with every field, exact, bytes as base64', () => {
+    const event = { ...fullEvent, args: ['a\nb\u202e', '"', ''] };
+    const json = execJson(event);
+    expect(json).not.toMatch(/[\n\u202e]/);
+    expect(JSON.parse(json)).toEqual({ ...event, args_raw: fullEvent.args_raw?.toString('base64') });
+    expect(JSON.parse(execJson(plain))).toEqual(plain);
+  });
+});
+
+describe('tail', () => {
+  const values = createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } })
+    .encode([1, 2, 3].map((pid) => ({ ...plain, pid })))
+    .records.map(({ value }) => value);
+  const recordsOf = (contents: (Buffer | null)[]): TailRecord[] =>
+    contents.map((value, index) => ({ partition: 0, offset: BigInt(index), value }));
+
+  function fake(records: TailRecord[]) {
+    const seen = { topics: [] as readonly string[], fromBeginning: false, closed: false };
+    const open: OpenRecords = async ({ topics, fromBeginning, signal }) => {
+      Object.assign(seen, { topics, fromBeginning });
+      return {
+        async *[Symbol.asyncIterator]() {
+          yield* records;
+          // Like a topic: without an end.
+          if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        },
+        async [Symbol.asyncDispose]() {
+          seen.closed = true;
+        },
+      };
+    };
+    return { open, seen };
+  }
+
+  async function tail(records: TailRecord[], changed: { limit?: number; json?: boolean; fromBeginning?: boolean }) {
+    const stop = new AbortController();
+    const out = new PassThrough();
+    const err = new PassThrough();
+    const { open, seen } = fake(records);
+    let ready = 0;
+    const printed = await tailExec({
+      brokers: ['unused:1'],
+      registry: undefined,
+      topicPrefix: 'p.',
+      json: false,
+      fromBeginning: false,
+      limit: undefined,
+      ...changed,
+      out,
+      err,
+      log: createLog('silent'),
+      signal: stop.signal,
+      onReady: () => {
+        ready += 1;
+        // Without a limit the test ends it, after what was there has been printed.
+        if (changed.limit === undefined) setTimeout(() => stop.abort(), 100);
+      },
+      open,
+    });
+    out.end();
+    err.end();
+    return { printed, ready, seen, out: await text(out), err: await text(err) };
+  }
+
+  test('prints each record and ends at the limit', async () => {
+    const { printed, ready, seen, out } = await tail(recordsOf(values), { limit: 2, fromBeginning: true });
+    expect([printed, ready]).toEqual([2, 1]);
+    expect(out.trimEnd().split('\n')).toEqual([expect.stringContaining(' pid: 1 comm: '), expect.stringContaining(' pid: 2 comm: ')]);
+    expect(seen).toEqual({ topics: ['p.exec-events'], fromBeginning: true, closed: true });
+  });
+
+  test('an abort ends it and closes the reader', async () => {
+    const { printed, seen } = await tail(recordsOf(values), {});
+    expect([printed, seen.closed]).toEqual([3, true]);
+  });
+
+  test('a record that cannot be read is a line on standard error, and the next one is printed', async () => {
+    const { printed, out, err } = await tail(recordsOf([values[0] ?? null, Buffer.from('\u001b[2J'), null, values[1] ?? null]), {
+      limit: 2,
+      json: true,
+    });
+    expect(printed).toBe(2);
+    expect(out.trimEnd().split('\n').map((line) => (JSON.parse(line) as ExecEvent).pid)).toEqual([1, 2]);
+    expect(err.trimEnd().split('\n')).toEqual([
+      expect.stringMatching(/^bpf2kafka: cannot read the record at offset 1 of partition 0: .*neither/),
+      expect.stringMatching(/offset 2 of partition 0: it has no value/),
+    ]);
+  });
+});

@@ -1,0 +1,112 @@
+import { zstdCompressSync } from 'node:zlib';
+import kafkajs from 'kafkajs';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { applyKafkajsFixes, requestQueueClass } from '../../../src/kafka/kafkajs-fixes.ts';
+
+interface Queue {
+  push(request: object): void;
+  fulfillRequest(response: object): void;
+  maybeThrottle(millis: number | undefined): void;
+  destroy(): void;
+}
+
+describe('the request queue', () => {
+  const logged: unknown[] = [];
+  const logger = { debug: () => {}, warn: (message: string, extra: object) => logged.push([message, extra]) };
+  let queue: Queue;
+  let sent: number[];
+
+  const send = (correlationId: number): void => {
+    const entry = { correlationId, resolve: () => {}, reject: () => {} };
+    queue.push({ entry, expectResponse: true, sendRequest: () => sent.push(correlationId) });
+  };
+  const answer = (correlationId: number): void => queue.fulfillRequest({ correlationId, payload: Buffer.alloc(0), size: 0 });
+
+  beforeEach(() => {
+    vi.useFakeTimers();
+    applyKafkajsFixes();
+    const RequestQueue = requestQueueClass() as unknown as new (options: object) => Queue;
+    queue = new RequestQueue({ maxInFlightRequests: 1, requestTimeout: 30_000, enforceRequestTimeout: false, clientId: 'c', broker: 'b', logger });
+    sent = [];
+    logged.length = 0;
+  });
+
+  afterEach(() => {
+    queue.destroy();
+    vi.useRealTimers();
+  });
+
+  test('sets no timer when nothing waits', () => {
+    for (const id of [1, 2, 3]) {
+      send(id);
+      answer(id);
+    }
+    expect(sent).toEqual([1, 2, 3]);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('holds requests while throttled, sends them when the throttle ends, and is quiet again', () => {
+    queue.maybeThrottle(500);
+    send(1);
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(499);
+    expect(sent).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(sent).toEqual([1]);
+    answer(1);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('a longer throttle that comes meanwhile is kept', () => {
+    queue.maybeThrottle(100);
+    send(1);
+    queue.maybeThrottle(300);
+    vi.advanceTimersByTime(299);
+    expect(sent).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(sent).toEqual([1]);
+  });
+
+  test('a request over the limit in flight goes out with the answer before it', () => {
+    send(1);
+    send(2);
+    expect(sent).toEqual([1]);
+    answer(1);
+    expect(sent).toEqual([1, 2]);
+    answer(2);
+    vi.advanceTimersByTime(10);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('tells the throttle time to the log of its client, and nothing when there is none', () => {
+    queue.maybeThrottle(undefined);
+    queue.maybeThrottle(0);
+    queue.maybeThrottle(250);
+    expect(logged).toEqual([['throttled by the broker', { throttleMillis: 250 }]]);
+  });
+});
+
+test('the installed version is the one that the fixes were written for', () => {
+  expect(applyKafkajsFixes()).toEqual({ patched: true, version: '2.2.4' });
+});
+
+test('another version is left as it is, and said', () => {
+  const before = { ...requestQueueClass().prototype };
+  const { prototype } = requestQueueClass();
+  const stock = () => {};
+  prototype.scheduleCheckPendingRequests = stock;
+  expect(applyKafkajsFixes('2.2.5')).toEqual({ patched: false, version: '2.2.5' });
+  expect(prototype.scheduleCheckPendingRequests).toBe(stock);
+  Object.assign(prototype, before);
+  applyKafkajsFixes();
+});
+
+test('zstd makes small what repeats, and reads what it and others wrote', async () => {
+  applyKafkajsFixes();
+  const codec = kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD]();
+  const buffer = Buffer.from('exec '.repeat(10_000));
+  const compressed: Buffer = await codec.compress({ buffer });
+  expect(compressed.length).toBeLessThan(buffer.length / 100);
+  await expect(codec.decompress(compressed)).resolves.toEqual(buffer);
+  await expect(codec.decompress(zstdCompressSync(buffer))).resolves.toEqual(buffer);
+});

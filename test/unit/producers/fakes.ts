@@ -1,0 +1,153 @@
+import type { OutgoingBatch } from '../../../src/batch.ts';
+import type { Clock } from '../../../src/clock.ts';
+import type { PartitionProducer, PartitionSend, ProduceAnswer } from '../../../src/kafka/client.ts';
+import type { TopicFacts } from '../../../src/kafka/topics.ts';
+import type { Log } from '../../../src/log.ts';
+
+/** Time that passes only when a test says so. */
+export class FakeClock implements Clock {
+  now = 1_764_000_000_000;
+  readonly #sleepers = new Set<{ readonly at: number; readonly wake: () => void }>();
+
+  nowMillis(): number {
+    return this.now;
+  }
+
+  /** Lengths of the waits that are not over, in milliseconds from now, shortest first. */
+  get waits(): readonly number[] {
+    return [...this.#sleepers].map(({ at }) => at - this.now).sort((a, b) => a - b);
+  }
+
+  sleep(millis: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const sleeper = {
+        at: this.now + millis,
+        wake: () => {
+          this.#sleepers.delete(sleeper);
+          signal?.removeEventListener('abort', sleeper.wake);
+          resolve();
+        },
+      };
+      if (signal?.aborted) return resolve();
+      signal?.addEventListener('abort', sleeper.wake);
+      this.#sleepers.add(sleeper);
+    });
+  }
+
+  /** Lets the time pass, waking each sleeper at its moment. */
+  async advance(millis: number): Promise<void> {
+    const end = this.now + millis;
+    await settle();
+    for (;;) {
+      const next = [...this.#sleepers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
+      if (next === undefined) break;
+      this.now = Math.max(this.now, next.at);
+      next.wake();
+      await settle();
+    }
+    this.now = end;
+  }
+}
+
+/** Until everything that needs no time has happened. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+export interface LogLine {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly fields: Record<string, unknown>;
+  readonly message: string;
+}
+
+export function fakeLog(): { log: Log; lines: LogLine[] } {
+  const lines: LogLine[] = [];
+  const at = (level: LogLine['level']) => (fields: unknown, message?: unknown) => {
+    if (typeof fields === 'string') lines.push({ level, fields: {}, message: fields });
+    else lines.push({ level, fields: fields as Record<string, unknown>, message: String(message) });
+  };
+  const log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  return { log: log as unknown as Log, lines };
+}
+
+/** What the fake broker does with one send. */
+export type Reply = (send: PartitionSend) => ProduceAnswer | Promise<ProduceAnswer>;
+
+export const acknowledge =
+  (baseOffset = 0, throttleMillis = 0): Reply =>
+  ({ topic, partition }) => ({ partitions: [{ topic, partition, errorCode: 0, baseOffset }], throttleMillis });
+
+export const fail =
+  (message: string, type?: string): Reply =>
+  () => {
+    throw Object.assign(new Error(message), type === undefined ? {} : { type });
+  };
+
+/** Never answers. */
+export const silence: Reply = () => new Promise(() => {});
+
+/** Makes producers that answer from one list of replies, and remembers who was asked what. */
+export class FakeClient {
+  readonly brokers = ['broker:9092'];
+  readonly producers: FakeProducer[] = [];
+  readonly sends: { readonly producer: number; readonly send: PartitionSend }[] = [];
+  /** Used up from the front; then everything is acknowledged. */
+  replies: Reply[] = [];
+
+  createProducer(): PartitionProducer {
+    const producer = new FakeProducer(this, this.producers.length);
+    this.producers.push(producer);
+    return producer;
+  }
+}
+
+class FakeProducer implements PartitionProducer {
+  readonly #client: FakeClient;
+  readonly #number: number;
+  ended: 'discarded' | 'closed' | undefined;
+  outstanding = 0;
+
+  constructor(client: FakeClient, number: number) {
+    this.#client = client;
+    this.#number = number;
+  }
+
+  async connect(): Promise<void> {}
+
+  async send(send: PartitionSend): Promise<ProduceAnswer> {
+    if (this.ended !== undefined) throw new Error(`sent with a producer that was ${this.ended}`);
+    if (this.outstanding > 0) throw new Error('two sends at once');
+    this.outstanding += 1;
+    this.#client.sends.push({ producer: this.#number, send });
+    const reply = this.#client.replies.shift() ?? acknowledge();
+    try {
+      return await reply(send);
+    } finally {
+      this.outstanding -= 1;
+    }
+  }
+
+  async discard(): Promise<void> {
+    this.ended = 'discarded';
+  }
+
+  async close(): Promise<void> {
+    this.ended = 'closed';
+  }
+}
+
+export const facts: TopicFacts = {
+  topic: 'test.exec-events',
+  partitions: 6,
+  retentionMillis: Number.POSITIVE_INFINITY,
+  maxBatchBytes: 512 * 1024,
+};
+
+export function batchOf(...values: readonly string[]): OutgoingBatch {
+  const records = values.map((value, index) => ({
+    value: Buffer.from(value),
+    timestamp: 1_764_000_000_000 - 1_000 + index,
+    headers: { boot_id: 'b', seq: String(index) },
+  }));
+  return { topic: 'exec-events', records };
+}

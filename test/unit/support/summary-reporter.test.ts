@@ -1,0 +1,48 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const fixtures = join(import.meta.dirname, 'summary-fixtures');
+const vitest = join(import.meta.dirname, '../../../node_modules/vitest/vitest.mjs');
+
+function runFixtures(...files: string[]): { output: string[]; status: number | null } {
+  const run = spawnSync(process.execPath, [vitest, 'run', '--root', fixtures, ...files], {
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1', VITEST: undefined },
+  });
+  return { output: run.stdout.trimEnd().split('\n'), status: run.status };
+}
+
+test('every test is counted once, in the last line', () => {
+  const { output, status } = runFixtures('mixed');
+  expect(output.at(-1)).toBe('1 passed, 2 failed, 4 skipped');
+  expect(status).toBe(1);
+});
+
+test('each skipped test is named with its reason', () => {
+  const { output } = runFixtures('mixed');
+  expect(output.filter((line) => line.startsWith('skipped: '))).toEqual([
+    'skipped: mixed.fixture.ts > finds out that it cannot run: no CAP_BPF',
+    'skipped: mixed.fixture.ts > is switched off: no reason given',
+    'skipped: mixed.fixture.ts > is not written: to do',
+    'skipped: mixed.fixture.ts > with a hook that fails > never runs: a hook before it failed',
+  ]);
+});
+
+test('a file that does not load is a failure', () => {
+  const { output, status } = runFixtures('broken');
+  expect(output.at(-1)).toBe('0 passed, 1 failed, 0 skipped');
+  expect(status).toBe(1);
+});
+
+test('an error that no test caught is a failure', () => {
+  const { output, status } = runFixtures('stray');
+  expect(output.at(-1)).toBe('1 passed, 1 failed, 0 skipped');
+  expect(status).toBe(1);
+});
+
+test('a run that finds no test is a failure', () => {
+  const { output, status } = runFixtures('no-such-file');
+  expect(output.at(-1)).toBe('0 passed, 1 failed, 0 skipped');
+  expect(status).toBe(1);
+});

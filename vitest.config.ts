@@ -1,0 +1,50 @@
+import { defineConfig } from 'vitest/config';
+import { SummaryReporter } from './test/support/summary-reporter.ts';
+
+/**
+ * The kernel's pinned programs and maps are global, so the files that touch them run one after the other: groups run
+ * in order, and inside the groups of bpf and integration one file runs at a time.
+ */
+const oneFileAtATime = { fileParallelism: false, maxWorkers: 1 };
+
+export default defineConfig({
+  test: {
+    reporters: ['default', new SummaryReporter()],
+    passWithNoTests: false,
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts'],
+          sequence: { groupOrder: 0 },
+          testTimeout: 10_000,
+          retry: 0,
+        },
+      },
+      {
+        test: {
+          name: 'bpf',
+          include: ['test/bpf/**/*.test.ts'],
+          pool: 'forks',
+          ...oneFileAtATime,
+          sequence: { groupOrder: 1 },
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+          retry: 0,
+        },
+      },
+      {
+        test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          pool: 'forks',
+          ...oneFileAtATime,
+          sequence: { groupOrder: 2 },
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          retry: 0,
+        },
+      },
+    ],
+  },
+});
