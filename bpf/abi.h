@@ -56,7 +56,9 @@ struct host_control {
 	__u64 complete;	  /* 1 once everything but the link is pinned; before that, a start begins anew */
 	__u64 attach_id;  /* CLOCK_BOOTTIME at which the pins were created, us; seq and epoch start here */
 	struct owner owner;
-	__u64 reserved[3];
+	__u64 unobserved_ns;	/* how long the dispatcher was detached since attach_id */
+	__u64 detached_boot_ns; /* since when it is, CLOCK_BOOTTIME, ns; 0: it is attached */
+	__u64 reserved;
 
 	/*
 	 * The consistent cut of every stream. Each run of each program reads it once, at entry, and uses
@@ -78,10 +80,14 @@ struct stream_counters {
 	__u64 reserved[4];
 };
 
+/* entered = fell_through + ring_full + ring_busy + records in the ring, for each parity and so for each cut. */
+
 struct stream_control {
 	/* Of the next record. A record that finds no room has used its number: the hole is the loss. */
 	__u64 seq;
-	__u64 reserved[7];
+	/* Runs that the kernel skipped (recursion_misses) under dispatchers that were detached since attach_id. */
+	__u64 skipped_before;
+	__u64 reserved[6];
 	struct stream_counters counters[2];
 };
 
@@ -99,6 +105,8 @@ enum user_counter {
 	USER_UNDECODABLE,  /* records of a known layout that made no sense; lost */
 	USER_CORRUPT,	   /* times that the ring's chain of headers was broken and skipped; lost, number unknown */
 	USER_CORRUPT_BYTES,
+	USER_FIRST_OFFSET, /* in the topic, of the first record that was acknowledged there, plus 1; 0: none yet */
+	USER_LAST_OFFSET,  /* of the last one, plus 1 */
 	USER_COUNTERS = 14,
 };
 

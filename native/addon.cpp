@@ -3,11 +3,11 @@
 #define NAPI_VERSION 9
 #include <napi.h>
 
+#include <cstdio>
 #include <memory>
 
 #include "capture.h"
 #include "error.h"
-#include "kernel.h"
 
 namespace bpf2kafka {
 
@@ -40,6 +40,12 @@ auto guarded(Napi::Env env, Call call) {
 Napi::Number number(Napi::Env env, std::uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
 std::uint64_t unsigned_of(const Napi::Value& value) { return static_cast<std::uint64_t>(value.As<Napi::Number>().DoubleValue()); }
 
+std::string hexadecimal(std::uint64_t value) {
+  char text[17];
+  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+
 Napi::Object to_javascript(Napi::Env env, const StructLayout& layout, const Enumerators& enumerators) {
   Napi::Object fields = Napi::Object::New(env);
   for (const Field& field : layout.fields) {
@@ -57,6 +63,56 @@ Napi::Object to_javascript(Napi::Env env, const StructLayout& layout, const Enum
   return result;
 }
 
+void set_counters(Napi::Object object, const stream_counters& counters) {
+  Napi::Env env = object.Env();
+  object.Set("entered", number(env, counters.entered));
+  object.Set("fellThrough", number(env, counters.fell_through));
+  object.Set("ringFull", number(env, counters.ring_full));
+  object.Set("ringBusy", number(env, counters.ring_busy));
+}
+
+// The barriers wait for the kernel, so the cut is made off the main loop. It keeps the capture alive.
+class AdvanceEpoch : public Napi::AsyncWorker {
+ public:
+  AdvanceEpoch(Napi::Env env, std::shared_ptr<Capture> capture)
+      : Napi::AsyncWorker(env), capture_(std::move(capture)), deferred_(Napi::Promise::Deferred::New(env)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+ protected:
+  void Execute() override {
+    try {
+      cut_ = capture_->advance_epoch();
+    } catch (const Error& error) {
+      error_ = std::make_unique<Error>(error);
+      SetError(error.what());
+    }
+  }
+
+  void OnOK() override {
+    Napi::Env env = Env();
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("epoch", number(env, cut_.epoch));
+    object.Set("beginBootMicros", number(env, cut_.begin_boot_ns / 1000));
+    object.Set("endBootMicros", number(env, cut_.end_boot_ns / 1000));
+    set_counters(object, cut_.counters);
+    object.Set("skipped", number(env, cut_.skipped));
+    object.Set("seq", number(env, cut_.seq));
+    object.Set("producerPosition", number(env, cut_.producer_position));
+    deferred_.Resolve(object);
+  }
+
+  void OnError(const Napi::Error& error) override {
+    deferred_.Reject(error_ ? to_javascript(Env(), *error_).Value() : error.Value());
+  }
+
+ private:
+  std::shared_ptr<Capture> capture_;
+  Napi::Promise::Deferred deferred_;
+  EpochCut cut_;
+  std::unique_ptr<Error> error_;
+};
+
 class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -70,6 +126,8 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
                            InstanceMethod<&CaptureWrap::clock_offsets>("clockOffsets"),
                            InstanceMethod<&CaptureWrap::sync_clock>("syncClock"),
                            InstanceMethod<&CaptureWrap::exec_layout>("execLayout"),
+                           InstanceMethod<&CaptureWrap::advance_epoch>("advanceEpoch"),
+                           InstanceMethod<&CaptureWrap::pending>("pending"),
                            InstanceMethod<&CaptureWrap::detach>("detach"),
                            InstanceMethod<&CaptureWrap::unpin>("unpin"),
                            InstanceMethod<&CaptureWrap::close>("close"),
@@ -78,7 +136,7 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
 
   explicit CaptureWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CaptureWrap>(info) {
     guarded(info.Env(), [&] {
-      capture_ = std::make_unique<Capture>(info[0].As<Napi::String>().Utf8Value(), unsigned_of(info[1]));
+      capture_ = std::make_shared<Capture>(info[0].As<Napi::String>().Utf8Value(), unsigned_of(info[1]));
     });
   }
 
@@ -105,7 +163,14 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
   }
 
   void commit(const Napi::CallbackInfo& info) {
-    guarded(info.Env(), [&] { capture().ring().commit(unsigned_of(info[0]), unsigned_of(info[1]), unsigned_of(info[2])); });
+    guarded(info.Env(), [&] {
+      const auto committed = info[1].As<Napi::Object>();
+      const auto field = [&](const char* name) { return unsigned_of(committed.Get(name)); };
+      capture().ring().commit(unsigned_of(info[0]), {.acknowledged = field("acknowledged"),
+                                                     .undecodable = field("undecodable"),
+                                                     .first_offset = field("firstOffset") + 1,
+                                                     .last_offset = field("lastOffset") + 1});
+    });
   }
 
   Napi::Value arm(const Napi::CallbackInfo& info) {
@@ -125,26 +190,20 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     return guarded(info.Env(), [&] {
       Napi::Env env = info.Env();
       Capture& current = capture();
-      stream_counters sums{};
-      for (const stream_counters& counters : current.stream().counters) {
-        sums.entered += counters.entered;
-        sums.fell_through += counters.fell_through;
-        sums.ring_full += counters.ring_full;
-        sums.ring_busy += counters.ring_busy;
-      }
       const std::uint64_t* totals = current.ring().totals();
       Napi::Object object = Napi::Object::New(env);
       object.Set("resumed", current.resumed());
       object.Set("replacedProgram", current.replaced_program());
       object.Set("attachId", number(env, current.host().attach_id));
       object.Set("epoch", number(env, current.host().epoch));
+      object.Set("unobservedMicros", number(env, current.host().unobserved_ns / 1000));
+      object.Set("programHash", hexadecimal(current.ring().control()->program_hash));
       object.Set("nextSeq", number(env, current.stream().seq));
-      object.Set("entered", number(env, sums.entered));
-      object.Set("fellThrough", number(env, sums.fell_through));
-      object.Set("ringFull", number(env, sums.ring_full));
-      object.Set("ringBusy", number(env, sums.ring_busy));
+      set_counters(object, current.counters());
       object.Set("acknowledged", number(env, totals[USER_ACKNOWLEDGED]));
       object.Set("undecodable", number(env, totals[USER_UNDECODABLE]));
+      object.Set("firstOffset", Napi::Number::New(env, static_cast<double>(totals[USER_FIRST_OFFSET]) - 1));
+      object.Set("lastOffset", Napi::Number::New(env, static_cast<double>(totals[USER_LAST_OFFSET]) - 1));
       object.Set("corrupt", number(env, totals[USER_CORRUPT]));
       object.Set("corruptBytes", number(env, totals[USER_CORRUPT_BYTES]));
       object.Set("backlog", number(env, current.ring().backlog()));
@@ -183,6 +242,21 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     });
   }
 
+  Napi::Value advance_epoch(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+      capture();
+      auto* worker = new AdvanceEpoch(info.Env(), capture_);  // deletes itself when it is done
+      worker->Queue();
+      return worker->promise();
+    });
+  }
+
+  Napi::Value pending(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      return number(info.Env(), capture().ring().pending(unsigned_of(info[0]), unsigned_of(info[1])));
+    });
+  }
+
   void detach(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] { capture().detach(); });
   }
@@ -201,15 +275,26 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     if (waker_) std::exchange(waker_, {}).Release();
   }
 
-  std::unique_ptr<Capture> capture_;
+  std::shared_ptr<Capture> capture_;
   Napi::ThreadSafeFunction waker_;
   std::unique_ptr<WakeUp> wake_up_;
 };
 
 Napi::Value detach(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] {
-    const std::int64_t discarded = detach_pinned(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::Boolean>().Value());
-    return Napi::Number::New(info.Env(), static_cast<double>(discarded));
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Napi::Env env = info.Env();
+    const std::optional<FinalTotals> totals =
+        detach_pinned(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::Boolean>().Value());
+    if (!totals) return env.Undefined();
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("attachId", number(env, totals->attach_id));
+    object.Set("epoch", number(env, totals->epoch));
+    set_counters(object, totals->counters);
+    object.Set("skipped", number(env, totals->skipped));
+    object.Set("acknowledged", number(env, totals->acknowledged));
+    object.Set("undecodable", number(env, totals->undecodable));
+    object.Set("discarded", number(env, totals->discarded));
+    return object;
   });
 }
 

@@ -1,12 +1,12 @@
 #include "capture.h"
 
+#include <bpf/bpf.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include <cstdlib>
 
 #include "error.h"
-#include "kernel.h"
 
 namespace bpf2kafka {
 
@@ -48,11 +48,39 @@ void add_clock_offset(host_control& host, unsigned long long from_boot_ns, long 
   __atomic_store_n(&host.clock_count, host.clock_count + 1, __ATOMIC_RELEASE);
 }
 
+// The program that a link keeps attached.
+Descriptor dispatcher_of(const Descriptor& link) {
+  bpf_link_info info{};
+  __u32 bytes = sizeof(info);
+  if (bpf_obj_get_info_by_fd(link.get(), &info, &bytes) != 0) fail("inspect", "the dispatcher's link", errno);
+  Descriptor program(bpf_prog_get_fd_by_id(info.prog_id));
+  if (!program) fail("open", "the dispatcher", errno);
+  return program;
+}
+
+std::uint64_t skipped_by(const Descriptor& dispatcher) {
+  bpf_prog_info info{};
+  __u32 bytes = sizeof(info);
+  if (bpf_obj_get_info_by_fd(dispatcher.get(), &info, &bytes) != 0) fail("inspect", "the dispatcher", errno);
+  return info.recursion_misses;
+}
+
+stream_counters operator+(const stream_counters& a, const stream_counters& b) {
+  return {.entered = a.entered + b.entered,
+          .fell_through = a.fell_through + b.fell_through,
+          .ring_full = a.ring_full + b.ring_full,
+          .ring_busy = a.ring_busy + b.ring_busy};
+}
+
 }  // namespace
 
-Capture::Capture(const std::string& pin_path, std::uint64_t ring_bytes) : paths_(pin_path) {
+// The first that is constructed, so that a kernel that cannot do it is refused by the feature's name.
+Capture::KernelCheck::KernelCheck(const std::string& pin_path) {
   require_kernel_features();
   mount_kernel_file_systems(pin_path);
+}
+
+Capture::Capture(const std::string& pin_path, std::uint64_t ring_bytes) : check_(pin_path), paths_(pin_path) {
   lock_ = OwnerLock(paths_);
   paths_.refuse_other_layouts();
   resumed_ = is_complete();
@@ -60,6 +88,7 @@ Capture::Capture(const std::string& pin_path, std::uint64_t ring_bytes) : paths_
     resume();
   else
     create(ring_bytes);
+  dispatcher_ = dispatcher_of(open_pinned(paths_.link()));
   control().owner = {.pid = static_cast<__u64>(::getpid()), .start_boot_ns = boot_nanoseconds()};
   sync_clock();
 }
@@ -134,7 +163,41 @@ void Capture::resume() {
   programs_.load(paths_, ring_->ring_bytes());
   programs_.install();
   ring_->control()->program_hash = programs_.hash();
-  if (!attached) programs_.attach(paths_);
+  if (attached) return;
+  programs_.attach(paths_);
+  host_control& shared = control();
+  // A start that was killed before it had attached has observed nothing since its pins were made.
+  const std::uint64_t since = shared.detached_boot_ns ? shared.detached_boot_ns : shared.attach_id * 1000;
+  shared.unobserved_ns += boot_nanoseconds() - since;
+  shared.detached_boot_ns = 0;
+}
+
+stream_counters Capture::counters() const { return stream().counters[0] + stream().counters[1]; }
+
+EpochCut Capture::advance_epoch() {
+  host_control& shared = control();
+  const stream_control& counted = stream();
+  EpochCut cut;
+  cut.epoch = shared.epoch;
+  const std::uint64_t next = cut.epoch + 1;
+
+  // The set of the epoch before this one: nobody adds to it after the barrier, and the next epoch, which
+  // will, has not begun.
+  barrier_.wait();
+  const stream_counters idle = counted.counters[next & 1];
+  cut.seq = __atomic_load_n(&counted.seq, __ATOMIC_ACQUIRE);
+
+  cut.begin_boot_ns = shared.boundary_boot_ns[cut.epoch & 1];
+  cut.end_boot_ns = boot_nanoseconds();
+  shared.boundary_boot_ns[next & 1] = cut.end_boot_ns;
+  __atomic_store_n(&shared.epoch, next, __ATOMIC_SEQ_CST);
+
+  // Now every run that latched the old epoch has ended, and its set stands still.
+  barrier_.wait();
+  cut.counters = idle + counted.counters[cut.epoch & 1];
+  cut.producer_position = ring_->producer_position();
+  cut.skipped = counted.skipped_before + skipped_by(dispatcher_);
+  return cut;
 }
 
 void Capture::sync_clock() {
@@ -146,33 +209,46 @@ void Capture::sync_clock() {
 }
 
 void Capture::detach() {
-  if (::unlink(paths_.link().c_str()) != 0 && errno != ENOENT) fail("unpin", paths_.link(), errno);
-  barrier();
+  if (!exists(paths_.link())) return;
+  stream_mapping_.as<stream_control>()->skipped_before += skipped_by(dispatcher_);
+  control().detached_boot_ns = boot_nanoseconds();
+  if (::unlink(paths_.link().c_str()) != 0) fail("unpin", paths_.link(), errno);
+  barrier_.wait();
 }
 
 void Capture::unpin() { paths_.remove(); }
 
-std::int64_t detach_pinned(const std::string& pin_path, bool discard) {
-  if (!exists(pin_path)) return -1;
+std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool discard) {
+  if (!exists(pin_path)) return std::nullopt;
   const PinPaths paths(pin_path);
   const OwnerLock lock(paths);
   paths.refuse_other_layouts();
 
-  Descriptor ring = open_pinned(paths.map("exec_ring"));
-  Descriptor control = open_pinned(paths.map("exec_ring_control"));
-  std::int64_t backlog = 0;
-  if (ring && control) {
-    const ExecRing reader(std::move(ring), std::move(control));
-    backlog = static_cast<std::int64_t>(reader.backlog());
-    if (backlog > 0 && !discard)
+  FinalTotals totals;
+  const std::optional<host_control> host = read_host(paths);
+  if (host && host->complete) {
+    const ExecRing ring(open_pinned(paths.map("exec_ring")), open_pinned(paths.map("exec_ring_control")));
+    if (const std::uint64_t backlog = ring.backlog(); backlog > 0 && !discard)
       throw Error("ERR_BACKLOG", "detach", pin_path, 0,
                   std::to_string(backlog) + " records in the kernel have not been acknowledged by a broker");
-    if (::unlink(paths.link().c_str()) != 0 && errno != ENOENT) fail("unpin", paths.link(), errno);
-    barrier();
-    backlog = static_cast<std::int64_t>(reader.backlog());
+    const Mapping stream_mapping = map_control(paths, "exec_stream", sizeof(stream_control));
+    auto& stream = *stream_mapping.as<stream_control>();
+    if (const Descriptor link = open_pinned(paths.link())) {
+      stream.skipped_before += skipped_by(dispatcher_of(link));
+      if (::unlink(paths.link().c_str()) != 0) fail("unpin", paths.link(), errno);
+    }
+    Barrier().wait();
+
+    totals.attach_id = host->attach_id;
+    totals.epoch = host->epoch;
+    totals.counters = stream.counters[0] + stream.counters[1];
+    totals.skipped = stream.skipped_before;
+    totals.acknowledged = ring.totals()[USER_ACKNOWLEDGED];
+    totals.undecodable = ring.totals()[USER_UNDECODABLE];
+    totals.discarded = ring.backlog();
   }
   paths.remove();
-  return backlog;
+  return totals;
 }
 
 }  // namespace bpf2kafka

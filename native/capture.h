@@ -3,15 +3,27 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
 
 #include "abi.h"
 #include "exec_programs.h"
 #include "exec_ring.h"
+#include "kernel.h"
 #include "pins.h"
 
 namespace bpf2kafka {
+
+// Everything that the kernel counted through one epoch, exactly: totals since attach_id.
+struct EpochCut {
+  std::uint64_t epoch = 0;             // the one that ended
+  std::uint64_t begin_boot_ns = 0;
+  std::uint64_t end_boot_ns = 0;       // when the next one began
+  stream_counters counters{};
+  std::uint64_t skipped = 0;           // runs that the kernel's recursion guard kept out, when it was looked at
+  std::uint64_t seq = 0;               // every number below it was given out in this epoch or before
+  std::uint64_t producer_position = 0; // every record of this epoch or before ends before it
+};
 
 class Capture {
  public:
@@ -29,11 +41,16 @@ class Capture {
 
   const host_control& host() const { return *host_mapping_.as<host_control>(); }
   const stream_control& stream() const { return *stream_mapping_.as<stream_control>(); }
+  // Of both parities, at this moment: for display, not for the account.
+  stream_counters counters() const;
   ExecRing& ring() { return *ring_; }
   const ExecPrograms& programs() const { return programs_; }
 
   // Notes how far wall time is from the time since boot, when that has changed by more than 5 ms.
   void sync_clock();
+
+  // Ends the present epoch and begins the next. May run on any thread, one at a time; takes some 20 ms.
+  EpochCut advance_epoch();
 
   // Detaches the dispatcher and waits for runs that had begun; the records stay in the ring.
   void detach();
@@ -47,9 +64,16 @@ class Capture {
   void open_maps();
   host_control& control() { return *host_mapping_.as<host_control>(); }
 
+  struct KernelCheck {
+    explicit KernelCheck(const std::string& pin_path);
+  };
+
+  KernelCheck check_;
   PinPaths paths_;
   OwnerLock lock_;
   ExecPrograms programs_;
+  Barrier barrier_;
+  Descriptor dispatcher_;
   bool resumed_ = false;
   bool replaced_program_ = false;
   Mapping host_mapping_;
@@ -57,8 +81,19 @@ class Capture {
   std::unique_ptr<ExecRing> ring_;
 };
 
-// Removes what is pinned without capturing. Returns how many records were thrown away; -1 when nothing
-// was pinned. Throws ERR_BACKLOG when records wait and `discard` is false.
-std::int64_t detach_pinned(const std::string& pin_path, bool discard);
+// The whole account of a capture that has ended, since attach_id.
+struct FinalTotals {
+  std::uint64_t attach_id = 0;  // 0: it had not begun
+  std::uint64_t epoch = 0;
+  stream_counters counters{};
+  std::uint64_t skipped = 0;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t undecodable = 0;
+  std::uint64_t discarded = 0;  // records that were thrown away
+};
+
+// Ends and removes a pinned capture that nobody owns; empty when nothing was pinned. Throws ERR_BACKLOG
+// when records wait and `discard` is false.
+std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool discard);
 
 }  // namespace bpf2kafka

@@ -117,12 +117,16 @@ ReadResult ExecRing::read(std::uint8_t* into, std::size_t capacity, std::uint32_
   return result;
 }
 
-void ExecRing::commit(std::uint64_t position, std::uint64_t acknowledged, std::uint64_t undecodable) {
+void ExecRing::commit(std::uint64_t position, const CommitCounts& counts) {
   const std::uint64_t consumer = consumer_position();
   if (position < consumer || position > cursor_)
     throw Error("ERR_ADDON", "commit", "position " + std::to_string(position), EINVAL, "it was not read");
-  totals_[USER_ACKNOWLEDGED] += acknowledged;
-  totals_[USER_UNDECODABLE] += undecodable;
+  totals_[USER_ACKNOWLEDGED] += counts.acknowledged;
+  totals_[USER_UNDECODABLE] += counts.undecodable;
+  if (counts.acknowledged > 0) {
+    totals_[USER_FIRST_OFFSET] = counts.first_offset;
+    totals_[USER_LAST_OFFSET] = counts.last_offset;
+  }
   if (position == consumer) return;  // nothing was read; the slot of this position is the one that counts
 
   const int idle = 1 - slot_;
@@ -150,6 +154,21 @@ std::uint64_t ExecRing::backlog() const {
   for (std::uint64_t position = std::min(consumer_position(), producer); position < producer;) {
     const std::uint32_t header = header_at(position);
     if (!(header & BPF_RINGBUF_DISCARD_BIT)) records += 1;
+    position += header_bytes + align8(length_of(header));
+  }
+  return records;
+}
+
+std::uint64_t ExecRing::pending(std::uint64_t epoch, std::uint64_t end) const {
+  std::uint64_t records = 0;
+  for (std::uint64_t position = std::min(consumer_position(), end); position < end;) {
+    const std::uint32_t header = header_at(position);
+    // One that is not complete belongs to a later epoch, and its payload is still being written.
+    if (!(header & (BPF_RINGBUF_DISCARD_BIT | BPF_RINGBUF_BUSY_BIT))) {
+      exec_record record;
+      std::memcpy(&record, data_ + (position & (ring_bytes_ - 1)) + header_bytes, sizeof(record));
+      if (record.epoch <= epoch) records += 1;
+    }
     position += header_bytes + align8(length_of(header));
   }
   return records;

@@ -29,6 +29,14 @@ struct ReadResult {
   std::uint64_t position = 0;  // of the cursor behind the last record: what to commit
 };
 
+// What became of the records that a commit covers.
+struct CommitCounts {
+  std::uint64_t acknowledged = 0;
+  std::uint64_t undecodable = 0;
+  std::uint64_t first_offset = 0;  // as USER_FIRST_OFFSET
+  std::uint64_t last_offset = 0;   // as USER_LAST_OFFSET
+};
+
 class ExecRing {
  public:
   // Both descriptors are of pinned maps. Finds the totals of the last commit and checks that the ring can
@@ -40,7 +48,7 @@ class ExecRing {
   ReadResult read(std::uint8_t* into, std::size_t capacity, std::uint32_t max_records);
 
   // Lets the kernel reuse everything before `position`, and adds to the totals in the same store.
-  void commit(std::uint64_t position, std::uint64_t acknowledged, std::uint64_t undecodable);
+  void commit(std::uint64_t position, const CommitCounts& counts);
 
   // Says that the reader is going to sleep. False when there is something to read: then it must not.
   bool arm();
@@ -48,6 +56,11 @@ class ExecRing {
   // Records between consumer and producer position, discarded ones left out.
   std::uint64_t backlog() const;
 
+  // Of the records between the consumer position and `end`, those that latched `epoch` or an earlier one.
+  // All of them must be complete: a barrier after the epoch ended makes sure of that.
+  std::uint64_t pending(std::uint64_t epoch, std::uint64_t end) const;
+
+  std::uint64_t producer_position() const;
   std::uint64_t waiting_bytes() const;
   std::uint64_t ring_bytes() const { return ring_bytes_; }
   std::uint64_t high_water() const { return control_()->high_water; }
@@ -57,7 +70,6 @@ class ExecRing {
 
  private:
   ring_control* control_() const { return control_mapping_.as<ring_control>(); }
-  std::uint64_t producer_position() const;
   std::uint64_t consumer_position() const;
   std::uint32_t header_at(std::uint64_t position) const;
   void resume();

@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "descriptor.h"
 #include "error.h"
 
 #ifndef TRACEFS_MAGIC
@@ -75,17 +74,17 @@ void mount_kernel_file_systems(const std::string& pin_path) {
     (void)::mount("tracefs", tracefs, "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
 }
 
-// The kernel waits for running programs when an element of a map of maps is replaced
-// (kernel/bpf/syscall.c, maybe_wait_bpf_programs), so that user space can know that the old one is idle.
-void barrier() {
-  const Descriptor inner(bpf_map_create(BPF_MAP_TYPE_ARRAY, "b2k_inner", 4, 4, 1, nullptr));
-  if (!inner) fail("create", "the inner map of the barrier", errno);
-  LIBBPF_OPTS(bpf_map_create_opts, options, .inner_map_fd = static_cast<__u32>(inner.get()));
-  const Descriptor outer(bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "b2k_barrier", 4, 4, 1, &options));
-  if (!outer) fail("create", "the map of the barrier", errno);
+Barrier::Barrier() : inner_(bpf_map_create(BPF_MAP_TYPE_ARRAY, "b2k_inner", 4, 4, 1, nullptr)) {
+  if (!inner_) fail("create", "the inner map of the barrier", errno);
+  LIBBPF_OPTS(bpf_map_create_opts, options, .inner_map_fd = static_cast<__u32>(inner_.get()));
+  outer_ = Descriptor(bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "b2k_barrier", 4, 4, 1, &options));
+  if (!outer_) fail("create", "the map of the barrier", errno);
+}
+
+void Barrier::wait() const {
   const __u32 key = 0;
-  const int value = inner.get();
-  if (bpf_map_update_elem(outer.get(), &key, &value, BPF_ANY) != 0) fail("update", "the map of the barrier", errno);
+  const int value = inner_.get();
+  if (bpf_map_update_elem(outer_.get(), &key, &value, BPF_ANY) != 0) fail("update", "the map of the barrier", errno);
 }
 
 unsigned long long boot_nanoseconds() {

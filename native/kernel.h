@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "descriptor.h"
+
 namespace bpf2kafka {
 
 // Throws ERR_KERNEL_UNSUPPORTED, naming the feature that is missing and the kernel that brought it.
@@ -12,8 +14,18 @@ void require_kernel_features();
 // it cannot be mounted.
 void mount_kernel_file_systems(const std::string& pin_path);
 
-// Returns when every run of every program that had begun before has ended.
-void barrier();
+// Waits for running programs. The kernel does so when an element of a map of maps is replaced
+// (kernel/bpf/syscall.c, maybe_wait_bpf_programs), so that user space can know that the old map is idle.
+class Barrier {
+ public:
+  Barrier();
+  // Returns when every run of every program that had begun before has ended; takes some 10 ms.
+  void wait() const;
+
+ private:
+  Descriptor inner_;
+  Descriptor outer_;
+};
 
 // CLOCK_BOOTTIME, nanoseconds.
 unsigned long long boot_nanoseconds();

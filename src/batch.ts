@@ -5,8 +5,8 @@
 /** Events that were peeked at, not consumed: until `commit` the kernel keeps them and a restart reads them again. */
 export interface Batch<Event> {
   readonly events: readonly Event[];
-  /** Lets the kernel reuse the space. Call it once, and only after the broker has acknowledged every event. */
-  commit(): void;
+  /** Lets the kernel reuse the space. Call it once; it takes the broker's word for every event. */
+  commit(acknowledgement: Acknowledgement): void;
 }
 
 /** One Kafka record, ready to send. */
@@ -29,7 +29,8 @@ export interface OutgoingBatch {
 export interface Acknowledgement {
   readonly topic: string;
   readonly partition: number;
-  /** Offset of the first record of the batch. */
+  /** Offsets of the first and the last record of the batch; records of other hosts may stand between them. */
   readonly firstOffset: number;
+  readonly lastOffset: number;
   readonly records: number;
 }

@@ -115,10 +115,13 @@ function wholeNumber(given: string): number | undefined {
 
 const positive = text('a whole number, 1 or more', (given) => wholeNumber(given) || undefined);
 
-const brokerList = text('a list of HOST:PORT with commas between, an IPv6 address in brackets, the port 1 to 65535', (given) => {
-  const brokers = given.split(',').map((broker) => broker.trim());
-  return brokers.every(isBroker) ? brokers : undefined;
-});
+const brokerList = text(
+  'a list of HOST:PORT with commas between, an IPv6 address in brackets, the port 1 to 65535',
+  (given) => {
+    const brokers = given.split(',').map((broker) => broker.trim());
+    return brokers.every(isBroker) ? brokers : undefined;
+  },
+);
 
 function isBroker(broker: string): boolean {
   const [, host, port] = /^(\[[^\]]*\]|[^[\]:]*):(\d{1,5})$/.exec(broker) ?? [];
@@ -137,7 +140,9 @@ const registryUrl = text('an http or https address without user, password, query
 const duration = text('a number with ms, s, m or h, as in 10s', (given) => {
   const [, number, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(given) ?? [];
   if (number === undefined) return undefined;
-  const millis = Math.round(Number(number) * { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit as 'ms' | 's' | 'm' | 'h']);
+  const millis = Math.round(
+    Number(number) * { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit as 'ms' | 's' | 'm' | 'h'],
+  );
   // What a timer of Node.js takes; beyond it a wait ends at once.
   return millis <= 2 ** 31 - 1 ? millis : undefined;
 });
@@ -337,7 +342,14 @@ const runNames = [
   'maxBytesPerSecond',
   'logLevel',
 ] as const satisfies readonly Name[];
-const tailNames = ['brokers', 'registry', 'topicPrefix', 'json', 'fromBeginning', 'limit'] as const satisfies readonly Name[];
+const tailNames = [
+  'brokers',
+  'registry',
+  'topicPrefix',
+  'json',
+  'fromBeginning',
+  'limit',
+] as const satisfies readonly Name[];
 const schemaNames = ['register', 'registry', 'topicPrefix', 'logLevel'] as const satisfies readonly Name[];
 const detachNames = ['discard', 'pinPath', 'stateDir', 'logLevel'] as const satisfies readonly Name[];
 
@@ -424,7 +436,7 @@ function machineId(facts: HostFacts): string {
   throw configError({
     operation: 'tell which host this is',
     reason: `/etc/machine-id ${state}`,
-    remedy: 'give --host-id, or mount the host\'s /etc/machine-id',
+    remedy: "give --host-id, or mount the host's /etc/machine-id",
   });
 }
 
@@ -547,7 +559,10 @@ function readFile(name: string): Map<string, Given> {
     const line = isScalar(key) ? lines.linePos(key.range?.[0] ?? 0).line : 1;
     const setting = String(key);
     if (!known.includes(setting)) {
-      throw fail(`line ${line}: it knows no setting ${JSON.stringify(setting)}`, `the nearest is '${nearest(setting, known)}'`);
+      throw fail(
+        `line ${line}: it knows no setting ${JSON.stringify(setting)}`,
+        `the nearest is '${nearest(setting, known)}'`,
+      );
     }
     const parts = isSeq(value) ? value.items : [value];
     if (!parts.every((part) => part === null || isScalar(part))) {

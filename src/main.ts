@@ -70,7 +70,7 @@ export async function main(
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const { line, code } = describe(error);
     io.stderr.write(`bpf2kafka: ${line}\n`);
-    if (environment['BPF2KAFKA_DEBUG'] === '1' && error instanceof Error) io.stderr.write(`${error.stack}\n`);
+    if (environment.BPF2KAFKA_DEBUG === '1' && error instanceof Error) io.stderr.write(`${error.stack}\n`);
     return code;
   }
 }
@@ -86,7 +86,9 @@ function noCommand(): Bpf2KafkaError {
 function describe(error: unknown): { line: string; code: number } {
   if (error instanceof CommanderError) {
     // commander puts its suggestion on a line of its own.
-    const line = reasonOf(error).replace(/^error: /, '').replace(/ ?\(Did you mean (.*)\?\)$/, '; did you mean $1?');
+    const line = reasonOf(error)
+      .replace(/^error: /, '')
+      .replace(/ ?\(Did you mean (.*)\?\)$/, '; did you mean $1?');
     return { line, code: 2 };
   }
   if (error instanceof Bpf2KafkaError) return { line: reasonOf(error), code: error.exitCode };
@@ -110,7 +112,11 @@ function build(environment: Environment, io: CommandIo, commands: Commands, done
     .addHelpText('after', examples);
 
   const add = (name: CommandName, description: string, after: string): Command => {
-    const command = program.command(name).description(description).helpOption('-h, --help', 'print this help').addHelpText('after', after);
+    const command = program
+      .command(name)
+      .description(description)
+      .helpOption('-h, --help', 'print this help')
+      .addHelpText('after', after);
     for (const option of optionsOf(name)) {
       const flags = option.placeholder === undefined ? `--${option.name}` : `--${option.name} <${option.placeholder}>`;
       command.addOption(new Option(flags, option.description));

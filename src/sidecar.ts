@@ -27,8 +27,8 @@ import { createExecDecoder } from './sources/exec-decoder.ts';
  */
 async function publish(source: ExecSource, codec: Codec<ExecEvent>, delivery: Delivery, abort: AbortSignal) {
   for await (const batch of source) {
-    await delivery.accept(codec.encode(batch.events), abort);
-    batch.commit();
+    const acknowledgement = await delivery.accept(codec.encode(batch.events), abort);
+    batch.commit(acknowledgement);
   }
 }
 
@@ -81,8 +81,8 @@ export class Sidecar {
       bootId: readBootId(),
       attachId: capture.status().attachId,
     };
-    const decode = createExecDecoder(capture.execLayout(), identity, this.#wallClock);
-    this.#source = new ExecSource({ capture, decode, clock, log });
+    const decoder = createExecDecoder(capture.execLayout(), identity, this.#wallClock);
+    this.#source = new ExecSource({ capture, decoder, clock, log });
     this.#codec = parts.codec;
     this.#delivery = parts.delivery;
   }

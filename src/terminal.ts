@@ -47,7 +47,8 @@ export function escapeText(text: string): string {
  */
 export function escapeArgument(argument: string): string {
   const escaped = escapeText(argument);
-  if (escaped === argument && argument !== '' && !/[ "'`\\]/.test(argument) && !argument.startsWith('…')) return argument;
+  if (escaped === argument && argument !== '' && !/[ "'`\\]/.test(argument) && !argument.startsWith('…'))
+    return argument;
   return `"${escapeText(argument.replace(/["\\]/g, '\\$&'))}"`;
 }
 
@@ -80,6 +81,9 @@ function utf8Width(bytes: Buffer, at: number): number {
 /** JSON text with the deceptive characters as \uXXXX: the same value, harmless when it is shown. */
 export function escapeJson(json: string): string {
   return json.replace(deceptive, (character) =>
-    Array.from({ length: character.length }, (_, unit) => `\\u${character.charCodeAt(unit).toString(16).padStart(4, '0')}`).join(''),
+    Array.from(
+      { length: character.length },
+      (_, unit) => `\\u${character.charCodeAt(unit).toString(16).padStart(4, '0')}`,
+    ).join(''),
   );
 }

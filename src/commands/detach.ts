@@ -4,8 +4,8 @@ import { type CommandIo, writeLine } from '../terminal.ts';
 
 /** Removes the pinned programs and maps that no `run` owns. */
 export async function detachCommand(config: DetachConfig, io: CommandIo): Promise<number> {
-  const discarded = detachPinned(config.pinPath, config.discard);
-  await writeLine(io.stdout, detachLine(config.pinPath, discarded));
+  const totals = detachPinned(config.pinPath, config.discard);
+  await writeLine(io.stdout, detachLine(config.pinPath, totals?.discarded));
   return 0;
 }
 

@@ -15,7 +15,11 @@ export async function schemaCommand(name: string | undefined, config: SchemaConf
     return 0;
   }
   if (!isTopicName(name)) {
-    throw usage(`find the schema ${JSON.stringify(name)}`, 'there is no such topic', `there are: ${topicNames.join(', ')}`);
+    throw usage(
+      `find the schema ${JSON.stringify(name)}`,
+      'there is no such topic',
+      `there are: ${topicNames.join(', ')}`,
+    );
   }
   const { schema } = topicSchema(name);
   if (!config.register) {

@@ -42,8 +42,7 @@ export async function tailExec(options: TailExecOptions): Promise<number> {
   const { out, err, limit = Number.POSITIVE_INFINITY, signal } = options;
   const topic = 'exec-events';
   const open =
-    options.open ??
-    createKafkaClient({ brokers: options.brokers, clientId: 'bpf2kafka-tail', log: options.log }).read;
+    options.open ?? createKafkaClient({ brokers: options.brokers, clientId: 'bpf2kafka-tail', log: options.log }).read;
   const decoder = createDecoder({
     topic,
     ...(options.registry === undefined ? {} : { schemaById: createSchemaFetcher(options.registry) }),
@@ -81,7 +80,8 @@ export async function tailCommand(config: TailConfig, io: CommandIo): Promise<nu
       ...config,
       out: io.stdout,
       err: io.stderr,
-      log: createLog('warn'),
+      // The client warns of what it tries again, and of its own closing; what ends the tail is thrown.
+      log: createLog('error'),
       signal: AbortSignal.any([stop.signal, io.stdoutClosed]),
     });
     return 0;

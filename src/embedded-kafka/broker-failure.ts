@@ -42,8 +42,8 @@ const symptoms: readonly Symptom[] = [
     }),
   },
   {
-    pattern: /(?:Socket server failed to bind to|BindException)[^\n]*?([\d.]+:\d+)?[^\n]*Address already in use/,
-    explain: ([, address]) => ({ reason: `${address ?? 'its port'} is taken`, remedy: 'give another port' }),
+    pattern: /failed to bind to (?:\S*\/)?([^\s/]+:\d+): Address already in use/,
+    explain: ([, address]) => ({ reason: `${address} is taken`, remedy: 'give another port' }),
   },
   {
     pattern: /No space left on device/,

@@ -26,6 +26,9 @@ export function brokerProperties(layout: BrokerLayout, overrides: Readonly<Recor
     'share.coordinator.state.topic.min.isr': '1',
     'share.coordinator.state.topic.num.partitions': '1',
     'group.initial.rebalance.delay.ms': '0',
+    // A broker that was killed may not register again before its session has ended, 9 s by default.
+    'broker.session.timeout.ms': '2000',
+    'broker.heartbeat.interval.ms': '500',
     'num.network.threads': '1',
     'num.io.threads': '2',
     'num.recovery.threads.per.data.dir': '1',

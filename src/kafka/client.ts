@@ -183,6 +183,7 @@ export function createKafkaClient({ brokers, clientId, log, clock = systemClock 
     brokers,
     connectAdmin: async ({ deadlineMillis = connectDeadlineMillis, signal } = {}) => {
       const deadline = clock.nowMillis() + deadlineMillis;
+      let reason: unknown;
       for (;;) {
         const admin = new Admin(open(), brokers, clock);
         try {
@@ -191,9 +192,11 @@ export function createKafkaClient({ brokers, clientId, log, clock = systemClock 
           return admin;
         } catch (error) {
           await admin.close();
+          // That the time is up says less than why the attempt before it failed.
+          if (reason === undefined || !(error instanceof DeadlineError)) reason = error;
           const over = clock.nowMillis() + connectPauseMillis >= deadline || signal?.aborted;
           if (over || error instanceof DeadlineError || isAuthenticationError(error)) {
-            throw brokerError('reach the broker', brokers, error);
+            throw brokerError('reach the broker', brokers, reason);
           }
           await clock.sleep(connectPauseMillis, signal);
         }
@@ -245,7 +248,9 @@ export function createKafkaClient({ brokers, clientId, log, clock = systemClock 
               await settlesWithin(consumer.disconnect(), settleMillis, clock);
               sockets.close();
               // Where the principal may: otherwise the broker forgets an empty group after offsets.retention.minutes.
-              await admin.deleteGroup(groupId).catch((error) => log.debug({ reason: reasonOf(error) }, 'group not deleted'));
+              await admin
+                .deleteGroup(groupId)
+                .catch((error) => log.debug({ reason: reasonOf(error) }, 'group not deleted'));
               await admin.close();
             },
           },
@@ -273,13 +278,12 @@ interface Connection {
  * with the number of those between; everything else, and those, at debug.
  */
 function writeLogEntry({ namespace, level, log: entry }: LogEntry, log: Log, warnings: LogLimit): void {
-  const fields = { kafkajs: namespace, broker: entry['broker'] as unknown };
+  const fields = { kafkajs: namespace, broker: entry.broker as unknown };
   // Said once for every producer; our retries are meant to be few (see `retry`).
   const expected = entry.message.startsWith('Limiting retries for the idempotent producer');
-  if (level > kafkajs.logLevel.WARN || expected) return log.debug(fields, entry.message);
-  const suppressed = warnings.pass();
-  if (suppressed === undefined) return log.debug(fields, entry.message);
-  log.warn({ ...fields, suppressed }, entry.message);
+  const suppressed = level <= kafkajs.logLevel.WARN && !expected ? warnings.pass() : undefined;
+  if (suppressed === undefined) log.debug(fields, entry.message);
+  else log.warn({ ...fields, suppressed }, entry.message);
 }
 
 class Admin implements KafkaAdmin {
@@ -360,15 +364,29 @@ class Admin implements KafkaAdmin {
         operation: 'create the topic',
         subject: topic,
         reason: reasonOf(cause),
-        remedy: isAuthorizationError(cause) ? 'grant CREATE on it, or have it created by an administrator' : 'create it by hand',
+        remedy: isAuthorizationError(cause)
+          ? 'grant CREATE on it, or have it created by an administrator'
+          : 'create it by hand',
         cause,
       });
     }
   }
 
   async topicOffsets(topic: string): Promise<readonly PartitionOffsets[]> {
-    const offsets = await this.#ask('read the offsets of a topic', this.#admin.fetchTopicOffsets(topic));
-    return offsets.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
+    const deadline = this.#clock.nowMillis() + connectDeadlineMillis;
+    for (;;) {
+      try {
+        const offsets = await this.#deadline(this.#admin.fetchTopicOffsets(topic));
+        return offsets.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
+      } catch (error) {
+        // The metadata names the leader of a new partition before that broker leads it; kafkajs does not ask again.
+        const moving = (error as { retriable?: unknown }).retriable === true && protocolErrorOf(error) !== undefined;
+        if (!moving || this.#clock.nowMillis() >= deadline) {
+          throw brokerError('read the offsets of a topic', this.#brokers, error);
+        }
+        await this.#clock.sleep(connectPauseMillis);
+      }
+    }
   }
 
   async deleteGroup(groupId: string): Promise<void> {
@@ -419,10 +437,12 @@ class Producer implements PartitionProducer {
       retry,
       // Runs on each of kafkajs's own attempts, so it is the place to end a retry that is waiting for its turn: a
       // pending send reconnects by itself, even after disconnect (src/producer/sendMessages.js).
-      createPartitioner: () => ({ message }) => {
-        if (this.#fenced) throw new kafkajs.KafkaJSNonRetriableError('the producer was discarded');
-        return message.partition as number;
-      },
+      createPartitioner:
+        () =>
+        ({ message }) => {
+          if (this.#fenced) throw new kafkajs.KafkaJSNonRetriableError('the producer was discarded');
+          return message.partition as number;
+        },
     });
   }
 

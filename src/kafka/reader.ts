@@ -190,7 +190,9 @@ export class TopicReader implements AsyncIterable<ReadRecord>, AsyncDisposable {
   }
 }
 
-function textHeaders(headers: NonNullable<BatchPayload['batch']['messages'][number]['headers']>): Record<string, string> {
+function textHeaders(
+  headers: NonNullable<BatchPayload['batch']['messages'][number]['headers']>,
+): Record<string, string> {
   const text: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     const last = Array.isArray(value) ? value.at(-1) : value;

@@ -84,10 +84,16 @@ export async function prepareTopics(
     facts.set(name, factsOf(name, topic, description, settings ?? new Map(), log));
   }
   if (fewReplicas.length > 0 && !singleNode) {
-    log.warn({ topics: fewReplicas }, 'topics with fewer than 3 replicas: a broker that is lost can take acknowledged records with it');
+    log.warn(
+      { topics: fewReplicas },
+      'topics with fewer than 3 replicas: a broker that is lost can take acknowledged records with it',
+    );
   }
   if (unreadable.length > 0) {
-    log.warn({ topics: unreadable }, 'topic settings may not be read (DESCRIBE_CONFIGS): cleanup policy, retention and message size are not checked');
+    log.warn(
+      { topics: unreadable },
+      'topic settings may not be read (DESCRIBE_CONFIGS): cleanup policy, retention and message size are not checked',
+    );
   }
   return facts;
 }
@@ -103,7 +109,8 @@ function factsOf(
     throw new Bpf2KafkaError('ERR_TOPIC', {
       operation: 'publish to the topic',
       subject: topic,
-      reason: 'its cleanup.policy is compact: the key is the host, so only the newest record of each host would survive',
+      reason:
+        'its cleanup.policy is compact: the key is the host, so only the newest record of each host would survive',
       remedy: 'set cleanup.policy=delete',
     });
   }

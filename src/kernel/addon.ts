@@ -26,6 +26,10 @@ export interface CaptureStatus {
   /** Microseconds since boot at which the pins were created. */
   readonly attachId: number;
   readonly epoch: number;
+  /** How long nothing was captured since attachId. */
+  readonly unobservedMicros: number;
+  /** Of the compiled programs whose record program is installed, 16 hexadecimal digits. */
+  readonly programHash: string;
   readonly nextSeq: number;
   readonly entered: number;
   readonly fellThrough: number;
@@ -33,6 +37,9 @@ export interface CaptureStatus {
   readonly ringBusy: number;
   readonly acknowledged: number;
   readonly undecodable: number;
+  /** Offsets of the first and the last acknowledged record at the present destination; -1 before there is one. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
   readonly corrupt: number;
   readonly corruptBytes: number;
   /** Records that no broker has acknowledged. */
@@ -48,12 +55,50 @@ export interface ClockOffset {
   readonly realtimeMinusBootMicros: number;
 }
 
+/** What the kernel counted through the end of one epoch, exactly; totals since attachId. */
+export interface EpochCut {
+  /** The one that ended. */
+  readonly epoch: number;
+  readonly beginBootMicros: number;
+  readonly endBootMicros: number;
+  readonly entered: number;
+  readonly fellThrough: number;
+  readonly ringFull: number;
+  readonly ringBusy: number;
+  /** Execs that the kernel's recursion guard kept from the program, as of the moment after the epoch. */
+  readonly skipped: number;
+  /** Every sequence number below it was given out in this epoch or before. */
+  readonly seq: number;
+  /** Ring position behind the last record of this epoch. */
+  readonly producerPosition: number;
+}
+
+/** The whole account of a capture that has ended; totals since attachId. */
+export interface FinalTotals extends Pick<EpochCut, 'entered' | 'fellThrough' | 'ringFull' | 'ringBusy' | 'skipped'> {
+  /** 0 when it had not begun to capture. */
+  readonly attachId: number;
+  readonly epoch: number;
+  readonly acknowledged: number;
+  readonly undecodable: number;
+  /** Records that were thrown away. */
+  readonly discarded: number;
+}
+
+/** What a commit says of the records that it covers. */
+export interface Committed {
+  readonly acknowledged: number;
+  readonly undecodable: number;
+  /** In the topic; any number when nothing was acknowledged. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+}
+
 /** A running capture; the process that holds it is the owner of the pins. */
 export interface Capture {
   /** Copies the oldest unread records into the buffer; nothing is consumed. */
   read(into: Uint8Array, maxRecords: number): ReadResult;
   /** Lets the kernel reuse everything before `position`. */
-  commit(position: number, acknowledged: number, undecodable: number): void;
+  commit(position: number, committed: Committed): void;
   /** Announces that the reader sleeps until `onWake`; false when there is something to read instead. */
   arm(): boolean;
   /** The callback runs on the main loop, once for each time that the armed reader is woken. */
@@ -64,6 +109,10 @@ export interface Capture {
   /** Notes a new clock offset when wall time was set or has drifted by more than 5 ms. */
   syncClock(): void;
   execLayout(): StructLayout;
+  /** Ends the present epoch and begins the next. One at a time; the main loop goes on meanwhile, some 20 ms. */
+  advanceEpoch(): Promise<EpochCut>;
+  /** Records of `epoch` and before that wait between the consumer position and `producerPosition` of its cut. */
+  pending(epoch: number, producerPosition: number): number;
   /** Ends the capturing and waits for runs that had begun; what was captured stays readable. Blocks some 10 ms. */
   detach(): void;
   /** Removes every pin, and with them what was not committed. */
@@ -74,7 +123,7 @@ export interface Capture {
 
 interface NativeAddon {
   Capture: new (pinPath: string, ringBytes: number) => Capture;
-  detach(pinPath: string, discard: boolean): number;
+  detach(pinPath: string, discard: boolean): FinalTotals | undefined;
 }
 
 const addonPath = '../../build/Release/bpf2kafka.node';
@@ -143,10 +192,9 @@ export function openCapture(pinPath: string, ringBytes: number): Capture {
 }
 
 /**
- * Removes a pinned capture that nobody owns.
- * @returns records thrown away, or undefined when nothing was pinned
+ * Ends and removes a pinned capture that nobody owns.
+ * @returns undefined when nothing was pinned
  */
-export function detachPinned(pinPath: string, discard: boolean): number | undefined {
-  const discarded = translated(() => addon().detach(pinPath, discard));
-  return discarded < 0 ? undefined : discarded;
+export function detachPinned(pinPath: string, discard: boolean): FinalTotals | undefined {
+  return translated(() => addon().detach(pinPath, discard));
 }

@@ -2,7 +2,14 @@ import type { Acknowledgement, OutgoingBatch } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import { Bpf2KafkaError, reasonOf } from '../errors.ts';
 import { protocolErrorOf } from '../kafka/broker-error.ts';
-import type { Compression, KafkaClient, PartitionProducer, PartitionSend, ProduceAnswer, ProducerRecord } from '../kafka/client.ts';
+import type {
+  Compression,
+  KafkaClient,
+  PartitionProducer,
+  PartitionSend,
+  ProduceAnswer,
+  ProducerRecord,
+} from '../kafka/client.ts';
 import { withDeadline } from '../kafka/deadline.ts';
 import { LogLimit } from '../kafka/log-limit.ts';
 import type { TopicFacts } from '../kafka/topics.ts';
@@ -192,11 +199,13 @@ export class Delivery implements AsyncDisposable {
       maxBytes: Math.min(this.#settings.maxBytes, facts.maxBatchBytes),
     };
     let firstOffset: number | undefined;
+    let lastOffset = -1;
     for (const chunk of chunksOf(batch.records, limits)) {
       const offset = await this.#deliver(this.#pieceOf(chunk, facts, partition), signal);
       firstOffset ??= offset;
+      lastOffset = offset + chunk.records.length - 1;
     }
-    return { topic: facts.topic, partition, firstOffset: firstOffset ?? -1, records: batch.records.length };
+    return { topic: facts.topic, partition, firstOffset: firstOffset ?? -1, lastOffset, records: batch.records.length };
   }
 
   /** The records as they are sent, made once: every attempt must carry the same bytes. */
@@ -241,7 +250,8 @@ export class Delivery implements AsyncDisposable {
     signal.throwIfAborted();
     if (this.#recordsOfProducer + piece.records.length > this.#settings.maxRecordsPerProducer) await this.#renew();
     if (this.#state.state !== 'retrying') {
-      if (this.#clock.nowMillis() < this.#throttledUntil) this.#enter('throttled', 'the broker throttles this client (quota)');
+      if (this.#clock.nowMillis() < this.#throttledUntil)
+        this.#enter('throttled', 'the broker throttles this client (quota)');
       else this.#enter('sending');
     }
     const work = this.#send(piece);
@@ -265,7 +275,13 @@ export class Delivery implements AsyncDisposable {
     }
     this.#recordsOfProducer += records.length;
     // The broker gives up on its replicas first, so that a slow replica is an answer and not a broken connection.
-    const request: PartitionSend = { topic, partition, records, compression, timeoutMillis: Math.ceil(timeoutMillis * 0.8) };
+    const request: PartitionSend = {
+      topic,
+      partition,
+      records,
+      compression,
+      timeoutMillis: Math.ceil(timeoutMillis * 0.8),
+    };
     return producer.send(request);
   }
 
@@ -327,7 +343,8 @@ export class Delivery implements AsyncDisposable {
     return new Bpf2KafkaError('ERR_UNDELIVERED', {
       operation: 'deliver a batch to the topic',
       subject: topic,
-      reason: state === 'retrying' && reason !== undefined ? `stopped while the broker was away (${reason})` : 'stopped',
+      reason:
+        state === 'retrying' && reason !== undefined ? `stopped while the broker was away (${reason})` : 'stopped',
       remedy: 'nothing is lost: the records stay where they were taken from',
       cause,
     });
@@ -343,7 +360,8 @@ function offsetIn({ partitions }: ProduceAnswer, { topic, partition }: Piece): n
     throw new Error(`the broker answered for ${named}, not for ${topic}/${partition}`);
   }
   if (answer.errorCode !== 0) throw new Error(`the broker answered with error ${answer.errorCode}`);
-  if (answer.baseOffset === undefined || !(answer.baseOffset >= 0)) throw new Error('the broker answered without an offset');
+  if (answer.baseOffset === undefined || !(answer.baseOffset >= 0))
+    throw new Error('the broker answered without an offset');
   return answer.baseOffset;
 }
 

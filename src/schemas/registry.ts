@@ -112,7 +112,10 @@ class Registry {
   /** The id of the schema under the subject, or undefined when the subject lacks it. */
   async find(subject: string, schema: AvroSchema): Promise<number | undefined> {
     try {
-      return await this.#client.getRegistryIdBySchema(subject, { type: 'AVRO' as never, schema: JSON.stringify(schema) });
+      return await this.#client.getRegistryIdBySchema(subject, {
+        type: 'AVRO' as never,
+        schema: JSON.stringify(schema),
+      });
     } catch (error) {
       // The client takes the status away from 404 alone, and turns a failed connection into status 400.
       const status = statusOf(error);
@@ -240,7 +243,11 @@ class Registry {
 function baseUrl(url: string): string {
   const parsed = URL.parse(url);
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
-    throw failure({ operation: 'use the registry', subject: JSON.stringify(url), reason: 'it is not an http or https address' });
+    throw failure({
+      operation: 'use the registry',
+      subject: JSON.stringify(url),
+      reason: 'it is not an http or https address',
+    });
   }
   return url.replace(/\/+$/, '');
 }

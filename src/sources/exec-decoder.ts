@@ -13,8 +13,12 @@ export interface CaptureIdentity {
   readonly attachId: number;
 }
 
-/** Decodes the record of `bytes` bytes at `at`, or returns undefined when it makes no sense. */
-export type ExecDecoder = (records: Buffer, at: number, bytes: number) => ExecEvent | undefined;
+export interface ExecDecoder {
+  /** The record of `bytes` bytes at `at`; undefined when it makes no sense. */
+  decode(records: Buffer, at: number, bytes: number): ExecEvent | undefined;
+  /** The epoch that it latched, also of a record that makes no sense otherwise; undefined when it is too short. */
+  epochOf(records: Buffer, at: number, bytes: number): number | undefined;
+}
 
 const word = 0x1_0000_0000;
 
@@ -88,7 +92,7 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
     return unreadNames.filter((_, bit) => ((bit < 32 ? low >>> bit : high >>> (bit - 32)) & 1) === 1);
   }
 
-  return (records, at, bytes) => {
+  function decode(records: Buffer, at: number, bytes: number): ExecEvent | undefined {
     if (bytes < layout.bytes) return undefined;
     const bytesOf = (span: { offset: number; length: number }) => {
       const start = records.readUInt16LE(at + span.offset);
@@ -149,5 +153,10 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
       cgroup_path: degraded.includes('cgroup_path') ? null : textOf(cgroupPathBytes),
       degraded,
     };
+  }
+
+  return {
+    decode,
+    epochOf: (records, at, bytes) => (bytes < layout.bytes ? undefined : u64(records, at + epoch)),
   };
 }

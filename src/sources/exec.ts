@@ -1,4 +1,4 @@
-import type { Batch } from '../batch.ts';
+import type { Acknowledgement, Batch } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import type { Capture } from '../kernel/addon.ts';
 import type { Log } from '../log.ts';
@@ -22,19 +22,23 @@ const sleepAtMost = 1000;
  */
 export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
   readonly #capture: Capture;
-  readonly #decode: ExecDecoder;
+  readonly #decoder: ExecDecoder;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #buffer = Buffer.alloc(bufferBytes);
 
+  /** What was committed of the newest epoch, for the cut that ends the one before it. */
+  #newest = { epoch: 0, acknowledged: 0, undecodable: 0 };
+  /** Of the first record that this process had acknowledged. */
+  #firstOffset: number | undefined;
   #finishing = false;
   /** Aborted, and replaced, to end the current wait. */
   #wait = new AbortController();
   #onEmpty: (() => void)[] = [];
 
-  constructor(options: { capture: Capture; decode: ExecDecoder; clock: Clock; log: Log }) {
+  constructor(options: { capture: Capture; decoder: ExecDecoder; clock: Clock; log: Log }) {
     this.#capture = options.capture;
-    this.#decode = options.decode;
+    this.#decoder = options.decoder;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#capture.onWake(() => this.#wait.abort());
@@ -72,25 +76,53 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     }
   }
 
+  /** Of the records that were committed in this process, those that latched a later epoch than this one. */
+  committedAfter(epoch: number): { readonly acknowledged: number; readonly undecodable: number } {
+    return this.#newest.epoch > epoch ? this.#newest : { acknowledged: 0, undecodable: 0 };
+  }
+
   /** The next batch; undefined when there is no complete record. */
   #read(): Batch<ExecEvent> | undefined {
     const { records, position } = this.#capture.read(this.#buffer, recordsAtMost);
     const events: ExecEvent[] = [];
+    const undecodable: number[] = []; // their epochs
     let at = 0;
     for (let i = 0; i < records; i += 1) {
       const bytes = this.#buffer.readUInt32LE(at);
-      const event = this.#decode(this.#buffer, at + 8, bytes);
+      const event = this.#decoder.decode(this.#buffer, at + 8, bytes);
       if (event !== undefined) events.push(event);
+      else undecodable.push(this.#decoder.epochOf(this.#buffer, at + 8, bytes) ?? this.#newest.epoch);
       at += 8 + Math.ceil(bytes / 8) * 8;
     }
-    const undecodable = records - events.length;
-    if (undecodable > 0) this.#log.error({ undecodable }, 'records of the kernel could not be decoded; they count as lost');
-    if (events.length === 0) {
-      // Nothing to publish; discarded or broken records still give their room back.
-      this.#capture.commit(position, 0, undecodable);
-      return undefined;
-    }
-    return { events, commit: () => this.#capture.commit(position, events.length, undecodable) };
+    if (undecodable.length > 0)
+      this.#log.error({ records: undecodable.length }, 'records of the kernel could not be decoded; they count as lost');
+    if (events.length > 0) return { events, commit: (acknowledgement) => this.#commit(position, events, undecodable, acknowledgement) };
+    // Nothing to publish; discarded or broken records still give their room back.
+    this.#commit(position, events, undecodable, { firstOffset: -1, lastOffset: -1 });
+    return undefined;
+  }
+
+  #commit(
+    position: number,
+    events: readonly ExecEvent[],
+    undecodable: readonly number[],
+    { firstOffset, lastOffset }: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>,
+  ): void {
+    if (events.length > 0) this.#firstOffset ??= firstOffset;
+    this.#capture.commit(position, {
+      acknowledged: events.length,
+      undecodable: undecodable.length,
+      firstOffset: this.#firstOffset ?? -1,
+      lastOffset,
+    });
+    for (const { epoch } of events) this.#enter(epoch).acknowledged += 1;
+    for (const epoch of undecodable) this.#enter(epoch).undecodable += 1;
+  }
+
+  /** Where to count a record of the epoch: nowhere that matters, unless it is the newest. */
+  #enter(epoch: number): { acknowledged: number; undecodable: number } {
+    if (epoch > this.#newest.epoch) this.#newest = { epoch, acknowledged: 0, undecodable: 0 };
+    return epoch === this.#newest.epoch ? this.#newest : { acknowledged: 0, undecodable: 0 };
   }
 
   /** Waits, but not past a wake-up, `finish` or `drained`. */

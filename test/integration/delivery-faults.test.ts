@@ -16,13 +16,31 @@ const topic = 'exec-events';
 /** Quick retries, so that a test does not wait for the jitter. */
 async function newDelivery(client: KafkaClient, settings: Partial<DeliverySettings> = {}) {
   await using admin = await client.connectAdmin();
-  const topics = await prepareTopics(admin, { topics: [topic], prefix: '', createTopics: true, singleNode: true, log, clock });
-  return new Delivery({ client, topics, hostId: 'host-1', clock, log, settings: { backoffCapMillis: 500, ...settings } });
+  const topics = await prepareTopics(admin, {
+    topics: [topic],
+    prefix: '',
+    createTopics: true,
+    singleNode: true,
+    log,
+    clock,
+  });
+  return new Delivery({
+    client,
+    topics,
+    hostId: 'host-1',
+    clock,
+    log,
+    settings: { backoffCapMillis: 500, ...settings },
+  });
 }
 
 /** Ten records, all batches of one size: `name` has a fixed length. */
 function batchOf(name: string): OutgoingBatch {
-  const records = Array.from({ length: 10 }, (_, index) => ({ value: Buffer.from(`${name}:${index}`), timestamp: Date.now(), headers: {} }));
+  const records = Array.from({ length: 10 }, (_, index) => ({
+    value: Buffer.from(`${name}:${index}`),
+    timestamp: Date.now(),
+    headers: {},
+  }));
   return { topic, records };
 }
 
@@ -68,10 +86,16 @@ describe.each([
     const load = deliverMeanwhile(delivery);
     await waitFor(() => load.acknowledged() > 100, { what: '100 batches are acknowledged' });
     await takeAway(kafka);
-    await waitFor(() => delivery.state.state === 'retrying' && delivery.figures.retries >= 2, { what: 'delivery retries', timeout: 30_000 });
+    await waitFor(() => delivery.state.state === 'retrying' && delivery.figures.retries >= 2, {
+      what: 'delivery retries',
+      timeout: 30_000,
+    });
     const before = load.acknowledged();
     await kafka.start();
-    await waitFor(() => load.acknowledged() > before + 100, { what: '100 more batches are acknowledged', timeout: 30_000 });
+    await waitFor(() => load.acknowledged() > before + 100, {
+      what: '100 more batches are acknowledged',
+      timeout: 30_000,
+    });
     await load.stop();
     expectAll(await readValues(kafka.brokers), load.sent);
   });
@@ -115,7 +139,9 @@ describe('when the answer to a produce request is lost', () => {
   async function setUp() {
     const stack = new AsyncDisposableStack();
     const proxy = stack.use(await LossyProxy.listen());
-    const kafka = stack.use(await startKafka({ properties: { 'advertised.listeners': `PLAINTEXT://${proxy.brokers}` } }));
+    const kafka = stack.use(
+      await startKafka({ properties: { 'advertised.listeners': `PLAINTEXT://${proxy.brokers}` } }),
+    );
     proxy.targetPort = kafka.port;
     const client = createKafkaClient({ brokers: [proxy.brokers], clientId: 'test', log });
     return { stack, proxy, client };
@@ -159,7 +185,10 @@ describe('when the answer to a produce request is lost', () => {
     const stop = new AbortController();
     const givenUp = delivery.accept(batchOf('first-'), stop.signal);
     givenUp.catch(() => {});
-    await waitFor(() => delivery.state.state === 'retrying' && proxy.lost > 0, { what: 'an answer is lost for good', timeout: 30_000 });
+    await waitFor(() => delivery.state.state === 'retrying' && proxy.lost > 0, {
+      what: 'an answer is lost for good',
+      timeout: 30_000,
+    });
     stop.abort();
     await expect(givenUp).rejects.toMatchObject({ code: 'ERR_UNDELIVERED' });
     proxy.loseProduceAnswers = false;
@@ -177,7 +206,10 @@ describe('when the answer to a produce request is lost', () => {
     proxy.loseProduceAnswers = true;
     const batches = ['first-', 'second', 'third-'].map(batchOf);
     const accepted = Promise.all(batches.map((batch) => delivery.accept(batch)));
-    await waitFor(() => delivery.state.state === 'retrying' && proxy.lost > 0, { what: 'an answer is lost for good', timeout: 30_000 });
+    await waitFor(() => delivery.state.state === 'retrying' && proxy.lost > 0, {
+      what: 'an answer is lost for good',
+      timeout: 30_000,
+    });
     proxy.loseProduceAnswers = false;
     await accepted;
     expectAll(await readValues(proxy.brokers), batches.flatMap(valuesOf));

@@ -1,12 +1,15 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { promisify } from 'node:util';
+import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { OutgoingBatch } from '../../src/batch.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createKafkaClient, type KafkaClient } from '../../src/kafka/client.ts';
 import { prepareTopics } from '../../src/kafka/topics.ts';
-import { createLog } from '../../src/log.ts';
-import { Delivery, type DeliverySettings } from '../../src/producers/delivery.ts';
+import { createLog, type Log } from '../../src/log.ts';
+import { Delivery, type DeliverySettings, type DeliveryState } from '../../src/producers/delivery.ts';
 import { partitionFor } from '../../src/producers/partitioner.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
@@ -31,9 +34,17 @@ afterAll(async () => {
 
 /** A delivery into a topic of its own, which it may create. */
 async function newDelivery(settings: Partial<DeliverySettings> = {}) {
-  const prefix = `d${(prefixes += 1)}-`;
+  prefixes += 1;
+  const prefix = `d${prefixes}-`;
   await using admin = await client.connectAdmin();
-  const topics = await prepareTopics(admin, { topics: ['exec-events'], prefix, createTopics: true, singleNode: true, log, clock });
+  const topics = await prepareTopics(admin, {
+    topics: ['exec-events'],
+    prefix,
+    createTopics: true,
+    singleNode: true,
+    log,
+    clock,
+  });
   const delivery = new Delivery({ client, topics, hostId, clock, log, settings });
   return { delivery, topic: `${prefix}exec-events`, partitions: topics.get('exec-events')?.partitions ?? 0 };
 }
@@ -47,26 +58,36 @@ function batchOf(first: number, count: number): OutgoingBatch {
   return { topic: 'exec-events', records };
 }
 
-test.each(['zstd', 'gzip', 'none'] as const)('acknowledged means readable, as it was sent, with %s', async (compression) => {
-  const { delivery, topic, partitions } = await newDelivery({ compression });
-  await using _ = delivery;
-  const batches = [batchOf(0, 3), batchOf(3, 1_200), batchOf(1_203, 1)];
-  const acknowledgements = [];
-  for (const batch of batches) acknowledgements.push(await delivery.accept(batch));
+test.each(['zstd', 'gzip', 'none'] as const)(
+  'acknowledged means readable, as it was sent, with %s',
+  async (compression) => {
+    const { delivery, topic, partitions } = await newDelivery({ compression });
+    await using _ = delivery;
+    const batches = [batchOf(0, 3), batchOf(3, 1_200), batchOf(1_203, 1)];
+    const acknowledgements = [];
+    for (const batch of batches) acknowledgements.push(await delivery.accept(batch));
 
-  const partition = partitionFor(hostId, partitions);
-  expect(acknowledgements).toEqual([
-    { topic, partition, firstOffset: 0, records: 3 },
-    { topic, partition, firstOffset: 3, records: 1_200 },
-    { topic, partition, firstOffset: 1_203, records: 1 },
-  ]);
-  const sent = batches.flatMap(({ records }) => records);
-  const read = await readTopic(kafka.brokers, topic);
-  expect(read).toEqual(
-    sent.map(({ value, timestamp, headers }, offset) => ({ partition, offset, key: Buffer.from(hostId), value, headers: { ...headers }, timestamp })),
-  );
-  expect(delivery.figures).toMatchObject({ acknowledgedRecords: 1_204, retries: 0, producers: 1 });
-});
+    const partition = partitionFor(hostId, partitions);
+    expect(acknowledgements).toEqual([
+      { topic, partition, firstOffset: 0, records: 3 },
+      { topic, partition, firstOffset: 3, records: 1_200 },
+      { topic, partition, firstOffset: 1_203, records: 1 },
+    ]);
+    const sent = batches.flatMap(({ records }) => records);
+    const read = await readTopic(kafka.brokers, topic);
+    expect(read).toEqual(
+      sent.map(({ value, timestamp, headers }, offset) => ({
+        partition,
+        offset,
+        key: Buffer.from(hostId),
+        value,
+        headers: { ...headers },
+        timestamp,
+      })),
+    );
+    expect(delivery.figures).toMatchObject({ acknowledgedRecords: 1_204, retries: 0, producers: 1 });
+  },
+);
 
 test('an event of another time than the broker takes is written all the same, with a header that says so', async () => {
   const { delivery, topic } = await newDelivery();
@@ -76,7 +97,7 @@ test('an event of another time than the broker takes is written all the same, wi
   if (record === undefined) throw new Error('no record');
   await delivery.accept({ topic: 'exec-events', records: [{ ...record, timestamp: event }] });
   const [read] = await readTopic(kafka.brokers, topic);
-  expect(read?.headers['clock_skew']).toBe(String(event));
+  expect(read?.headers.clock_skew).toBe(String(event));
   expect(Math.abs((read?.timestamp ?? 0) - Date.now())).toBeLessThan(60_000);
 });
 
@@ -85,7 +106,7 @@ test('a renewed producer goes on where the last one ended', async () => {
   await using _ = delivery;
   for (let first = 0; first < 100; first += 10) await delivery.accept(batchOf(first, 10));
   const read = await readTopic(kafka.brokers, topic);
-  expect(read.map(({ headers }) => headers['seq'])).toEqual(Array.from({ length: 100 }, (_, seq) => String(seq)));
+  expect(read.map(({ headers }) => headers.seq)).toEqual(Array.from({ length: 100 }, (_, seq) => String(seq)));
   expect(delivery.figures).toMatchObject({ producers: 5, retries: 0 });
 });
 
@@ -103,6 +124,74 @@ test('an idle producer sets no timers', async () => {
   expect(during).toBeLessThan(5);
 });
 
+test('a producer refuses a second send while one is outstanding', async () => {
+  const { topic } = await newDelivery();
+  const producer = client.createProducer();
+  await producer.connect();
+  const records = [{ key: hostId, value: Buffer.from('x'), timestamp: Date.now(), headers: {} }];
+  const send = () => producer.send({ topic, partition: 0, records, compression: 'none', timeoutMillis: 5_000 });
+  const first = send();
+  await expect(send()).rejects.toThrow('outstanding');
+  await first;
+  await producer.close();
+});
+
+test('a quota of the broker is waited out as a state, over the same producer', async () => {
+  const limited = createKafkaClient({ brokers: [kafka.brokers], clientId: 'limited', log });
+  // The broker takes the average of ten seconds: 150 kB are 15 kB/s, so it asks for 1.5 s.
+  await limitProducer(kafka.port, 'limited', 13_000);
+  await using admin = await client.connectAdmin();
+  const topics = await prepareTopics(admin, {
+    topics: ['exec-events'],
+    prefix: 'limited-',
+    createTopics: true,
+    singleNode: true,
+    log,
+    clock,
+  });
+  const states: DeliveryState[] = [];
+  const onStateChange = (state: DeliveryState) => states.push(state);
+  // The timeout alone would be too short: the throttle time is added to it.
+  const settings: Partial<DeliverySettings> = { compression: 'none', timeoutMillis: 800 };
+  await using delivery = new Delivery({ client: limited, topics, hostId, clock, log, settings, onStateChange });
+  const batch: OutgoingBatch = {
+    topic: 'exec-events',
+    records: [{ value: noise(150_000), timestamp: Date.now(), headers: {} }],
+  };
+  await delivery.accept(batch);
+  const begun = performance.now();
+  await delivery.accept(batch);
+  expect(performance.now() - begun).toBeGreaterThan(900);
+  expect(states.map(({ state }) => state)).toEqual(['sending', 'idle', 'throttled', 'idle']);
+  expect(delivery.figures).toMatchObject({ producers: 1, retries: 0, acknowledgedRecords: 2 });
+});
+
+test('an outage is a few lines in the log, without stack traces', async () => {
+  const lines: { level: string; text: string }[] = [];
+  const at = (level: string) => (fields: unknown, message?: string) =>
+    lines.push({ level, text: JSON.stringify([fields, message]) });
+  const captured = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') } as unknown as Log;
+  const nobody = createKafkaClient({ brokers: ['127.0.0.1:1'], clientId: 'test', log: captured });
+  const topics = new Map([
+    ['exec-events', { topic: 'x', partitions: 1, retentionMillis: Infinity, maxBatchBytes: 1e6 }],
+  ]);
+  const delivery = new Delivery({
+    client: nobody,
+    topics,
+    hostId,
+    clock,
+    log: captured,
+    settings: { backoffCapMillis: 100 },
+  });
+  const accepted = delivery.accept(batchOf(0, 1));
+  accepted.catch(() => {});
+  await waitFor(() => delivery.figures.retries >= 2, { what: 'it retries', timeout: 20_000 });
+  await delivery.close();
+  // One from kafkajs and one from us.
+  expect(lines.filter(({ level }) => level !== 'debug')).toHaveLength(2);
+  expect(lines.filter(({ text }) => text.includes('node_modules') || text.includes('record 0'))).toEqual([]);
+});
+
 test('what the broker refuses for its content is held, not dropped', async () => {
   const { delivery, topic } = await newDelivery();
   await using _ = delivery;
@@ -110,22 +199,34 @@ test('what the broker refuses for its content is held, not dropped', async () =>
   const stop = new AbortController();
   const accepted = delivery.accept(tooLarge, stop.signal);
   accepted.catch(() => {});
-  await waitFor(() => delivery.state.reason === 'MESSAGE_TOO_LARGE' && delivery.figures.retries >= 2, { what: 'the broker refuses it, again' });
+  await waitFor(() => delivery.state.reason === 'MESSAGE_TOO_LARGE' && delivery.figures.retries >= 2, {
+    what: 'the broker refuses it, again',
+  });
   stop.abort();
   await expect(accepted).rejects.toMatchObject({ code: 'ERR_UNDELIVERED' });
   await delivery.accept(batchOf(1, 1));
-  expect((await readTopic(kafka.brokers, topic)).map(({ headers }) => headers['seq'])).toEqual(['1']);
+  expect((await readTopic(kafka.brokers, topic)).map(({ headers }) => headers.seq)).toEqual(['1']);
 });
 
 test('topics: missing, created as planned, and seen with their settings', async () => {
   await using admin = await client.connectAdmin();
-  const options = { topics: ['exec-events', 'bpf2kafka-hosts'] as const, prefix: 'site.', singleNode: true, log, clock };
+  const options = {
+    topics: ['exec-events', 'bpf2kafka-hosts'] as const,
+    prefix: 'site.',
+    singleNode: true,
+    log,
+    clock,
+  };
   await expect(prepareTopics(admin, { ...options, createTopics: false })).rejects.toMatchObject({
     code: 'ERR_TOPIC',
     subject: 'site.exec-events',
   });
   const facts = await prepareTopics(admin, { ...options, createTopics: true });
-  expect(facts.get('exec-events')).toMatchObject({ topic: 'site.exec-events', partitions: 6, retentionMillis: 7 * 86_400_000 });
+  expect(facts.get('exec-events')).toMatchObject({
+    topic: 'site.exec-events',
+    partitions: 6,
+    retentionMillis: 7 * 86_400_000,
+  });
   await expect(prepareTopics(admin, { ...options, createTopics: false })).resolves.toEqual(facts);
   expect((await admin.topicSettings('site.bpf2kafka-hosts'))?.get('cleanup.policy')).toBe('compact');
   expect(await admin.clusterId()).toMatch(/^[\w-]{22}$/);
@@ -149,12 +250,12 @@ test('an event topic that is compacted, or small, is found out on a real broker'
 test('nobody there at start is ERR_BROKER within the deadline', async () => {
   const nobody = createKafkaClient({ brokers: ['127.0.0.1:1'], clientId: 'test', log });
   const begun = performance.now();
-  await expect(nobody.connectAdmin({ deadlineMillis: 1_500 })).rejects.toMatchObject({
+  await expect(nobody.connectAdmin({ deadlineMillis: 3_000 })).rejects.toMatchObject({
     code: 'ERR_BROKER',
     subject: '127.0.0.1:1',
     remedy: expect.stringContaining('a broker listens there'),
   });
-  expect(performance.now() - begun).toBeLessThan(4_000);
+  expect(performance.now() - begun).toBeLessThan(5_000);
 });
 
 test('a reader gives the records from the beginning, or those written after it was opened', async () => {
@@ -169,8 +270,8 @@ test('a reader gives the records from the beginning, or those written after it w
     const seqs: string[] = [];
     for await (const { headers, key, value } of reader) {
       expect(key?.toString()).toBe(hostId);
-      expect(value?.toString()).toContain(`record ${headers['seq']} `);
-      seqs.push(headers['seq'] ?? '');
+      expect(value?.toString()).toContain(`record ${headers.seq} `);
+      seqs.push(headers.seq ?? '');
       if (seqs.length === count) break;
     }
     return seqs;
@@ -187,8 +288,11 @@ test('a reader ends with its signal and leaves no group behind', async () => {
   stop.abort();
   for await (const _ of reader) throw new Error('the topic is empty');
   await reader.close();
-  const { stdout } = await promisify(execFile)('kcat', ['-L', '-b', kafka.brokers, '-J']);
-  expect(stdout).toContain(topic);
+  const admin = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  const { groups } = await admin.listGroups();
+  await admin.disconnect();
+  expect(groups.filter(({ groupId }) => groupId.startsWith('test-tail-'))).toEqual([]);
 });
 
 test('a reader of a topic that does not exist says so', async () => {
@@ -216,9 +320,31 @@ test.each([
     await delivery.close();
     process.on('exit', () => console.log(Math.round(performance.now() - begun)));
   `;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { timeout: 20_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], {
+    timeout: 20_000,
+  });
   expect(Number(stdout)).toBeLessThan(3_000);
 });
+
+/** Sets the quota of a client id, bytes a second. kafkajs has no AlterClientQuotas (key 49), so: version 0 by hand. */
+async function limitProducer(port: number, clientId: string, bytesPerSecond: number): Promise<void> {
+  const int16 = (value: number) => Buffer.from([value >> 8, value]);
+  const int32 = (value: number) => Buffer.from([value >> 24, value >> 16, value >> 8, value]);
+  const text = (value: string) => Buffer.concat([int16(value.length), Buffer.from(value)]);
+  const rate = Buffer.alloc(8);
+  rate.writeDoubleBE(bytesPerSecond);
+  const header = [int16(49), int16(0), int32(1), text('test')];
+  const entity = [int32(1), text('client-id'), text(clientId)];
+  const operation = [int32(1), text('producer_byte_rate'), rate, Buffer.from([0])];
+  const validateOnly = Buffer.from([0]);
+  const request = Buffer.concat([...header, int32(1), ...entity, ...operation, validateOnly]);
+  const socket = connect(port, '127.0.0.1');
+  socket.write(Buffer.concat([int32(request.length), request]));
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  // Length, correlation id, throttle time, number of entries, error code of the first.
+  expect(answer.readInt16BE(16)).toBe(0);
+}
 
 /** Bytes that no codec makes smaller. */
 function noise(length: number): Buffer {

@@ -1,22 +1,32 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { answersWithBroker } from '../../src/embedded-kafka/broker-probe.ts';
 import { startKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { startRegistry } from '../support/registry.ts';
 
-function produce(brokers: string, topic: string, value: Buffer, ...options: string[]): void {
-  const run = spawnSync('kcat', ['-P', '-b', brokers, '-t', topic, '-D', '', ...options], { input: value });
-  expect(run.status, run.stderr.toString()).toBe(0);
+/** A file that is named on its command line goes out as one record, whatever bytes it holds. */
+async function produce(brokers: string, topic: string, value: Buffer, ...options: string[]): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-produce-'));
+  try {
+    await writeFile(join(directory, 'value'), value);
+    const run = spawnSync('kcat', ['-P', '-b', brokers, '-t', topic, ...options, join(directory, 'value')]);
+    expect(run.status, run.stderr.toString()).toBe(0);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 }
 
 test('kcat reads back every byte, with partition, key, headers and time', async () => {
   await using kafka = await startKafka();
   await kafka.createTopic('binary', { partitions: 2 });
-  const value = Buffer.from(Array.from({ length: 512 }, (_, index) => index % 256).filter((byte) => byte !== 0x0a));
-  produce(kafka.brokers, 'binary', value, '-p', '1', '-k', 'host', '-H', 'boot_id=ab', '-H', 'seq=7');
+  const value = Buffer.from(Array.from({ length: 512 }, (_, index) => index % 256));
+  await produce(kafka.brokers, 'binary', value, '-p', '1', '-k', 'host', '-H', 'boot_id=ab', '-H', 'seq=7');
 
   const records = await readTopic(kafka.brokers, 'binary');
   expect(records).toEqual([
@@ -46,7 +56,7 @@ test('a killed broker comes back on its port with its data', async () => {
   await using kafka = await startKafka();
   const { brokers, pid } = kafka;
   await kafka.createTopic('kept');
-  produce(brokers, 'kept', Buffer.from('value'));
+  await produce(brokers, 'kept', Buffer.from('value'));
   await kafka.kill();
   expect(existsSync(`/proc/${pid}`)).toBe(false);
   await kafka.start();

@@ -81,7 +81,10 @@ describe('defaults', () => {
   });
 
   test('run needs brokers, start brings its own', () => {
-    expect(failure(() => run({}))).toMatchObject({ code: 'ERR_CONFIG', message: expect.stringContaining('--brokers') as string });
+    expect(failure(() => run({}))).toMatchObject({
+      code: 'ERR_CONFIG',
+      message: expect.stringContaining('--brokers') as string,
+    });
     expect(loadRunConfig('start', {}, {}, facts).brokers).toEqual([]);
   });
 
@@ -115,7 +118,9 @@ describe('flags go before the environment, the environment before the file', () 
     const path = file('create-topics: true\n');
     expect(run({ ...brokers, config: path }).createTopics).toBe(true);
     expect(run({ ...brokers, config: path }, { BPF2KAFKA_CREATE_TOPICS: 'false' }).createTopics).toBe(false);
-    expect(run({ ...brokers, config: path, 'create-topics': true }, { BPF2KAFKA_CREATE_TOPICS: '0' }).createTopics).toBe(true);
+    expect(
+      run({ ...brokers, config: path, 'create-topics': true }, { BPF2KAFKA_CREATE_TOPICS: '0' }).createTopics,
+    ).toBe(true);
   });
 
   test('an empty variable is one that is not set', () => {
@@ -146,7 +151,11 @@ describe('a file that cannot be right is refused with its name and line', () => 
     ['a list', '- a\n', /name: value/],
     ['a value that is a map', 'client-id: { a: b }\n', /line 1: client-id must be a value/],
     ['config inside', 'config: other.yaml\n', /no setting "config"/],
-    ['a wrong value', '\non-exit: maybe\n', /--on-exit "maybe" \(from .*yaml, line 2\): it must be one of detach, keep/],
+    [
+      'a wrong value',
+      '\non-exit: maybe\n',
+      /--on-exit "maybe" \(from .*yaml, line 2\): it must be one of detach, keep/,
+    ],
   ])('%s', (_name, content, message) => {
     const path = file(content);
     const error = failure(() => run({ ...brokers, config: path }));
@@ -165,8 +174,18 @@ describe('a file that cannot be right is refused with its name and line', () => 
 
 describe('values at the edge', () => {
   const accepted: [string, string, string, unknown][] = [
-    ['brokers', 'a:1, b.example.org:65535 ,[2001:db8::1]:9092', 'brokers', ['a:1', 'b.example.org:65535', '[2001:db8::1]:9092']],
-    ['registry', 'https://registry.example.org/apis/ccompat/v7', 'registry', 'https://registry.example.org/apis/ccompat/v7'],
+    [
+      'brokers',
+      'a:1, b.example.org:65535 ,[2001:db8::1]:9092',
+      'brokers',
+      ['a:1', 'b.example.org:65535', '[2001:db8::1]:9092'],
+    ],
+    [
+      'registry',
+      'https://registry.example.org/apis/ccompat/v7',
+      'registry',
+      'https://registry.example.org/apis/ccompat/v7',
+    ],
     ['topic-prefix', 'team_a.', 'topicPrefix', 'team_a.'],
     ['topic-prefix', '', 'topicPrefix', ''],
     ['drain-timeout', '1500ms', 'drainTimeoutMillis', 1500],
@@ -198,6 +217,8 @@ describe('values at the edge', () => {
     ['registry', 'registry:8081'],
     ['registry', 'ftp://registry'],
     ['registry', 'http://user:secret@registry'],
+    ['registry', 'http://:secret@registry'],
+    ['registry', 'http://user@registry'],
     ['registry', 'http://registry/?a=b'],
     ['topic-prefix', 'a b'],
     ['topic-prefix', 'x'.repeat(229)],
@@ -236,7 +257,11 @@ describe('values at the edge', () => {
 });
 
 test('tail, schema and detach read the settings they share with run', () => {
-  const environment = { BPF2KAFKA_BROKERS: 'a:1', BPF2KAFKA_TOPIC_PREFIX: 'p.', BPF2KAFKA_PIN_PATH: '/sys/fs/bpf/other' };
+  const environment = {
+    BPF2KAFKA_BROKERS: 'a:1',
+    BPF2KAFKA_TOPIC_PREFIX: 'p.',
+    BPF2KAFKA_PIN_PATH: '/sys/fs/bpf/other',
+  };
   expect(loadTailConfig({ limit: '3', json: true }, environment)).toEqual({
     brokers: ['a:1'],
     registry: undefined,
@@ -248,5 +273,8 @@ test('tail, schema and detach read the settings they share with run', () => {
   expect(failure(() => loadTailConfig({}, {})).message).toContain('--brokers');
   expect(failure(() => loadTailConfig({ limit: '0' }, environment)).message).toContain('--limit "0"');
   expect(loadSchemaConfig({ register: true }, environment)).toMatchObject({ register: true, topicPrefix: 'p.' });
-  expect(loadDetachConfig({ discard: true }, environment)).toMatchObject({ discard: true, pinPath: '/sys/fs/bpf/other' });
+  expect(loadDetachConfig({ discard: true }, environment)).toMatchObject({
+    discard: true,
+    pinPath: '/sys/fs/bpf/other',
+  });
 });

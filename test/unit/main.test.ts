@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -62,7 +62,11 @@ describe('the command line', () => {
   });
 
   test('--version and --help print to standard output and end with 0', async () => {
-    expect(await call(['--version'])).toEqual({ code: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string, stderr: '' });
+    expect(await call(['--version'])).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) as string,
+      stderr: '',
+    });
     const help = await call(['--help']);
     expect(help).toMatchObject({ code: 0, stderr: '' });
     expect(help.stdout).toContain('bpf2kafka run --brokers');
@@ -118,10 +122,14 @@ describe('errors', () => {
 describe('bin/bpf2kafka.js', () => {
   const script = join(root, 'bin', 'bpf2kafka.js');
   let directory: string;
+  const children: ChildProcess[] = [];
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), 'bin-test-'));
   });
-  afterAll(() => rmSync(directory, { recursive: true }));
+  afterAll(() => {
+    for (const child of children) child.kill('SIGKILL');
+    rmSync(directory, { recursive: true });
+  });
 
   /** A package with this script and a main of a few words; `node` stands in for another version. */
   function layout(name: string, parts: { src?: boolean; dist?: boolean; own?: string }): string {
@@ -195,16 +203,20 @@ describe('bin/bpf2kafka.js', () => {
     expect(start(layout('loop', { src: true, own: again }), old())).toMatchObject({ status: 3 });
   });
 
-  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s reaches the program, and its exit code comes back', async (signal) => {
-    const own = '#!/bin/sh\ntrap "exit 9" INT TERM HUP\necho up\nwhile :; do sleep 0.05; done\n';
-    const child = spawn(process.execPath, [...old(), layout(`signal-${signal}`, { src: true, own })], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const code = new Promise((resolve) => child.on('exit', (exitCode) => resolve(exitCode)));
-    await new Promise((resolve) => child.stdout.once('data', resolve));
-    child.kill(signal);
-    expect(await code).toBe(9);
-  });
+  test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
+    '%s reaches the program, and its exit code comes back',
+    async (signal) => {
+      const own = '#!/bin/sh\ntrap "exit 9" INT TERM HUP\necho up\ni=0\nwhile [ $((i += 1)) -lt 100 ]; do sleep 0.1; done\n';
+      const child = spawn(process.execPath, [...old(), layout(`signal-${signal}`, { src: true, own })], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      children.push(child);
+      const code = new Promise((resolve) => child.on('exit', (exitCode) => resolve(exitCode)));
+      await new Promise((resolve) => child.stdout.once('data', resolve));
+      child.kill(signal);
+      expect(await code).toBe(9);
+    },
+  );
 
   test('a program that a signal killed looks killed', () => {
     const file = layout('killed', { src: true, own: '#!/bin/sh\nkill -KILL $$\n' });

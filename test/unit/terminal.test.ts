@@ -59,7 +59,10 @@ describe('arguments joined by spaces stay apart', () => {
   });
 
   test('two different argument vectors never look alike', () => {
-    const argv = fc.array(fc.string({ unit: fc.constantFrom('a', ' ', '"', '\\', 'n', '\n', '…', "'"), maxLength: 4 }), { maxLength: 4 });
+    const argv = fc.array(
+      fc.string({ unit: fc.constantFrom('a', ' ', '"', '\\', 'n', '\n', '…', "'"), maxLength: 4 }),
+      { maxLength: 4 },
+    );
     const show = (args: string[]) => args.map(escapeArgument).join(' ');
     fc.assert(
       fc.property(argv, argv, (one, other) => {

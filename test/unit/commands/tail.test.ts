@@ -10,13 +10,13 @@ import { fullEvent } from '../schemas/events.ts';
 const plain: ExecEvent = { ...fullEvent, args_raw: null };
 
 describe('the line of an exec', () => {
-  const zone = process.env['TZ'];
+  const zone = process.env.TZ;
   beforeAll(() => {
-    process.env['TZ'] = 'Asia/Kolkata';
+    process.env.TZ = 'Asia/Kolkata';
   });
   afterAll(() => {
-    if (zone === undefined) delete process.env['TZ'];
-    else process.env['TZ'] = zone;
+    if (zone === undefined) delete process.env.TZ;
+    else process.env.TZ = zone;
   });
 
   test('TIME pid: N comm: NAME argv…, the time local, arguments clearly apart', () => {
@@ -25,31 +25,31 @@ describe('the line of an exec', () => {
     );
   });
 
-  const after = (event: Partial<ExecEvent>) => execLine({ ...plain, ...event }).replace(/^\S+ pid: \d+ /, '');
+  const shown = (event: Partial<ExecEvent>) => execLine({ ...plain, ...event }).replace(/^\S+ pid: \d+ /, '');
 
   test('what a process chose cannot move the cursor or forge a line', () => {
-    const line = after({ comm: 'a\u001b[2J', args: ['x\n12:00:00.000 pid: 1 comm: sshd', '\u202egpj.exe'] });
+    const line = shown({ comm: 'a\u001b[2J', args: ['x\n12:00:00.000 pid: 1 comm: sshd', '\u202egpj.exe'] });
     expect(line).toBe('comm: "a\\x1b[2J" "x\\n12:00:00.000 pid: 1 comm: sshd" "\\u202egpj.exe"');
   });
 
   test('arguments that were cut say so, and an argument cannot say it for them', () => {
-    expect(after({ args: ['a', 'b'], args_truncated: true })).toBe('comm: curl a b …[truncated]');
-    expect(after({ args: ['a', '…[truncated]'] })).toBe('comm: curl a "…[truncated]"');
+    expect(shown({ args: ['a', 'b'], args_truncated: true })).toBe('comm: curl a b …[truncated]');
+    expect(shown({ args: ['a', '…[truncated]'] })).toBe('comm: curl a "…[truncated]"');
   });
 
   test('without arguments the path stands there, with a mark', () => {
-    expect(after({ args: null, filename: '/usr/bin/my tool' })).toBe('comm: curl "/usr/bin/my tool" …[argv unknown]');
-    expect(after({ args: [] })).toBe('comm: curl ');
+    expect(shown({ args: null, filename: '/usr/bin/my tool' })).toBe('comm: curl "/usr/bin/my tool" …[argv unknown]');
+    expect(shown({ args: [] })).toBe('comm: curl ');
   });
 
   test('bytes that are not UTF-8 are shown as bytes', () => {
     const raw = (bytes: string) => Buffer.from(bytes, 'latin1');
-    expect(after({ args: ['a', '?'], args_raw: raw('a\0\xff\xfe\0') })).toBe('comm: curl a "\\xff\\xfe"');
-    expect(after({ args: ['a', '?'], args_raw: raw('a\0\xff') })).toBe('comm: curl a "\\xff"');
-    expect(after({ args: ['?', ''], args_raw: raw('\xff\0\0') })).toBe('comm: curl "\\xff" ""');
-    expect(after({ args: ['?', ''], args_raw: raw('\xff\0') })).toBe('comm: curl "\\xff" ""');
+    expect(shown({ args: ['a', '?'], args_raw: raw('a\0\xff\xfe\0') })).toBe('comm: curl a "\\xff\\xfe"');
+    expect(shown({ args: ['a', '?'], args_raw: raw('a\0\xff') })).toBe('comm: curl a "\\xff"');
+    expect(shown({ args: ['?', ''], args_raw: raw('\xff\0\0') })).toBe('comm: curl "\\xff" ""');
+    expect(shown({ args: ['?', ''], args_raw: raw('\xff\0') })).toBe('comm: curl "\\xff" ""');
     // Not as many as args has: args is what is shown.
-    expect(after({ args: ['x', 'y', 'z'], args_raw: raw('\xff') })).toBe('comm: curl x y z');
+    expect(shown({ args: ['x', 'y', 'z'], args_raw: raw('\xff') })).toBe('comm: curl x y z');
   });
 });
 
@@ -121,7 +121,10 @@ describe('tail', () => {
   test('prints each record and ends at the limit', async () => {
     const { printed, ready, seen, out } = await tail(recordsOf(values), { limit: 2, fromBeginning: true });
     expect([printed, ready]).toEqual([2, 1]);
-    expect(out.trimEnd().split('\n')).toEqual([expect.stringContaining(' pid: 1 comm: '), expect.stringContaining(' pid: 2 comm: ')]);
+    expect(out.trimEnd().split('\n')).toEqual([
+      expect.stringContaining(' pid: 1 comm: '),
+      expect.stringContaining(' pid: 2 comm: '),
+    ]);
     expect(seen).toEqual({ topics: ['p.exec-events'], fromBeginning: true, closed: true });
   });
 
@@ -131,12 +134,20 @@ describe('tail', () => {
   });
 
   test('a record that cannot be read is a line on standard error, and the next one is printed', async () => {
-    const { printed, out, err } = await tail(recordsOf([values[0] ?? null, Buffer.from('\u001b[2J'), null, values[1] ?? null]), {
-      limit: 2,
-      json: true,
-    });
+    const { printed, out, err } = await tail(
+      recordsOf([values[0] ?? null, Buffer.from('\u001b[2J'), null, values[1] ?? null]),
+      {
+        limit: 2,
+        json: true,
+      },
+    );
     expect(printed).toBe(2);
-    expect(out.trimEnd().split('\n').map((line) => (JSON.parse(line) as ExecEvent).pid)).toEqual([1, 2]);
+    expect(
+      out
+        .trimEnd()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as ExecEvent).pid),
+    ).toEqual([1, 2]);
     expect(err.trimEnd().split('\n')).toEqual([
       expect.stringMatching(/^bpf2kafka: cannot read the record at offset 1 of partition 0: .*neither/),
       expect.stringMatching(/offset 2 of partition 0: it has no value/),

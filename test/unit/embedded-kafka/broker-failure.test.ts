@@ -29,6 +29,10 @@ const failures: [string, string][] = [
     'the data directory is not writable (AccessDeniedException: /d/data/.lock)',
   ],
   ['INFO started\nERROR the quorum is odd\n\tat kafka.Odd.method(Odd.java:1)\nINFO ended', 'ERROR the quorum is odd'],
+  [
+    'ERROR Exiting\norg.example.Outer: Exception\n\tat a.B.c(B.java:1)\nCaused by: org.example.InnerException: why\nbye',
+    'Caused by: org.example.InnerException: why',
+  ],
   ['only this line', 'only this line'],
   ['', 'it wrote nothing'],
 ];

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { Bpf2KafkaError } from '../../../src/errors.ts';
 import { brokerError, protocolErrorOf } from '../../../src/kafka/broker-error.ts';
 
-const wrapped = (cause: object) => Object.assign(new Error('retries exceeded'), { cause: Object.assign(new Error('inner'), cause) });
+const wrapped = (cause: object) =>
+  Object.assign(new Error('retries exceeded'), { cause: Object.assign(new Error('inner'), cause) });
 
 test('the broker error code is found under the wrappings of kafkajs', () => {
   expect(protocolErrorOf(wrapped({ type: 'INVALID_RECORD' }))).toBe('INVALID_RECORD');

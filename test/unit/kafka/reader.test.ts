@@ -51,7 +51,12 @@ class FakeConsumer implements GroupConsumer {
 async function open(start: bigint[], signal?: AbortSignal) {
   const consumer = new FakeConsumer();
   const fail = (cause: unknown) => new Bpf2KafkaError('ERR_BROKER', { operation: 'read', reason: String(cause) });
-  const reader = await TopicReader.open({ consumer, start: new Map([['t', start]]), fail, ...(signal ? { signal } : {}) });
+  const reader = await TopicReader.open({
+    consumer,
+    start: new Map([['t', start]]),
+    fail,
+    ...(signal ? { signal } : {}),
+  });
   return { consumer, reader, records: reader[Symbol.asyncIterator]() };
 }
 

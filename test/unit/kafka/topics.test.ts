@@ -40,12 +40,22 @@ class FakeAdmin implements Partial<KafkaAdmin> {
     const found = this.topics.get(topic);
     return found !== undefined && 'settings' in found && found.settings === undefined
       ? undefined
-      : new Map(Object.entries(found?.settings ?? { 'cleanup.policy': 'delete', 'retention.ms': String(7 * day), 'max.message.bytes': '1048588' }));
+      : new Map(
+          Object.entries(
+            found?.settings ?? {
+              'cleanup.policy': 'delete',
+              'retention.ms': String(7 * day),
+              'max.message.bytes': '1048588',
+            },
+          ),
+        );
   }
 
   async createTopic(topic: NewTopic) {
     this.created.push(topic);
-    this.topics.set(topic.topic, { description: { partitions: topic.partitions, replicas: topic.replicas, ready: true } });
+    this.topics.set(topic.topic, {
+      description: { partitions: topic.partitions, replicas: topic.replicas, ready: true },
+    });
     return true;
   }
 }
@@ -53,7 +63,14 @@ class FakeAdmin implements Partial<KafkaAdmin> {
 function prepare(admin: FakeAdmin, options: Partial<PrepareTopicsOptions> = {}) {
   const { log, lines } = fakeLog();
   const clock = new FakeClock();
-  const facts = prepareTopics(admin as unknown as KafkaAdmin, { topics: ['exec-events'], prefix: '', createTopics: false, log, clock, ...options });
+  const facts = prepareTopics(admin as unknown as KafkaAdmin, {
+    topics: ['exec-events'],
+    prefix: '',
+    createTopics: false,
+    log,
+    clock,
+    ...options,
+  });
   return { facts, clock, warnings: () => lines.filter(({ level }) => level === 'warn') };
 }
 
@@ -79,7 +96,12 @@ test('a missing topic is created when asked, with three copies of which two must
   const admin = new FakeAdmin({}, 5);
   await prepare(admin, { createTopics: true }).facts;
   expect(admin.created).toEqual([
-    { topic: 'exec-events', partitions: 6, replicas: 3, settings: { 'cleanup.policy': 'delete', 'retention.ms': String(7 * day), 'min.insync.replicas': '2' } },
+    {
+      topic: 'exec-events',
+      partitions: 6,
+      replicas: 3,
+      settings: { 'cleanup.policy': 'delete', 'retention.ms': String(7 * day), 'min.insync.replicas': '2' },
+    },
   ]);
 });
 
@@ -87,7 +109,10 @@ test('on one broker it has one copy, and the embedded one is not complained abou
   const admin = new FakeAdmin({}, 1);
   const { facts, warnings } = prepare(admin, { createTopics: true, singleNode: true });
   await facts;
-  expect(admin.created[0]).toMatchObject({ replicas: 1, settings: { 'cleanup.policy': 'delete', 'retention.ms': String(7 * day) } });
+  expect(admin.created[0]).toMatchObject({
+    replicas: 1,
+    settings: { 'cleanup.policy': 'delete', 'retention.ms': String(7 * day) },
+  });
   expect(admin.created[0]?.settings).not.toHaveProperty('min.insync.replicas');
   expect(warnings()).toEqual([]);
 });
@@ -107,14 +132,20 @@ test('a new topic is waited for until it has leaders, but not for ever', async (
 
   const stuck = new FakeAdmin({ 'exec-events': { description: { partitions: 6, replicas: 3, ready: false } } });
   const second = prepare(stuck);
-  const checked = expect(second.facts).rejects.toMatchObject({ code: 'ERR_TOPIC', reason: expect.stringContaining('no leader') });
+  const checked = expect(second.facts).rejects.toMatchObject({
+    code: 'ERR_TOPIC',
+    reason: expect.stringContaining('no leader'),
+  });
   await second.clock.advance(11_000);
   await checked;
 });
 
 test.each(['compact', 'compact,delete'])('an event topic with cleanup.policy=%s is refused', async (policy) => {
   const admin = new FakeAdmin({ 'exec-events': { settings: { 'cleanup.policy': policy } } });
-  await expect(prepare(admin).facts).rejects.toMatchObject({ code: 'ERR_TOPIC', reason: expect.stringContaining('compact') });
+  await expect(prepare(admin).facts).rejects.toMatchObject({
+    code: 'ERR_TOPIC',
+    reason: expect.stringContaining('compact'),
+  });
 });
 
 test('the topic of hosts is made compacted and may be so', async () => {
@@ -137,7 +168,11 @@ test('LogAppendTime is warned about', async () => {
   const admin = new FakeAdmin({ 'exec-events': { settings: { 'message.timestamp.type': 'LogAppendTime' } } });
   const { facts, warnings } = prepare(admin);
   await facts;
-  expect(warnings().map(({ message }) => message).join()).toContain('LogAppendTime');
+  expect(
+    warnings()
+      .map(({ message }) => message)
+      .join(),
+  ).toContain('LogAppendTime');
 });
 
 test('a small max.message.bytes makes batches smaller, and the warning has the figures', async () => {
@@ -152,7 +187,10 @@ test('a small max.message.bytes makes batches smaller, and the warning has the f
 test('settings that may not be read leave the topic usable, with one warning', async () => {
   const admin = new FakeAdmin({ 'exec-events': { settings: undefined } });
   const { facts, warnings } = prepare(admin);
-  expect((await facts).get('exec-events')).toMatchObject({ retentionMillis: Number.POSITIVE_INFINITY, maxBatchBytes: batchBytes });
+  expect((await facts).get('exec-events')).toMatchObject({
+    retentionMillis: Number.POSITIVE_INFINITY,
+    maxBatchBytes: batchBytes,
+  });
   expect(warnings()).toHaveLength(1);
 });
 

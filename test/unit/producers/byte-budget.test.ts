@@ -22,6 +22,7 @@ test('a second is free, the rest is paid for in time', async () => {
   expect(await timeOf(clock, budget.take(250, never))).toBe(250);
   await clock.advance(10_000);
   expect(await timeOf(clock, budget.take(1_000, never))).toBe(0);
+  expect(await timeOf(clock, budget.take(100, never))).toBe(100);
 });
 
 test('a request larger than the bucket passes, and the next one waits for it', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Delivery, type DeliveryOptions, type DeliveryState } from '../../../src/producers/delivery.ts';
 import { partitionFor } from '../../../src/producers/partitioner.ts';
-import { acknowledge, batchOf, FakeClient, FakeClock, facts, fail, fakeLog, settle, silence } from './fakes.ts';
+import { acknowledge, after, batchOf, FakeClient, FakeClock, facts, fail, fakeLog, settle, silence } from './fakes.ts';
 
 const hostId = 'host-1';
 const partition = partitionFor(hostId, facts.partitions);
@@ -46,7 +46,10 @@ test('a record that cannot have the time of its event says so in a header, in ev
   const { client, clock, delivery } = setUp();
   client.replies = [fail('away')];
   const event = clock.now + 3_600_000;
-  const accepted = delivery.accept({ topic: 'exec-events', records: [{ value: Buffer.from('a'), timestamp: event, headers: { seq: '1' } }] });
+  const accepted = delivery.accept({
+    topic: 'exec-events',
+    records: [{ value: Buffer.from('a'), timestamp: event, headers: { seq: '1' } }],
+  });
   const sent = clock.now;
   await clock.advance(60_000);
   await accepted;
@@ -58,7 +61,12 @@ test('a record that cannot have the time of its event says so in a header, in ev
 
 test('after any failure the identical batch goes through a new producer', async () => {
   const { client, clock, delivery, stateNames } = setUp();
-  client.replies = [acknowledge(), fail('connection closed'), fail('out of order', 'OUT_OF_ORDER_SEQUENCE_NUMBER'), acknowledge(7)];
+  client.replies = [
+    acknowledge(),
+    fail('connection closed'),
+    fail('out of order', 'OUT_OF_ORDER_SEQUENCE_NUMBER'),
+    acknowledge(7),
+  ];
   await delivery.accept(batchOf('before'));
   const accepted = delivery.accept(batchOf('x', 'y'));
   await clock.advance(10_000);
@@ -106,8 +114,34 @@ test('an outage of an hour is some lines in the log, not one an attempt, and its
   expect(warnings.length).toBeGreaterThan(1);
   expect(warnings.length).toBeLessThanOrEqual(62);
   expect(lines.at(-1)).toMatchObject({ level: 'info', message: 'the broker acknowledges again' });
-  expect(lines.at(-1)?.fields['outageMillis']).toBeGreaterThan(3_500_000);
+  expect(lines.at(-1)?.fields.outageMillis).toBeGreaterThan(3_500_000);
   expect(JSON.stringify(lines)).not.toContain('secret-argument');
+});
+
+test('an outage is one state from its first failure, each new reason is told once', async () => {
+  const { client, clock, delivery, states, lines } = setUp();
+  client.replies = [fail('refused'), fail('refused'), fail('timed out')];
+  const begun = clock.now;
+  const accepted = delivery.accept(batchOf('x'));
+  await clock.advance(100 + 200 + 400);
+  await accepted;
+  expect(states.slice(1)).toEqual([
+    { state: 'retrying', since: begun, reason: 'refused' },
+    { state: 'retrying', since: begun, reason: 'timed out' },
+    { state: 'idle', since: begun + 700 },
+  ]);
+  expect(lines.at(-1)?.fields).toMatchObject({ attempts: 4, outageMillis: 700 });
+});
+
+test('a second outage within a minute is told at once', async () => {
+  const { client, clock, delivery, lines } = setUp();
+  for (const value of ['x', 'y']) {
+    client.replies = [fail('away')];
+    const accepted = delivery.accept(batchOf(value));
+    await clock.advance(100);
+    await accepted;
+  }
+  expect(lines.map(({ level }) => level)).toEqual(['warn', 'info', 'warn', 'info']);
 });
 
 test('a batch that is refused for its content is held, and the log names code and topic', async () => {
@@ -117,7 +151,9 @@ test('a batch that is refused for its content is held, and the log names code an
   await clock.advance(10_000);
   await accepted;
   expect(lines.filter(({ level }) => level === 'error')).toEqual([
-    expect.objectContaining({ fields: expect.objectContaining({ code: 'MESSAGE_TOO_LARGE', topic: 'test.exec-events' }) }),
+    expect.objectContaining({
+      fields: expect.objectContaining({ code: 'MESSAGE_TOO_LARGE', topic: 'test.exec-events' }),
+    }),
   ]);
   expect(states.find(({ state }) => state === 'retrying')?.reason).toBe('MESSAGE_TOO_LARGE');
   expect(client.sends).toHaveLength(6);
@@ -127,7 +163,10 @@ test.each([
   ['no partition at all, as kafkajs answers for one that it does not know', []],
   ['another partition', [{ topic: facts.topic, partition: partition + 1, errorCode: 0, baseOffset: 1 }]],
   ['another topic', [{ topic: 'other', partition, errorCode: 0, baseOffset: 1 }]],
-  ['one partition too many', [0, 1].map((more) => ({ topic: facts.topic, partition: partition + more, errorCode: 0, baseOffset: 1 }))],
+  [
+    'one partition too many',
+    [0, 1].map((more) => ({ topic: facts.topic, partition: partition + more, errorCode: 0, baseOffset: 1 })),
+  ],
   ['an error code', [{ topic: facts.topic, partition, errorCode: 6, baseOffset: 1 }]],
   ['no offset', [{ topic: facts.topic, partition, errorCode: 0, baseOffset: undefined }]],
   ['offset -1', [{ topic: facts.topic, partition, errorCode: 0, baseOffset: -1 }]],
@@ -155,7 +194,7 @@ test('a broker that says nothing is left after the timeout', async () => {
 
 test('throttling is a state and gives the next send more time, no new producer', async () => {
   const { client, clock, delivery, stateNames } = setUp();
-  client.replies = [acknowledge(0, 25_000), async (send) => (await clock.sleep(30_000), acknowledge(9)(send)), silence];
+  client.replies = [acknowledge(0, 25_000), after(clock, 30_000, acknowledge(9)), silence];
   await delivery.accept(batchOf('x'));
   const second = delivery.accept(batchOf('y'));
   await settle();
@@ -182,8 +221,15 @@ test('the producer is renewed before it has sent too many records, and nothing i
 test('a batch over the limits is sent in pieces, in order, and acknowledged as a whole', async () => {
   const { client, delivery } = setUp({ settings: { maxRecords: 2 } });
   client.replies = [acknowledge(10), acknowledge(12), acknowledge(14)];
-  await expect(delivery.accept(batchOf('a', 'b', 'c', 'd', 'e'))).resolves.toMatchObject({ firstOffset: 10, records: 5 });
-  expect(client.sends.map(({ send }) => send.records.map(({ value }) => value.toString()))).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
+  await expect(delivery.accept(batchOf('a', 'b', 'c', 'd', 'e'))).resolves.toMatchObject({
+    firstOffset: 10,
+    records: 5,
+  });
+  expect(client.sends.map(({ send }) => send.records.map(({ value }) => value.toString()))).toEqual([
+    ['a', 'b'],
+    ['c', 'd'],
+    ['e'],
+  ]);
 });
 
 test('a piece that fails is sent again before the next one', async () => {
@@ -238,7 +284,7 @@ test('an abort during the backoff says what the trouble was', async () => {
 
 test('an abort of a caller who still waits for its turn leaves the others alone', async () => {
   const { client, clock, delivery } = setUp();
-  client.replies = [async (send) => (await clock.sleep(50), acknowledge(1)(send))];
+  client.replies = [after(clock, 50, acknowledge(1))];
   const stop = new AbortController();
   const first = delivery.accept(batchOf('a'));
   const second = delivery.accept(batchOf('b'), stop.signal);

@@ -83,6 +83,13 @@ export const fail =
     throw Object.assign(new Error(message), type === undefined ? {} : { type });
   };
 
+export const after =
+  (clock: Clock, millis: number, reply: Reply): Reply =>
+  async (send) => {
+    await clock.sleep(millis);
+    return reply(send);
+  };
+
 /** Never answers. */
 export const silence: Reply = () => new Promise(() => {});
 

@@ -144,7 +144,10 @@ describe('decode says why a record cannot be read', () => {
 test('the schema of an id is asked for once, and a record of a newer writer is read', async () => {
   const asked: number[] = [];
   const { fields, ...rest } = schema as unknown as { fields: unknown[] };
-  const newer = { ...rest, fields: [{ name: 'added', type: ['null', 'string'], default: null }, ...fields] } as AvroSchema;
+  const newer = {
+    ...rest,
+    fields: [{ name: 'added', type: ['null', 'string'], default: null }, ...fields],
+  } as AvroSchema;
   const decoder = createDecoder({
     topic,
     schemaById: async (id) => {

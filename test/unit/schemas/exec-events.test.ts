@@ -72,7 +72,8 @@ describe('the schema of exec-events keeps what consumers were promised', () => {
   });
 
   test('unsigned 32-bit values are long, identifiers past 2^53 are strings', () => {
-    for (const name of ['uid', 'gid', 'euid', 'egid', 'suid', 'sgid']) expect(field(name)?.type, name).toEqual(['null', 'long']);
+    for (const name of ['uid', 'gid', 'euid', 'egid', 'suid', 'sgid'])
+      expect(field(name)?.type, name).toEqual(['null', 'long']);
     expect(field('cgroup_id')?.type).toEqual(['null', 'string']);
   });
 

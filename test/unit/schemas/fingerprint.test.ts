@@ -50,7 +50,11 @@ const vectors: readonly [AvroSchema, string, bigint | undefined][] = [
     '{"name":"foo","type":"record","fields":[{"name":"f1","type":"boolean"},{"name":"f2","type":"int"}]}',
     -4860222112080293046n,
   ],
-  [{ type: 'enum', name: 'foo', symbols: ['A1'] }, '{"name":"foo","type":"enum","symbols":["A1"]}', -6342190197741309591n],
+  [
+    { type: 'enum', name: 'foo', symbols: ['A1'] },
+    '{"name":"foo","type":"enum","symbols":["A1"]}',
+    -6342190197741309591n,
+  ],
   [
     { namespace: 'x.y.z', type: 'enum', name: 'foo', doc: 'foo bar', symbols: ['A1', 'A2'] },
     '{"name":"x.y.z.foo","type":"enum","symbols":["A1","A2"]}',

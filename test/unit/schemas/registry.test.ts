@@ -67,7 +67,12 @@ describe('what is wrong is said, with what to do', () => {
 
   test.each([
     ['a server that is not a registry', 404, '<html>', /does not answer as a schema registry.*ccompat/],
-    ['a subject that is not there', 404, { error_code: 40401, message: 'gone' }, /does not have the schema.*--register-schemas.*schema NAME --register/],
+    [
+      'a subject that is not there',
+      404,
+      { error_code: 40401, message: 'gone' },
+      /does not have the schema.*--register-schemas.*schema NAME --register/,
+    ],
     ['credentials that are missing', 401, { error_code: 401, message: 'who?' }, /refused with 401: who\?/],
     ['a registry that fails', 503, { message: 'starting' }, /not available: .*starting/],
   ])('%s', async (_name, status, body, message) => {
@@ -86,7 +91,9 @@ describe('a restart needs no registry', () => {
   beforeEach(async () => {
     up = true;
     id = 7;
-    url = await serve((_request, response) => (up ? json(response, 200, { id }) : json(response, 503, { message: 'down' })));
+    url = await serve((_request, response) =>
+      up ? json(response, 200, { id }) : json(response, 503, { message: 'down' }),
+    );
   });
 
   test('the id is kept and used while the registry is away', async () => {
@@ -170,7 +177,11 @@ test('a schema is asked for once by many, and again after a failure', async () =
   let status = 404;
   const url = await serve((_request, response) => {
     calls += 1;
-    json(response, status, status === 200 ? { schema: JSON.stringify(schema) } : { error_code: 40403, message: 'none' });
+    json(
+      response,
+      status,
+      status === 200 ? { schema: JSON.stringify(schema) } : { error_code: 40403, message: 'none' },
+    );
   });
   const fetchSchema = createSchemaFetcher(url);
   await expect(fetchSchema(5)).rejects.toMatchObject({

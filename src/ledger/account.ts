@@ -1,0 +1,51 @@
+import type { EpochCut } from '../kernel/addon.ts';
+
+/**
+ * The equation: seen = published + filtered + lost + pending. Every term is counted where it happens and
+ * none is derived from the others, so a mistake anywhere shows as `unexplained`.
+ */
+export interface Account {
+  readonly seen: number;
+  readonly published: number;
+  readonly pending: number;
+  /** By rule. */
+  readonly filtered: Readonly<Record<string, number>>;
+  /** By reason. */
+  readonly lost: Readonly<Record<string, number>>;
+}
+
+export function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
+
+/** What the account does not explain: 0 when it is right. */
+export function unexplained({ seen, published, pending, filtered, lost }: Account): number {
+  return seen - published - pending - sum(filtered) - sum(lost);
+}
+
+/** What the reader did with the records that latched the cut's epoch or an earlier one. */
+export interface ReaderTotals {
+  readonly published: number;
+  readonly undecodable: number;
+  readonly pending: number;
+}
+
+/** The account of the exec stream through the end of the cut's epoch. */
+export function execAccount(cut: EpochCut, { published, undecodable, pending }: ReaderTotals): Account {
+  const lost = {
+    skipped: cut.skipped,
+    fell_through: cut.fellThrough,
+    ring_full: cut.ringFull,
+    ring_busy: cut.ringBusy,
+    undecodable,
+  };
+  return {
+    // What the recursion guard keeps out never enters the dispatcher; the kernel counts it on the side.
+    seen: cut.entered + cut.skipped,
+    published,
+    pending,
+    filtered: {},
+    // Only what happened: an empty map says that nothing was lost.
+    lost: Object.fromEntries(Object.entries(lost).filter(([, count]) => count > 0)),
+  };
+}

@@ -1,0 +1,42 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+describe('bpf2kafka start', () => {
+  it('runs a Kafka of its own, prints execs read back from the topic, and leaves nothing after SIGINT', async () => {
+    await using place = await SidecarPlace.create('start');
+    await using command = new CommandProcess(['start', ...place.flags], { BPF2KAFKA_LOG_LEVEL: 'info' });
+    await command.ready();
+    expect(command.lines[0]).toBe('ready exec');
+
+    const token = `start-test-${process.pid}`;
+    execFileSync('/bin/echo', [token, 'a b', '', 'line\nbreak', '\x1b[31mred', '<b>']);
+    const line = await command.line(token);
+    expect(line).toMatch(/^\d\d:\d\d:\d\d\.\d{3} pid: \d+ comm: echo \/bin\/echo /);
+    expect(line).toContain(`${token} "a b" "" "line\\nbreak" "\\x1b[31mred" <b>`);
+
+    const broker = Number(/"brokers":"[^"]*","pid":(\d+)/.exec(command.errors)?.[1]);
+    expect(existsSync(`/proc/${broker}`)).toBe(true);
+    expect(await command.end('SIGINT')).toBe(0);
+    expect(existsSync(place.pinPath)).toBe(false);
+    expect(existsSync(`/proc/${broker}`)).toBe(false);
+  });
+
+  it('ends its broker when it is killed, and publishes at the next start what happened meanwhile', async () => {
+    await using place = await SidecarPlace.create('killed');
+    await using first = new CommandProcess(['start', ...place.flags], { BPF2KAFKA_LOG_LEVEL: 'info' });
+    await first.ready();
+    const broker = Number(/"brokers":"[^"]*","pid":(\d+)/.exec(first.errors)?.[1]);
+    await first.end('SIGKILL');
+    await waitFor(() => !existsSync(`/proc/${broker}`), { what: 'the broker has ended with its parent' });
+
+    const token = `meanwhile-${process.pid}`;
+    execFileSync('/bin/echo', [token]);
+    await using second = new CommandProcess(['start', ...place.flags]);
+    await second.ready();
+    await second.line(token);
+    expect(await second.end('SIGTERM')).toBe(0);
+  });
+});

@@ -1,0 +1,156 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { tailExec } from '../../src/commands/tail.ts';
+import { createKafkaClient, type PartitionProducer } from '../../src/kafka/client.ts';
+import { createLog } from '../../src/log.ts';
+import { createCodec, type Framing } from '../../src/schemas/codec.ts';
+import type { ExecEvent } from '../../src/schemas/exec-event.ts';
+import { startKafka, type TestKafka } from '../support/kafka.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { fullEvent } from '../unit/schemas/events.ts';
+
+const script = join(import.meta.dirname, '../../bin/bpf2kafka.js');
+const log = createLog('silent');
+let kafka: TestKafka;
+let producer: PartitionProducer;
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  kafka = await startKafka();
+  producer = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log }).createProducer();
+  await producer.connect();
+});
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  await producer?.close();
+  await kafka?.[Symbol.asyncDispose]();
+});
+
+async function publish(prefix: string, pids: number[], framing: Framing = { kind: 'single-object' }): Promise<void> {
+  const events = pids.map((pid) => ({ ...fullEvent, args_raw: null, pid }));
+  const { records } = createCodec({ topic: 'exec-events', framing }).encode(events);
+  await producer.send({
+    topic: `${prefix}exec-events`,
+    partition: 0,
+    records: records.map((record) => ({ key: fullEvent.host_id, ...record })),
+    compression: 'zstd',
+    timeoutMillis: 10_000,
+  });
+}
+
+function start(words: string[]): {
+  child: ChildProcess;
+  stdout: () => string;
+  ended: Promise<[number | null, string]>;
+} {
+  const child = spawn(process.execPath, [script, 'tail', 'exec', '--brokers', kafka.brokers, ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  let stdout = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    stdout += chunk.toString();
+  });
+  const stderr = text(child.stderr as NonNullable<typeof child.stderr>);
+  const ended = (async (): Promise<[number | null, string]> => {
+    const [code] = (await once(child, 'close')) as [number | null];
+    return [code, await stderr];
+  })();
+  return { child, stdout: () => stdout, ended };
+}
+
+const pidsOf = (stdout: string) =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as ExecEvent).pid);
+
+test('--from-beginning --json --limit prints the oldest records in order and ends', async () => {
+  await kafka.createTopic('beginning.exec-events');
+  await publish('beginning.', [1, 2, 3, 4]);
+  const { stdout, ended } = start(['--topic-prefix', 'beginning.', '--from-beginning', '--json', '--limit', '3']);
+  expect(await ended).toEqual([0, '']);
+  expect(pidsOf(stdout())).toEqual([1, 2, 3]);
+});
+
+test('a record that cannot be read is reported, and those behind it are printed', async () => {
+  await kafka.createTopic('mixed.exec-events');
+  await publish('mixed.', [1]);
+  await publish('mixed.', [2], { kind: 'confluent', schemaId: 77 });
+  await publish('mixed.', [3]);
+  const { stdout, ended } = start(['--topic-prefix', 'mixed.', '--from-beginning', '--json', '--limit', '2']);
+  const [code, stderr] = await ended;
+  expect(code).toBe(0);
+  expect(pidsOf(stdout())).toEqual([1, 3]);
+  expect(stderr).toBe(
+    'bpf2kafka: cannot read the record at offset 1 of partition 0: its schema has the registry id 77; give --registry\n',
+  );
+});
+
+test.each(['SIGINT', 'SIGTERM'] as const)('%s ends it with 0', async (signal) => {
+  const prefix = `${signal}.`;
+  await kafka.createTopic(`${prefix}exec-events`);
+  await publish(prefix, [1]);
+  const { child, stdout, ended } = start(['--topic-prefix', prefix, '--from-beginning']);
+  await waitFor(() => stdout().includes(' pid: 1 comm: curl curl -sS'), {
+    what: 'the record is printed',
+    timeout: 20_000,
+  });
+  child.kill(signal);
+  // A process group gets a signal twice when its leader passes it on.
+  child.kill(signal);
+  expect(await ended).toEqual([0, '']);
+});
+
+test('a topic that is not there is one line and exit code 4', async () => {
+  const [code, stderr] = await start(['--topic-prefix', 'absent.']).ended;
+  expect(code).toBe(4);
+  expect(stderr).toMatch(/^bpf2kafka: [^\n]*absent\.exec-events[^\n]*\n$/);
+});
+
+describe('in the process', () => {
+  test('what is written after onReady is printed, what was there before is not', async () => {
+    await kafka.createTopic('ready.exec-events');
+    await publish('ready.', [1, 2]);
+    const out = new PassThrough();
+    const printed = await tailExec({
+      brokers: [kafka.brokers],
+      registry: undefined,
+      topicPrefix: 'ready.',
+      json: true,
+      fromBeginning: false,
+      limit: 2,
+      out,
+      err: new PassThrough(),
+      log,
+      signal: AbortSignal.timeout(30_000),
+      onReady: () => void publish('ready.', [3, 4, 5]),
+    });
+    out.end();
+    expect(printed).toBe(2);
+    expect(pidsOf(await text(out))).toEqual([3, 4]);
+  });
+
+  test('an abort ends it', async () => {
+    await kafka.createTopic('abort.exec-events');
+    const stop = new AbortController();
+    const printed = await tailExec({
+      brokers: [kafka.brokers],
+      registry: undefined,
+      topicPrefix: 'abort.',
+      json: true,
+      fromBeginning: false,
+      limit: undefined,
+      out: new PassThrough(),
+      err: new PassThrough(),
+      log,
+      signal: stop.signal,
+      onReady: () => stop.abort(),
+    });
+    expect(printed).toBe(0);
+  });
+});

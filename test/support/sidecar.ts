@@ -1,0 +1,110 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { detachPinned } from '../../src/kernel/addon.ts';
+import { waitFor } from './wait-for.ts';
+
+const program = join(import.meta.dirname, '../../bin/bpf2kafka.js');
+
+/** A command of ours as users run it: a process, its lines, its exit code. */
+export class CommandProcess implements AsyncDisposable {
+  readonly lines: string[] = [];
+  readonly #child: ChildProcess;
+  #errors = '';
+
+  constructor(words: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+    this.#child = spawn(process.execPath, [program, ...words], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
+    });
+    createInterface({ input: this.#child.stdout as NodeJS.ReadableStream }).on('line', (line) => this.lines.push(line));
+    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors += text;
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
+  get errors(): string {
+    return this.#errors;
+  }
+
+  get ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  async ready(): Promise<void> {
+    await waitFor(() => this.lines.some((line) => line.startsWith('ready')) || this.ended, {
+      what: 'the command prints ready',
+      timeout: 60_000,
+    });
+    if (this.ended) throw new Error(`the command ended with ${this.#child.exitCode}: ${this.#errors}`);
+  }
+
+  /** Waits for a line of standard output. */
+  async line(containing: string): Promise<string> {
+    try {
+      return await waitFor(() => this.lines.find((line) => line.includes(containing)), { what: `the command prints ${containing}` });
+    } catch (error) {
+      throw new Error(`${(error as Error).message}; its last lines: ${this.lines.slice(-3).join(' | ')}; its log: ${this.#errors}`);
+    }
+  }
+
+  /** @returns exit code, or the signal that ended it */
+  async exit(): Promise<number | string> {
+    if (!this.ended) await once(this.#child, 'exit');
+    return this.#child.exitCode ?? (this.#child.signalCode as string);
+  }
+
+  async end(signal: NodeJS.Signals): Promise<number | string> {
+    this.#child.kill(signal);
+    return this.exit();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.ended) await this.end('SIGKILL');
+  }
+}
+
+/** Directories of one sidecar, which outlive its processes; both are removed at the end. */
+export class SidecarPlace implements AsyncDisposable {
+  readonly pinPath: string;
+  readonly stateDir: string;
+
+  private constructor(stateDir: string, pinPath: string) {
+    this.stateDir = stateDir;
+    this.pinPath = pinPath;
+  }
+
+  static async create(name: string): Promise<SidecarPlace> {
+    const stateDir = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-state-'));
+    return new SidecarPlace(stateDir, `/sys/fs/bpf/bpf2kafka-test-${name}-${process.pid}`);
+  }
+
+  /** Flags that every command line of this place needs. */
+  get flags(): string[] {
+    return ['--pin-path', this.pinPath, '--state-dir', this.stateDir];
+  }
+
+  /** Starts `bpf2kafka run` and waits until it captures and the broker has answered. */
+  async run(brokers: string, ...flags: string[]): Promise<CommandProcess> {
+    const command = new CommandProcess(['run', '--brokers', brokers, ...this.flags, ...flags]);
+    try {
+      await command.ready();
+    } catch (error) {
+      await command[Symbol.asyncDispose]();
+      throw error;
+    }
+    return command;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    detachPinned(this.pinPath, true);
+    await rm(this.stateDir, { recursive: true, force: true });
+  }
+}
