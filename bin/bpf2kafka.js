@@ -53,7 +53,9 @@ function respawn() {
 }
 
 function fail(error) {
-  process.stderr.write(`bpf2kafka: ${String(error instanceof Error ? error.message : error).replace(/\s*\n\s*/g, ' ')}\n`);
+  process.stderr.write(
+    `bpf2kafka: ${String(error instanceof Error ? error.message : error).replace(/\s*\n\s*/g, ' ')}\n`,
+  );
   if (process.env.BPF2KAFKA_DEBUG === '1') process.stderr.write(`${error.stack}\n`);
   process.exit(1);
 }

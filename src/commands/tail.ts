@@ -74,6 +74,7 @@ export async function tailExec(options: TailExecOptions): Promise<number> {
 export async function tailCommand(config: TailConfig, io: CommandIo): Promise<number> {
   const stop = new AbortController();
   const abort = () => stop.abort();
+  // Never taken off: a signal to the group comes twice, and the second one may find the process at its end.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, abort);
   try {
     await tailExec({
@@ -89,8 +90,6 @@ export async function tailCommand(config: TailConfig, io: CommandIo): Promise<nu
     // An interrupt while it connects shows as a failure to connect.
     if (stop.signal.aborted || io.stdoutClosed.aborted) return 0;
     throw error;
-  } finally {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, abort);
   }
 }
 

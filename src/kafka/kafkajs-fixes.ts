@@ -60,10 +60,10 @@ const replacements = {
   },
 };
 
-/** Level 1: 977 MB/s and a ratio of 17 on execs, where level 3, the default, gains little for twice the time. */
+/** Level 1: 0.17 ms of CPU for 290 KB of execs where level 3, the default, takes 0.31 ms and gives no less. */
 const zstdOptions = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
-/** kafkajs brings gzip only and throws for zstd. Synchronous: 512 KiB take half a millisecond, less than a thread hop costs. */
+/** kafkajs brings gzip only and throws for zstd. Synchronous: that fast, a hop to the thread pool gains nothing. */
 const zstdCodec = () => ({
   compress: async (encoder: { readonly buffer: Buffer }): Promise<Buffer> =>
     zstdCompressSync(encoder.buffer, zstdOptions),

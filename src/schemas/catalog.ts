@@ -1,20 +1,25 @@
 import { readFileSync } from 'node:fs';
 import type { ExecEvent } from './exec-event.ts';
 import type { AvroSchema } from './fingerprint.ts';
+import type { LedgerEntry } from './ledger-entry.ts';
 
 /** Which events stand in which topic; names without prefix. */
 export interface TopicEvents {
   'exec-events': ExecEvent;
+  'bpf2kafka-ledger': LedgerEntry;
 }
 
 export type TopicName = keyof TopicEvents;
 
-export interface TopicSchema {
-  readonly topic: TopicName;
+export interface TopicSchema<Topic extends TopicName = TopicName> {
+  readonly topic: Topic;
   /** The schema that this build writes and reads with. */
   readonly schema: AvroSchema;
   /** Schemas that earlier releases wrote and that may still stand in a topic. */
   readonly released: readonly AvroSchema[];
+  /** What stands beside the value in the Kafka record: its time, milliseconds since 1970, and its headers. */
+  readonly timestampOf: (event: TopicEvents[Topic]) => number;
+  readonly headersOf: (event: TopicEvents[Topic]) => Readonly<Record<string, string>>;
 }
 
 // The .avsc files are the contract and ship as they are: the same path from src/schemas and from dist/schemas.
@@ -22,8 +27,21 @@ function load(file: string): AvroSchema {
   return JSON.parse(readFileSync(new URL(`../../src/schemas/${file}`, import.meta.url), 'utf8')) as AvroSchema;
 }
 
-const catalog: { readonly [Topic in TopicName]: TopicSchema } = {
-  'exec-events': { topic: 'exec-events', schema: load('exec-events.avsc'), released: [] },
+const catalog: { readonly [Topic in TopicName]: TopicSchema<Topic> } = {
+  'exec-events': {
+    topic: 'exec-events',
+    schema: load('exec-events.avsc'),
+    released: [],
+    timestampOf: (event) => event.event_time,
+    headersOf: (event) => ({ boot_id: event.boot_id, seq: String(event.seq) }),
+  },
+  'bpf2kafka-ledger': {
+    topic: 'bpf2kafka-ledger',
+    schema: load('bpf2kafka-ledger.avsc'),
+    released: [],
+    timestampOf: (entry) => entry.interval_end,
+    headersOf: () => ({}),
+  },
 };
 
 export const topicNames = Object.keys(catalog) as readonly TopicName[];
@@ -32,7 +50,7 @@ export function isTopicName(name: string): name is TopicName {
   return Object.hasOwn(catalog, name);
 }
 
-export function topicSchema(topic: TopicName): TopicSchema {
+export function topicSchema<Topic extends TopicName>(topic: Topic): TopicSchema<Topic> {
   return catalog[topic];
 }
 

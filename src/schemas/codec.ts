@@ -11,13 +11,6 @@ export type Framing =
   /** C3 01 and the CRC-64-AVRO fingerprint of the schema, eight bytes little-endian. */
   | { readonly kind: 'single-object' };
 
-/** What every event carries that goes beside the value into the Kafka record. */
-interface Identified {
-  readonly boot_id: string;
-  readonly seq: number;
-  readonly event_time: number;
-}
-
 export interface Codec<Event> {
   /**
    * The events as records, in order. The values stay valid for as long as they are referenced.
@@ -74,7 +67,7 @@ export function createCodec<Topic extends TopicName>(options: {
   readonly framing: Framing;
 }): Codec<TopicEvents[Topic]> {
   const { topic } = options;
-  const { schema } = topicSchema(topic);
+  const { schema, timestampOf, headersOf } = topicSchema(topic);
   const type = compile(schema);
   const header = headerOf(options.framing, schema);
   const longs = longFields(type);
@@ -82,7 +75,7 @@ export function createCodec<Topic extends TopicName>(options: {
   let bytesPerRecord = 1024;
 
   /** Writes one framed event at `start`; returns its end, or what it lacks in bytes as a negative number. */
-  function write(event: Identified, slab: Buffer, start: number): number {
+  function write(event: TopicEvents[Topic], slab: Buffer, start: number): number {
     const values = event as unknown as Readonly<Record<string, number | null>>;
     for (const name of longs) {
       if ((values[name] ?? 0) < smallestLong) throw new RangeError(`${name} is below -2^52`);
@@ -113,8 +106,8 @@ export function createCodec<Topic extends TopicName>(options: {
           }
           records.push({
             value: slab.subarray(start, end),
-            timestamp: event.event_time,
-            headers: { boot_id: event.boot_id, seq: String(event.seq) },
+            timestamp: timestampOf(event),
+            headers: headersOf(event),
           });
           total += end - start;
           start = end;

@@ -57,7 +57,7 @@ describe('defaults', () => {
       hostId: '0123456789abcdef0123456789abcdef',
       hostName: 'web-17',
       clientId: 'bpf2kafka',
-      onExit: 'keep',
+      onExit: 'detach',
       drainTimeoutMillis: 10_000,
       execRingBytes: 8 * 1024 * 1024,
       pinPath: '/sys/fs/bpf/bpf2kafka',

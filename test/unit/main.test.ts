@@ -199,14 +199,23 @@ describe('bin/bpf2kafka.js', () => {
   });
 
   test('the one of the checkout that is too old itself ends with a line', () => {
-    const again = `#!/bin/sh\nexec ${process.execPath} ${old().join(' ')} "$@"\n`;
+    // Counts its runs and ends by itself: without the guard it would start itself for ever.
+    const runs = join(directory, 'runs');
+    const again = [
+      '#!/bin/sh',
+      `echo run >> ${runs}`,
+      `[ $(wc -l < ${runs}) -gt 3 ] && exit 42`,
+      `exec ${process.execPath} ${old().join(' ')} "$@"`,
+      '',
+    ].join('\n');
     expect(start(layout('loop', { src: true, own: again }), old())).toMatchObject({ status: 3 });
   });
 
   test.each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)(
     '%s reaches the program, and its exit code comes back',
     async (signal) => {
-      const own = '#!/bin/sh\ntrap "exit 9" INT TERM HUP\necho up\ni=0\nwhile [ $((i += 1)) -lt 100 ]; do sleep 0.1; done\n';
+      const own =
+        '#!/bin/sh\ntrap "exit 9" INT TERM HUP\necho up\ni=0\nwhile [ $((i += 1)) -lt 100 ]; do sleep 0.1; done\n';
       const child = spawn(process.execPath, [...old(), layout(`signal-${signal}`, { src: true, own })], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
@@ -224,7 +233,11 @@ describe('bin/bpf2kafka.js', () => {
   });
 
   test.runIf(existsSync(join(root, 'node_modules', '.bin', 'node')))('the real program answers', () => {
-    expect(start(script, [], ['schema'])).toMatchObject({ stdout: 'exec-events\n', stderr: '', status: 0 });
+    expect(start(script, [], ['schema'])).toMatchObject({
+      stdout: expect.stringMatching(/^exec-events\n/) as string,
+      stderr: '',
+      status: 0,
+    });
   });
 
   test('a reader that leaves early is no failure', async () => {

@@ -18,6 +18,7 @@ const dangerous: [string, string, string][] = [
   ['zero-width space', '\u200b', '\\u200b'],
   ['byte order mark', '\ufeff', '\\ufeff'],
   ['no-break space', '\u00a0', '\\u00a0'],
+  ['interlinear annotation', '\ufff9', '\\ufff9'],
   ['tag character', '\u{e0041}', '\\u{e0041}'],
   ['lone surrogate', '\ud800', '\\ud800'],
 ];

@@ -3,6 +3,7 @@ import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { schemaCommand } from '../../../src/commands/schema.ts';
 import type { SchemaConfig } from '../../../src/config.ts';
+import { topicNames } from '../../../src/schemas/catalog.ts';
 
 const config: SchemaConfig = { register: false, registry: undefined, topicPrefix: '', logLevel: 'silent' };
 
@@ -15,7 +16,7 @@ async function call(name: string | undefined, changed: Partial<SchemaConfig> = {
 }
 
 test('without a name it lists the topics', async () => {
-  expect(await call(undefined)).toEqual({ code: 0, stdout: 'exec-events\n' });
+  expect(await call(undefined)).toEqual({ code: 0, stdout: `${topicNames.join('\n')}\n` });
 });
 
 test('with a name it prints the schema as JSON, docs included', async () => {

@@ -96,7 +96,7 @@ describe('the schema of exec-events keeps what consumers were promised', () => {
 });
 
 test('the catalog knows its topics and nothing of Object.prototype', () => {
-  expect(topicNames).toEqual(['exec-events']);
+  expect(topicNames).toContain('exec-events');
   expect(isTopicName('exec-events')).toBe(true);
   expect(isTopicName('toString')).toBe(false);
 });
