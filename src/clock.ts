@@ -2,12 +2,15 @@
 export interface Clock {
   /** Wall time, milliseconds since 1970. */
   nowMillis(): number;
+  /** For durations: milliseconds since some moment; never set back or forth, unlike wall time. */
+  elapsedMillis(): number;
   /** Resolves after `millis`, or at once when the signal aborts; never rejects. */
   sleep(millis: number, signal?: AbortSignal): Promise<void>;
 }
 
 export const systemClock: Clock = {
   nowMillis: () => Date.now(),
+  elapsedMillis: () => performance.now(),
   sleep: (millis, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted) return resolve();

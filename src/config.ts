@@ -26,6 +26,7 @@ export interface RunConfig {
   readonly pinPath: string;
   readonly compression: 'zstd' | 'gzip' | 'none';
   readonly maxBytesPerSecond: number | undefined;
+  readonly ledgerIntervalMillis: number;
   readonly logLevel: LogLevel;
 }
 
@@ -286,6 +287,14 @@ const settings = {
     value: positive,
     fallback: none,
   }),
+  ledgerInterval: setting({
+    name: 'ledger-interval',
+    placeholder: 'TIME',
+    description: 'between two entries of the ledger when nothing happens (ms, s, m or h)',
+    fallbackText: '10s',
+    value: duration,
+    fallback: () => 10_000,
+  }),
   logLevel: setting<LogLevel>({
     name: 'log-level',
     placeholder: 'LEVEL',
@@ -340,6 +349,7 @@ const runNames = [
   'pinPath',
   'compression',
   'maxBytesPerSecond',
+  'ledgerInterval',
   'logLevel',
 ] as const satisfies readonly Name[];
 const tailNames = [
@@ -478,6 +488,7 @@ export function loadRunConfig(
     pinPath: read(settings.pinPath, lookup, facts),
     compression: read(settings.compression, lookup, facts),
     maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
+    ledgerIntervalMillis: read(settings.ledgerInterval, lookup, facts),
     logLevel: read(settings.logLevel, lookup, facts),
   };
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import {
   type CommandName,
@@ -12,6 +11,7 @@ import {
 } from './config.ts';
 import { Bpf2KafkaError, reasonOf } from './errors.ts';
 import type { CommandIo } from './terminal.ts';
+import { version } from './version.ts';
 
 /** What a command does with its settings; replaced in tests. Each loads only the modules that it needs. */
 export interface Commands {
@@ -98,7 +98,7 @@ function describe(error: unknown): { line: string; code: number } {
 function build(environment: Environment, io: CommandIo, commands: Commands, done: (code: number) => void): Command {
   const program = new Command('bpf2kafka')
     .description('Publishes every exec of this host to Kafka as Avro.')
-    .version(version(), '--version', 'print the version')
+    .version(version, '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .usage('COMMAND [options]')
@@ -155,12 +155,6 @@ function flagsOf(command: Command): Flags {
   return Object.fromEntries(
     command.options.map((option) => [option.name(), command.getOptionValue(option.attributeName())]),
   );
-}
-
-function version(): string {
-  // The same path from src/ and from dist/.
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 const examples = `

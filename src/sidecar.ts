@@ -1,19 +1,14 @@
-import type { Clock } from './clock.ts';
-import type { RunConfig } from './config.ts';
-import { Bpf2KafkaError, reasonOf } from './errors.ts';
-import { createKafkaClient } from './kafka/client.ts';
-import { prepareTopics } from './kafka/topics.ts';
+import { reasonOf } from './errors.ts';
 import { type Capture, openCapture } from './kernel/addon.ts';
 import { readBootId } from './kernel/boot-id.ts';
 import { WallClock } from './kernel/wall-clock.ts';
-import type { Log } from './log.ts';
-import { Delivery } from './producers/delivery.ts';
-import { subjectOf, topicSchema } from './schemas/catalog.ts';
-import { type Codec, createCodec, type Framing } from './schemas/codec.ts';
+import { ExecLedger } from './ledger/exec-ledger.ts';
+import { closingEntryFor, LastEntry } from './ledger/last-entry.ts';
+import { type Outlet, type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
-import { resolveSchemaId } from './schemas/registry.ts';
+import type { LedgerEntry, LedgerState } from './schemas/ledger-entry.ts';
 import { ExecSource } from './sources/exec.ts';
-import { createExecDecoder } from './sources/exec-decoder.ts';
+import { type CaptureIdentity, createExecDecoder } from './sources/exec-decoder.ts';
 
 /**
  * The whole way of an exec, and the composition root that builds it:
@@ -25,19 +20,14 @@ import { createExecDecoder } from './sources/exec-decoder.ts';
  * Nothing leaves the ring before the broker has acknowledged it, so whenever this process dies, the next
  * one goes on with the first record that was not.
  */
-async function publish(source: ExecSource, codec: Codec<ExecEvent>, delivery: Delivery, abort: AbortSignal) {
+async function publish(source: ExecSource, { codec, delivery }: Outlet<ExecEvent>, abort: AbortSignal): Promise<void> {
   for await (const batch of source) {
     const acknowledgement = await delivery.accept(codec.encode(batch.events), abort);
     batch.commit(acknowledgement);
   }
 }
 
-export interface SidecarOptions {
-  readonly config: RunConfig;
-  readonly log: Log;
-  readonly clock: Clock;
-  /** The broker is the embedded one: a single node is meant. */
-  readonly singleNode?: boolean;
+export interface SidecarOptions extends OutletsOptions {
   /** Runs when the topics are there and nothing has been published yet. */
   readonly onTopicsReady?: () => Promise<void>;
 }
@@ -56,35 +46,57 @@ export class Sidecar {
   /** Names of the streams that are captured. */
   readonly streams: readonly string[] = ['exec'];
 
-  readonly #config: RunConfig;
-  readonly #log: Log;
+  readonly #options: SidecarOptions;
   readonly #capture: Capture;
-  readonly #source: ExecSource;
-  readonly #codec: Codec<ExecEvent>;
-  readonly #delivery: Delivery;
+  readonly #outlets: Outlets;
+  readonly #identity: CaptureIdentity;
   readonly #wallClock: WallClock;
+  readonly #source: ExecSource;
+  readonly #ledger: ExecLedger;
+  readonly #lastEntry: LastEntry;
+  /** Ends what waits for the broker. */
   readonly #abort = new AbortController();
+  /** Ends the regular entries of the ledger. */
+  readonly #endAccounting = new AbortController();
   #publishing: Promise<void> | undefined;
+  #accounting: Promise<void> | undefined;
 
-  private constructor(
-    { config, log, clock }: SidecarOptions,
-    capture: Capture,
-    parts: { codec: Codec<ExecEvent>; delivery: Delivery },
-  ) {
-    this.#config = config;
-    this.#log = log;
+  private constructor(options: SidecarOptions, capture: Capture, outlets: Outlets) {
+    const { config, clock, log } = options;
+    const { attachId, lastOffset, firstOffset } = capture.status();
+    this.#options = options;
     this.#capture = capture;
+    this.#outlets = outlets;
+    this.#identity = { hostId: config.hostId, hostName: config.hostName, bootId: readBootId(), attachId };
     this.#wallClock = new WallClock(capture.clockOffsets());
-    const identity = {
-      hostId: config.hostId,
-      hostName: config.hostName,
-      bootId: readBootId(),
-      attachId: capture.status().attachId,
-    };
-    const decoder = createExecDecoder(capture.execLayout(), identity, this.#wallClock);
-    this.#source = new ExecSource({ capture, decoder, clock, log });
-    this.#codec = parts.codec;
-    this.#delivery = parts.delivery;
+    const decoder = createExecDecoder(capture.execLayout(), this.#identity, this.#wallClock);
+    const moved = outlets.exec.destination.moved;
+    this.#source = new ExecSource({
+      capture,
+      decoder,
+      clock,
+      log,
+      ...(moved || firstOffset < 0 ? {} : { firstOffset, lastOffset }),
+    });
+    this.#lastEntry = new LastEntry(config.stateDir);
+    this.#ledger = new ExecLedger({
+      capture,
+      reader: this.#source,
+      identity: this.#identity,
+      wallClock: this.#wallClock,
+      clock,
+      log,
+      intervalMillis: config.ledgerIntervalMillis,
+      publish: (entry) => this.#publishEntry(entry),
+      deliveryState: () => ledgerState[outlets.exec.delivery.state.state],
+      destination: {
+        cluster_id: outlets.exec.destination.clusterId,
+        topic: outlets.exec.destination.topic,
+        partition: outlets.exec.destination.partition,
+        replication_factor: outlets.exec.destination.replicas,
+        min_insync_replicas: outlets.exec.destination.minInsyncReplicas,
+      },
+    });
   }
 
   /**
@@ -93,15 +105,15 @@ export class Sidecar {
    * this call began ends as `--on-exit` says, and one that was pinned before stays.
    */
   static async open(options: SidecarOptions): Promise<Sidecar> {
-    const { config, log } = options;
-    const capture = openCapture(config.pinPath, config.execRingBytes);
+    const { pinPath, execRingBytes, onExit } = options.config;
+    const capture = openCapture(pinPath, execRingBytes);
     try {
-      logCapture(capture, config, log);
-      const parts = await openBroker(options);
+      logCapture(capture, options);
+      const outlets = await openOutlets(options);
       await options.onTopicsReady?.();
-      return new Sidecar(options, capture, parts);
+      return new Sidecar(options, capture, outlets);
     } catch (error) {
-      if (!capture.status().resumed && config.onExit === 'detach') {
+      if (!capture.status().resumed && onExit === 'detach') {
         capture.detach();
         capture.unpin();
       }
@@ -113,9 +125,10 @@ export class Sidecar {
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
   async run(): Promise<void> {
     const timer = setInterval(() => this.#syncClock(), clockSyncInterval);
+    this.#publishing = publish(this.#source, this.#outlets.exec, this.#abort.signal);
+    this.#accounting = this.#account(this.#endAccounting.signal);
     try {
-      this.#publishing = publish(this.#source, this.#codec, this.#delivery, this.#abort.signal);
-      await this.#publishing;
+      await Promise.all([this.#publishing, this.#accounting]);
     } catch (error) {
       // `stop` has given up waiting, and reports what is left.
       if (!this.#abort.signal.aborted) throw error;
@@ -129,19 +142,28 @@ export class Sidecar {
    * aborts first, what is left stays in the kernel, and the capture goes on, for the next start.
    */
   async stop(deadline: AbortSignal): Promise<StopReport> {
-    deadline.addEventListener('abort', () => this.#abort.abort(), { once: true });
-    if (deadline.aborted) this.#abort.abort();
+    const giveUp = () => this.#abort.abort();
+    deadline.addEventListener('abort', giveUp, { once: true });
+    if (deadline.aborted) giveUp();
+    const { exec, ledger } = this.#outlets;
+    exec.delivery.retryNow();
+    ledger.delivery.retryNow();
     try {
-      const drained = await this.#drain();
-      if (drained && this.#config.onExit === 'detach') this.#capture.detach();
+      const ending = (await this.#drain()) && this.#options.config.onExit === 'detach';
+      if (ending) this.#capture.detach();
       this.#source.finish();
-      await this.#publishing?.catch((error) => this.#log.debug({ reason: reasonOf(error) }, 'publishing ended'));
-      await this.#delivery.close();
+      await settled(this.#publishing);
+      this.#endAccounting.abort();
+      await settled(this.#accounting);
+      const accounted = await this.#finishAccount(ending);
+      await Promise.all([exec.delivery.close(), ledger.delivery.close()]);
+
       const { backlog } = this.#capture.status();
-      const detached = drained && this.#config.onExit === 'detach' && backlog === 0;
+      const detached = ending && accounted && backlog === 0;
       if (detached) this.#capture.unpin();
       return { backlog, detached };
     } finally {
+      deadline.removeEventListener('abort', giveUp);
       this.#capture.close();
     }
   }
@@ -149,11 +171,34 @@ export class Sidecar {
   /** True when everything that had been captured was acknowledged; false when that was given up. */
   async #drain(): Promise<boolean> {
     if (this.#abort.signal.aborted || this.#publishing === undefined) return false;
-    const ended = this.#publishing.then(
-      () => false,
-      () => false,
-    );
+    const ended = settled(this.#publishing).then(() => false);
     return Promise.race([this.#source.drained().then(() => true), ended]);
+  }
+
+  /** Ends the account of an attach that ended without one, then gives an entry at regular times. */
+  async #account(signal: AbortSignal): Promise<void> {
+    const kept = await this.#lastEntry.read();
+    const closing = closingEntryFor(kept, { ...this.#identity, nowMillis: this.#options.clock.nowMillis() });
+    if (closing !== undefined) await this.#publishEntry(closing);
+    await this.#ledger.run(signal);
+  }
+
+  /** True when the last entry is acknowledged and closed. */
+  async #finishAccount(ending: boolean): Promise<boolean> {
+    if (this.#abort.signal.aborted) return false;
+    try {
+      return (await this.#ledger.finish(ending ? 'stopped' : undefined)).closed;
+    } catch (error) {
+      this.#options.log.warn({ reason: reasonOf(error) }, 'the last entry of the ledger was not published');
+      return false;
+    }
+  }
+
+  async #publishEntry(entry: LedgerEntry): Promise<void> {
+    const { codec, delivery } = this.#outlets.ledger;
+    await this.#lastEntry.write({ entry, published: false });
+    await delivery.accept(codec.encode([entry]), this.#abort.signal);
+    await this.#lastEntry.write({ entry, published: true });
   }
 
   #syncClock(): void {
@@ -162,72 +207,30 @@ export class Sidecar {
   }
 }
 
-function logCapture(capture: Capture, config: RunConfig, log: Log): void {
+const ledgerState = {
+  idle: 'capturing',
+  sending: 'capturing',
+  retrying: 'degraded',
+  throttled: 'throttled',
+} as const satisfies Record<string, LedgerState>;
+
+/** Resolves when the promise has ended, one way or the other. */
+async function settled(promise: Promise<unknown> | undefined): Promise<void> {
+  await promise?.catch(() => {});
+}
+
+function logCapture(capture: Capture, { config, log }: SidecarOptions): void {
   const { resumed, replacedProgram, attachId, ringBytes, backlog, corrupt } = capture.status();
   const bytesOfTypicalRecord = 320;
+  const secondsOf1000ExecsPerSecond = Math.round(ringBytes / bytesOfTypicalRecord / 1000);
   log.info(
-    {
-      pinPath: config.pinPath,
-      attachId,
-      backlog,
-      ringBytes,
-      secondsOf1000ExecsPerSecond: Math.round(ringBytes / bytesOfTypicalRecord / 1000),
-      replacedProgram,
-    },
+    { pinPath: config.pinPath, attachId, backlog, ringBytes, secondsOf1000ExecsPerSecond, replacedProgram },
     resumed ? 'took over the pinned capture' : 'capturing',
   );
-  if (resumed && ringBytes !== config.execRingBytes)
+  if (resumed && ringBytes !== config.execRingBytes) {
     log.warn({ ringBytes, wanted: config.execRingBytes }, 'the ring keeps its size until the capture is detached');
-  if (corrupt > 0) log.error({ corrupt }, 'the ring was not readable where it had been left; the records up to here count as lost');
-}
-
-async function openBroker({ config, log, clock, singleNode = false }: SidecarOptions) {
-  const client = createKafkaClient({ brokers: config.brokers, clientId: config.clientId, log, clock });
-  await using admin = await client.connectAdmin();
-  const topics = await prepareTopics(admin, {
-    topics: ['exec-events'],
-    prefix: config.topicPrefix,
-    createTopics: config.createTopics,
-    singleNode,
-    log,
-    clock,
-  });
-  const codec = createCodec({ topic: 'exec-events', framing: await framingOf(config, log) });
-  const { compression, maxBytesPerSecond = Number.POSITIVE_INFINITY } = config;
-  const delivery = new Delivery({
-    client,
-    topics,
-    hostId: config.hostId,
-    clock,
-    log,
-    settings: { compression, maxBytesPerSecond },
-    onStateChange: ({ state, reason }) => {
-      if (state === 'retrying') log.warn({ reason }, 'the broker does not take records; the kernel keeps them');
-      if (state === 'throttled') log.warn({ reason }, 'the broker asks for fewer records');
-    },
-  });
-  return { codec, delivery };
-}
-
-async function framingOf(config: RunConfig, log: Log): Promise<Framing> {
-  if (config.registry === undefined) return { kind: 'single-object' };
-  const schemaId = await resolveSchemaId({
-    url: config.registry,
-    subject: subjectOf('exec-events', config.topicPrefix),
-    schema: topicSchema('exec-events').schema,
-    register: config.registerSchemas,
-    stateDir: config.stateDir,
-    log,
-  });
-  return { kind: 'confluent', schemaId };
-}
-
-/** The error for a stop that could not publish everything although the capture was to end. */
-export function undelivered({ backlog }: StopReport, pinPath: string): Bpf2KafkaError {
-  return new Bpf2KafkaError('ERR_UNDELIVERED', {
-    operation: 'end the capture in',
-    subject: pinPath,
-    reason: `${backlog} records have not been acknowledged by the broker in time; they wait in the kernel, and it goes on capturing`,
-    remedy: 'start again to publish them, or give them up with `bpf2kafka detach --discard`',
-  });
+  }
+  if (corrupt > 0) {
+    log.error({ corrupt }, 'the ring was not readable where it had been left; the records up to here count as lost');
+  }
 }

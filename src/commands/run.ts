@@ -1,7 +1,8 @@
 import { systemClock } from '../clock.ts';
 import type { RunConfig } from '../config.ts';
+import { Bpf2KafkaError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
-import { Sidecar, undelivered } from '../sidecar.ts';
+import { Sidecar, type StopReport } from '../sidecar.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
 import { type StopRequest, stopSignals } from './stop-signals.ts';
 
@@ -35,4 +36,16 @@ export async function runUntilStopped(
   await running;
   if (config.onExit === 'detach' && !report.detached) throw undelivered(report, config.pinPath);
   log.info(report, report.detached ? 'stopped; nothing is left in the kernel' : 'stopped; the kernel goes on capturing');
+}
+
+function undelivered({ backlog }: StopReport, pinPath: string): Bpf2KafkaError {
+  return new Bpf2KafkaError('ERR_UNDELIVERED', {
+    operation: 'end the capture in',
+    subject: pinPath,
+    reason:
+      backlog > 0
+        ? `${backlog} records have not been acknowledged by the broker in time; they wait in the kernel, and it goes on capturing`
+        : 'the last entry of the ledger has not been acknowledged by the broker in time',
+    remedy: 'start again to publish them, or give them up with `bpf2kafka detach --discard`',
+  });
 }

@@ -34,6 +34,10 @@ export interface TopicFacts {
   readonly retentionMillis: number;
   /** What one batch may hold before compression, bytes. */
   readonly maxBatchBytes: number;
+  /** Copies of the partition that has the fewest. */
+  readonly replicas: number;
+  /** Copies that an acknowledgement vouches for; 0 when the setting may not be read. */
+  readonly minInsyncReplicas: number;
 }
 
 export interface PrepareTopicsOptions {
@@ -101,7 +105,7 @@ export async function prepareTopics(
 function factsOf(
   name: TopicName,
   topic: string,
-  { partitions }: TopicDescription,
+  { partitions, replicas }: TopicDescription,
   settings: ReadonlyMap<string, string>,
   log: Log,
 ): TopicFacts {
@@ -122,6 +126,8 @@ function factsOf(
     partitions,
     retentionMillis: retentionOf(settings),
     maxBatchBytes: maxBatchBytesOf(topic, settings, log),
+    replicas,
+    minInsyncReplicas: Number(settings.get('min.insync.replicas') ?? 0),
   };
 }
 

@@ -30,8 +30,11 @@ export interface ReaderTotals {
   readonly pending: number;
 }
 
-/** The account of the exec stream through the end of the cut's epoch. */
-export function execAccount(cut: EpochCut, { published, undecodable, pending }: ReaderTotals): Account {
+/** What the kernel counted of the exec stream. */
+export type KernelTotals = Pick<EpochCut, 'entered' | 'fellThrough' | 'ringFull' | 'ringBusy' | 'skipped'>;
+
+/** The account of the exec stream through the end of the epoch at which both were counted. */
+export function execAccount(cut: KernelTotals, { published, undecodable, pending }: ReaderTotals): Account {
   const lost = {
     skipped: cut.skipped,
     fell_through: cut.fellThrough,

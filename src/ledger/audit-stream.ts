@@ -36,7 +36,8 @@ const seqsNamed = 5;
 
 /** Reasons whose events never got a sequence number; every other loss is a hole. */
 const lostWithoutSeq: ReadonlySet<string> = new Set(['skipped', 'fell_through']);
-const upTo = 'host_crash';
+/** Written for an attach that ended without a word: what was pending, of which some may have been published. */
+export const upToReasons: ReadonlySet<string> = new Set(['host_crash', 'pins_removed']);
 
 export function auditStream(input: StreamInput): StreamReport {
   return new StreamAudit(input).report();
@@ -62,10 +63,7 @@ class StreamAudit {
     const all = input.history.ordered();
     const regular = all.findLast(({ state }) => state !== 'closing');
     this.#hasFinalEntry = all.some(({ state }) => state === 'stopped' || state === 'closing');
-    // Written from what had been kept on disk, which can be older than what had been published.
-    this.#entries = all.filter(
-      (entry) => entry.state !== 'closing' || regular === undefined || entry.epoch >= regular.epoch,
-    );
+    this.#entries = all.flatMap((entry) => closingInPlace(entry, regular));
     for (const [position, entry] of this.#entries.entries()) {
       if (!entry.closed || this.#closed.at(-1)?.epoch === entry.epoch) continue;
       this.#closed.push(entry);
@@ -80,6 +78,7 @@ class StreamAudit {
     this.#checkOffsets();
     this.#checkWindows();
     this.#checkNumbers();
+    this.#checkHoles();
     this.#checkRecords();
     this.#checkEnd();
     return this.#compose();
@@ -155,7 +154,9 @@ class StreamAudit {
       const counts = countsOf(entry);
       const countsBefore = countsOf(before);
       if (before.epoch === epoch && before.closed && entry.closed) {
-        if (!sameCounts(counts, countsBefore)) {
+        // What is written later knows of more time that nobody observed, and of nothing else.
+        const later = entry.state === 'closing' ? { unobserved_micros: counts.unobserved_micros as number } : {};
+        if (!sameCounts(counts, { ...countsBefore, ...later })) {
           const text = `conflicting entries: epoch ${epoch} is closed twice with different counts`;
           this.#problem('conflicting_entries', text, { epoch });
         }
@@ -193,13 +194,17 @@ class StreamAudit {
       // A record with an epoch from before the attach counts into the first window, where it is too many.
       const found = this.#tally.distinct(before === undefined ? Number.NEGATIVE_INFINITY : after, epoch);
       const expected = net(entry) - (before === undefined ? 0 : net(before));
-      const most = expected + (entry.lost[upTo] ?? 0) - (before?.lost[upTo] ?? 0);
-      this.#complete[index] = found >= expected && found <= most;
+      const most = expected + upTo(entry) - (before === undefined ? 0 : upTo(before));
+      // It tells what was known last, and more may have been published after that.
+      const openEnded = entry.state === 'closing' && index === this.#closed.length - 1;
+      this.#complete[index] = found >= expected && (found <= most || openEnded);
       if (!this.#inRange(entry)) continue;
       this.#distinct += found;
       const window = { after_epoch: after, epoch };
       const words = `in epochs ${after + 1} to ${epoch}`;
-      if (found > most) {
+      if (found > most && openEnded) {
+        this.#notes.push(`${found - most} records published after the last entry before the end`);
+      } else if (found > most) {
         const text = `unexpected: ${found} records ${words}, and the ledger tells of ${expected}`;
         this.#problem('unexpected', text, { ...window, count: found - most });
       } else if (found < expected) {
@@ -223,9 +228,11 @@ class StreamAudit {
       return;
     }
     const count = expected - found;
-    const { seqs, text: where, surplus } = this.#holesOf(index);
+    const { seqs, text: where } = this.#holesOf(index);
     // Without a hole nothing was numbered that is gone: then it is the ledger that tells of too much.
-    const kind = standing.kind === 'gone' || (standing.kind === 'there' && surplus) ? 'lost_after_ack' : 'missing';
+    const possible = seqs.length > 0 || !(this.#nextCut(index) || entry.state === 'stopped');
+    const acknowledged = standing.kind === 'gone' || (standing.kind === 'there' && possible);
+    const kind = acknowledged ? 'lost_after_ack' : 'missing';
     const reason =
       standing.kind === 'gone'
         ? ` (${standing.reason})`
@@ -237,10 +244,13 @@ class StreamAudit {
   }
 
   /** Sequence numbers that the window's records may have had. */
-  #holesOf(index: number): { seqs: number[]; text: string; surplus: boolean } {
+  #holesOf(index: number): { seqs: number[]; text: string } {
     const start = this.#lowOf(index - 1);
     const low = this.#lowOf(index);
-    const next = index + 1 < this.#closed.length ? this.#lowOf(index + 1) : this.#tally.maxSeq + 1;
+    // Without a later cut: at least as many numbers were given out as there were events to number.
+    const next = this.#nextCut(index)
+      ? this.#lowOf(index + 1)
+      : Math.max(this.#tally.maxSeq + 1, this.#attachId + this.#numbered(this.#closed[index] as HistoryEntry));
     let end = low;
     let lost = this.#lostWithSeq(index) - this.#lostWithSeq(index - 2);
     let holes = this.#tally.holes(start, end);
@@ -251,11 +261,10 @@ class StreamAudit {
       holes = this.#tally.holes(start, end);
     }
     const seqs = this.#tally.firstHoles(start, end, seqsNamed);
-    const surplus = holes > lost;
-    if (holes === 0) return { seqs, text: `no seq from ${start} to ${end - 1} is missing`, surplus };
+    if (holes === 0) return { seqs, text: `no seq from ${start} to ${end - 1} is missing` };
     const more = holes > seqs.length ? ', …' : '';
     const counted = lost > 0 ? `; up to ${lost} of these ${holes} are counted as lost` : '';
-    return { seqs, text: `seq ${seqs.join(', ')}${more}${counted}`, surplus };
+    return { seqs, text: `seq ${seqs.join(', ')}${more}${counted}` };
   }
 
   /** Whether the records of a window must still be where the broker acknowledged them. */
@@ -311,16 +320,22 @@ class StreamAudit {
     return { kind: 'there' };
   }
 
+  /** The closed entry behind this one, when it tells where the numbers stood. */
+  #nextCut(index: number): boolean {
+    const next = this.#closed[index + 1];
+    return next !== undefined && next.state !== 'closing';
+  }
+
   #lowOf(index: number): number {
     return Math.max(this.#closed[index]?.lowWatermark ?? 0, this.#attachId);
   }
 
-  /** Losses that have a sequence number, through a closed entry. */
+  /** Losses that certainly have a sequence number, through a closed entry. */
   #lostWithSeq(index: number): number {
     const entry = this.#closed[Math.min(index, this.#closed.length - 1)];
     if (index < 0 || entry === undefined) return 0;
     return Object.entries(entry.lost).reduce(
-      (total, [reason, count]) => total + (lostWithoutSeq.has(reason) ? 0 : count),
+      (total, [reason, count]) => total + (lostWithoutSeq.has(reason) || upToReasons.has(reason) ? 0 : count),
       0,
     );
   }
@@ -356,29 +371,40 @@ class StreamAudit {
           nextGiven === given || nextGiven === Number.POSITIVE_INFINITY ? `${given}` : `${given} to ${nextGiven}`;
         const text = `seq_mismatch: the ledger tells of ${numbered} numbered events through epoch ${epoch}, and ${range} numbers were given out`;
         this.#problem('seq_mismatch', text, { epoch });
-        continue;
       }
-      if (this.#input.tally !== undefined) this.#checkHoles(index, last);
     }
   }
 
-  /** As many holes as losses; which side of a cut a hole is on is known only to the epoch next to it. */
-  #checkHoles(index: number, last: boolean): void {
-    const complete = (i: number) => i < 0 || (this.#complete[i] === true && this.#closed[i]?.state !== 'closing');
-    if (!complete(index) || !complete(index - 1) || !complete(index - 2)) return;
-    const { epoch } = this.#closed[index] as HistoryEntry;
-    const holes = this.#tally.holes(this.#lowOf(index - 1), this.#lowOf(index));
-    const holesBefore = this.#tally.holes(this.#lowOf(index - 2), this.#lowOf(index - 1));
-    const most = this.#lostWithSeq(index) - this.#lostWithSeq(index - 2);
-    const least = this.#lostWithSeq(index - 1) - this.#lostWithSeq(index - 2);
-    const tooFew = holesBefore + holes < least || (last && holesBefore + holes < most);
-    if (holes <= most && !tooFew) return;
-    const from = this.#lowOf(holes > most ? index - 1 : index - 2);
-    const seqs = this.#tally.firstHoles(from, this.#lowOf(index), seqsNamed);
-    const named = seqs.length === 0 ? '' : `: seq ${seqs.join(', ')}`;
-    const [found, told] = holes > most ? [holes, most] : [holesBefore + holes, last ? most : least];
-    const text = `seq_mismatch: ${found} holes in seq from ${from} to ${this.#lowOf(index) - 1}, and the ledger tells of ${told} losses there (epoch ${epoch})${named}`;
-    this.#problem('seq_mismatch', text, { epoch, count: Math.abs(found - told), seqs });
+  /** As many holes as losses, as far back as everything is there; which side of a cut a hole is on is not known. */
+  #checkHoles(): void {
+    if (this.#input.tally === undefined) return;
+    let start = -1;
+    let holes = 0;
+    for (const [index, entry] of this.#closed.entries()) {
+      if (entry.state === 'closing') return;
+      if (!this.#complete[index]) {
+        // Numbers from the next cut on belong to later epochs.
+        start = index + 1;
+        holes = 0;
+        continue;
+      }
+      if (index <= start) continue;
+      const low = this.#lowOf(index);
+      holes += this.#tally.holes(this.#lowOf(index - 1), low);
+      const ended = entry.state === 'stopped' && index === this.#closed.length - 1;
+      const most = this.#lostWithSeq(index) - this.#lostWithSeq(start - 1);
+      const least = this.#lostWithSeq(ended ? index : index - 1) - this.#lostWithSeq(start);
+      if (holes >= least && holes <= most) continue;
+      if (this.#inRange(entry)) {
+        const seqs = this.#tally.firstHoles(this.#lowOf(index - 2), low, seqsNamed);
+        const named = seqs.length === 0 ? '' : `: seq ${seqs.join(', ')}`;
+        const told = holes > most ? most : least;
+        const text = `seq_mismatch: ${holes} holes in seq from ${this.#lowOf(start)} to ${low - 1}, and the ledger tells of ${told} losses there (epoch ${entry.epoch})${named}`;
+        this.#problem('seq_mismatch', text, { epoch: entry.epoch, count: Math.abs(holes - told), seqs });
+      }
+      start = index;
+      holes = 0;
+    }
   }
 
   #checkRecords(): void {
@@ -412,11 +438,13 @@ class StreamAudit {
       this.#notes.push(`${pending} pending in the open epoch ${open.epoch}`);
     }
     const later = tally?.distinct(closedEpoch, Number.POSITIVE_INFINITY) ?? 0;
+    const unaccounted =
+      newest.state === 'closing' ? 'published after the last entry before the end' : 'not yet accounted';
     if (newest.state === 'stopped' && newest.closed && later > 0) {
       const text = `unexpected: ${later} records after the final entry of epoch ${epoch}`;
       this.#problem('unexpected', text, { after_epoch: epoch, epoch, count: later });
     } else if (later > 0) {
-      this.#notes.push(`${later} records not yet accounted`);
+      this.#notes.push(`${later} records ${unaccounted}`);
     }
     if (!ended && facts.now - intervalEnd > patience) this.#notes.push(`silent since ${isoTime(intervalEnd)}`);
   }
@@ -432,8 +460,8 @@ class StreamAudit {
       (entry) => firstAudited !== undefined && entry.epoch < firstAudited.epoch && !this.#inRange(entry),
     );
     const lost = minus(top.lost, base?.lost);
-    const crashed = lost[upTo] ?? 0;
-    if (crashed > 0) this.#notes.push(`the host crashed: up to ${crashed} are lost`);
+    const crashed = upTo(top) - (base === undefined ? 0 : upTo(base));
+    if (crashed > 0) this.#notes.push(`ended without a word: up to ${crashed} are lost, some of them may be there`);
     const unobserved = top.unobservedMicros - (base?.unobservedMicros ?? 0);
     if (unobserved > 0) this.#notes.push(`not observed for ${seconds(unobserved / 1000)}`);
     if (tally === undefined) {
@@ -481,6 +509,17 @@ class StreamAudit {
   }
 }
 
+/**
+ * A `closing` entry is written later, from what had been kept on disk. That can be older than what had been published:
+ * then it adds nothing. When it repeats the newest entry, its counts are of that entry's epoch, whatever its own is.
+ */
+function closingInPlace(entry: HistoryEntry, regular: HistoryEntry | undefined): HistoryEntry[] {
+  if (entry.state !== 'closing' || regular === undefined) return [entry];
+  if (entry.epoch < regular.epoch) return [];
+  const repeats = entry.seen === regular.seen && entry.published === regular.published;
+  return [repeats && entry.epoch === regular.epoch + 1 ? { ...entry, epoch: regular.epoch } : entry];
+}
+
 /** Counts that only grow, by name. */
 function countsOf({
   seen,
@@ -498,6 +537,10 @@ function countsOf({
 /** What of the events seen must stand in the topic. */
 function net({ seen, filtered, lost }: HistoryEntry): number {
   return seen - sum(filtered) - sum(lost);
+}
+
+function upTo({ lost }: HistoryEntry): number {
+  return Object.entries(lost).reduce((total, [reason, count]) => total + (upToReasons.has(reason) ? count : 0), 0);
 }
 
 function minus(

@@ -1,7 +1,7 @@
 import { escapeArgument, escapeText } from '../terminal.ts';
 import { sum } from './account.ts';
 import type { AuditReport, StreamReport, Uncheckable } from './audit-report.ts';
-import { isoTime } from './audit-stream.ts';
+import { isoTime, upToReasons } from './audit-stream.ts';
 
 const problemsShown = 5;
 
@@ -45,7 +45,7 @@ function uncheckableText({ reason, after_epoch, epoch, expected, found }: Unchec
 
 function counts(byName: Readonly<Record<string, number>>): string {
   const parts = Object.entries(byName).map(
-    ([name, count]) => `${name === 'host_crash' ? 'host_crash up to' : escapeArgument(name)} ${count}`,
+    ([name, count]) => `${escapeArgument(name)}${upToReasons.has(name) ? ' up to' : ''} ${count}`,
   );
   return parts.length === 0 ? '0' : `${sum(byName)} (${parts.join(', ')})`;
 }

@@ -4,7 +4,7 @@ import type { WallClock } from '../kernel/wall-clock.ts';
 import type { Log } from '../log.ts';
 import type { LedgerDestination, LedgerEntry, LedgerState } from '../schemas/ledger-entry.ts';
 import { version } from '../version.ts';
-import { type Account, execAccount, unexplained } from './account.ts';
+import { type Account, execAccount, type KernelTotals, unexplained } from './account.ts';
 
 /** What the ledger asks of the reader of the ring. */
 export interface Committed {
@@ -33,8 +33,8 @@ export interface ExecLedgerOptions {
   readonly publish: (entry: LedgerEntry) => Promise<void>;
   /** What the delivery is doing. */
   readonly deliveryState: () => LedgerState;
-  /** Where the records go; null before the topic is known. */
-  readonly destination: () => Omit<LedgerDestination, 'first_offset' | 'last_offset'> | null;
+  /** Where the records go. */
+  readonly destination: Omit<LedgerDestination, 'first_offset' | 'last_offset'>;
 }
 
 /** A new loss or state is told at once, but not more often than this (milliseconds). */
@@ -72,6 +72,15 @@ export class ExecLedger {
   }
 
   /**
+   * The last entry of this process. What an earlier epoch still had pending is told before.
+   * @param state `stopped` when the capture has ended
+   */
+  async finish(state: LedgerState | undefined): Promise<LedgerEntry> {
+    if (this.#open !== undefined) await this.entry();
+    return this.entry(state);
+  }
+
+  /**
    * Ends the epoch, unless one is still open, and publishes its entry.
    * @param state instead of what the stream is doing
    */
@@ -86,7 +95,8 @@ export class ExecLedger {
       this.#lowWatermark = cut.seq;
       entry.low_watermark = cut.seq;
     }
-    if (entry.unexplained !== 0) log.error({ epoch: entry.epoch, unexplained: entry.unexplained }, 'the account does not balance');
+    if (entry.unexplained !== 0)
+      log.error({ epoch: entry.epoch, unexplained: entry.unexplained }, 'the account does not balance');
     this.#told = losses(cut, account.lost['undecodable']);
     this.#lastState = entry.state;
     await publish(entry);
@@ -120,7 +130,6 @@ export class ExecLedger {
     const { identity, capture, wallClock, deliveryState, destination } = this.#options;
     const { firstOffset, lastOffset, unobservedMicros, programHash } = capture.status();
     const wallMillis = (bootMicros: number) => Math.floor((bootMicros + wallClock.offsetAt(bootMicros)) / 1000);
-    const where = destination();
     const grew = losses(cut, account.lost['undecodable']) > this.#told;
     return {
       host_id: identity.hostId,
@@ -141,7 +150,7 @@ export class ExecLedger {
       lost: { ...account.lost },
       unexplained: unexplained(account),
       unobserved_micros: unobservedMicros,
-      destination: where === null ? null : { ...where, first_offset: firstOffset, last_offset: lastOffset },
+      destination: { ...destination, first_offset: firstOffset, last_offset: lastOffset },
       sidecar_version: version,
       program_tag: programHash,
     };
@@ -154,6 +163,6 @@ export class ExecLedger {
   }
 }
 
-function losses(kernel: Pick<EpochCut, 'fellThrough' | 'ringFull' | 'ringBusy'>, undecodable = 0): number {
+function losses(kernel: Omit<KernelTotals, 'entered' | 'skipped'>, undecodable = 0): number {
   return kernel.fellThrough + kernel.ringFull + kernel.ringBusy + undecodable;
 }

@@ -12,12 +12,11 @@ import type {
 } from '../kafka/client.ts';
 import { withDeadline } from '../kafka/deadline.ts';
 import { LogLimit } from '../kafka/log-limit.ts';
-import type { TopicFacts } from '../kafka/topics.ts';
 import type { Log } from '../log.ts';
 import { backoffMillis } from './backoff.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { type Chunk, chunksOf } from './chunks.ts';
-import { partitionFor } from './partitioner.ts';
+import type { Destination } from './destinations.ts';
 import { recordTimestamp } from './record-timestamp.ts';
 import { Turns } from './turns.ts';
 
@@ -72,10 +71,12 @@ export interface DeliveryFigures {
   readonly producers: number;
 }
 
+export type DeliveryDestination = Pick<Destination, 'topic' | 'partition' | 'retentionMillis' | 'maxBatchBytes'>;
+
 export interface DeliveryOptions {
   readonly client: Pick<KafkaClient, 'brokers' | 'createProducer'>;
-  /** By name without prefix, from `prepareTopics`. Kept for the life of the delivery, and with it the partition. */
-  readonly topics: ReadonlyMap<string, TopicFacts>;
+  /** By topic name without prefix. */
+  readonly destinations: ReadonlyMap<string, DeliveryDestination>;
   /** The key of every record. */
   readonly hostId: string;
   readonly clock: Clock;
@@ -110,6 +111,8 @@ export class Delivery implements AsyncDisposable {
   readonly #turns = new Turns();
   readonly #budget: ByteBudget;
   readonly #closing = new AbortController();
+  /** Aborted, and replaced, to end the pause between two attempts. */
+  #hurry = new AbortController();
   readonly #retryLog: LogLimit;
   readonly #refusalLog: LogLimit;
   #producer: PartitionProducer | undefined;
@@ -156,21 +159,26 @@ export class Delivery implements AsyncDisposable {
    * written, so the caller must not commit. Never for broker trouble.
    */
   async accept(batch: OutgoingBatch, signal?: AbortSignal): Promise<Acknowledgement> {
-    const facts = this.#options.topics.get(batch.topic);
-    if (facts === undefined) throw new TypeError(`the topic ${batch.topic} was not prepared`);
+    const destination = this.#options.destinations.get(batch.topic);
+    if (destination === undefined) throw new TypeError(`the topic ${batch.topic} was not prepared`);
     if (batch.records.length === 0) throw new TypeError('a batch has at least one record');
     const stop = stopOf(this.#closing.signal, signal);
     const turn = this.#turns.take();
     try {
       await aborted(turn, stop.signal);
-      return await this.#deliverAll(batch, facts, stop.signal);
+      return await this.#deliverAll(batch, destination, stop.signal);
     } catch (error) {
-      if (stop.signal.aborted) throw this.#undelivered(facts.topic, error);
+      if (stop.signal.aborted) throw this.#undelivered(destination.topic, error);
       throw error;
     } finally {
       stop.release();
       void turn.then((release) => release());
     }
+  }
+
+  /** Ends the pause between two attempts: for a caller whose time is short, when the broker may be back. */
+  retryNow(): void {
+    this.#hurry.abort();
   }
 
   /** Ends an outstanding `accept` as an abort would, and the producer; may be called twice. */
@@ -192,24 +200,25 @@ export class Delivery implements AsyncDisposable {
     release();
   }
 
-  async #deliverAll(batch: OutgoingBatch, facts: TopicFacts, signal: AbortSignal): Promise<Acknowledgement> {
-    const partition = partitionFor(this.#options.hostId, facts.partitions);
-    const limits = {
-      maxRecords: this.#settings.maxRecords,
-      maxBytes: Math.min(this.#settings.maxBytes, facts.maxBatchBytes),
-    };
+  async #deliverAll(
+    batch: OutgoingBatch,
+    destination: DeliveryDestination,
+    signal: AbortSignal,
+  ): Promise<Acknowledgement> {
+    const { topic, partition, maxBatchBytes } = destination;
+    const { maxRecords, maxBytes } = this.#settings;
     let firstOffset: number | undefined;
     let lastOffset = -1;
-    for (const chunk of chunksOf(batch.records, limits)) {
-      const offset = await this.#deliver(this.#pieceOf(chunk, facts, partition), signal);
+    for (const chunk of chunksOf(batch.records, { maxRecords, maxBytes: Math.min(maxBytes, maxBatchBytes) })) {
+      const offset = await this.#deliver(this.#pieceOf(chunk, destination), signal);
       firstOffset ??= offset;
       lastOffset = offset + chunk.records.length - 1;
     }
-    return { topic: facts.topic, partition, firstOffset: firstOffset ?? -1, lastOffset, records: batch.records.length };
+    return { topic, partition, firstOffset: firstOffset ?? -1, lastOffset, records: batch.records.length };
   }
 
   /** The records as they are sent, made once: every attempt must carry the same bytes. */
-  #pieceOf({ records, bytes }: Chunk, { topic, retentionMillis }: TopicFacts, partition: number): Piece {
+  #pieceOf({ records, bytes }: Chunk, { topic, partition, retentionMillis }: DeliveryDestination): Piece {
     const now = this.#clock.nowMillis();
     const key = this.#options.hostId;
     return {
@@ -242,8 +251,19 @@ export class Delivery implements AsyncDisposable {
         this.#tellFailure(piece, error);
       }
       const { backoffBaseMillis, backoffCapMillis } = this.#settings;
-      await this.#clock.sleep(backoffMillis(attempt, backoffBaseMillis, backoffCapMillis, this.#random()), signal);
+      const pause = backoffMillis(attempt, backoffBaseMillis, backoffCapMillis, this.#random());
+      await this.#pause(pause, signal);
+      if (this.#hurry.signal.aborted) {
+        this.#hurry = new AbortController();
+        attempt = -1;
+      }
     }
+  }
+
+  async #pause(millis: number, signal: AbortSignal): Promise<void> {
+    const either = stopOf(this.#hurry.signal, signal);
+    await this.#clock.sleep(millis, either.signal);
+    either.release();
   }
 
   async #attempt(piece: Piece, signal: AbortSignal): Promise<number> {

@@ -1,9 +1,9 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { COMPATIBILITY, SchemaRegistry } from '@kafkajs/confluent-schema-registry';
 import { Bpf2KafkaError, type Failure, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { readState, writeState } from '../state-file.ts';
 import { type AvroSchema, fingerprint } from './fingerprint.ts';
 
 export interface SchemaIdRequest {
@@ -290,31 +290,20 @@ const idsFile = 'schema-ids.json';
 async function readIds(stateDir: string, log: Log): Promise<Record<string, number>> {
   const path = join(stateDir, idsFile);
   try {
-    const ids: unknown = JSON.parse(await readFile(path, 'utf8'));
-    if (typeof ids !== 'object' || ids === null) throw new Error('it holds no object');
+    const ids = (await readState(path)) ?? {};
+    if (typeof ids !== 'object') throw new Error('it holds no object');
     return Object.fromEntries(Object.entries(ids).filter(([, id]) => Number.isInteger(id)));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      log.warn({ path, reason: reasonOf(error) }, 'kept schema ids cannot be read');
-    }
+    log.warn({ path, reason: reasonOf(error) }, 'kept schema ids cannot be read');
     return {};
   }
 }
 
-/** Whole or not at all, so that a crash leaves the old file. A failure costs only independence of the registry. */
+/** A failure costs only independence of the registry. */
 async function writeIds(stateDir: string, ids: Record<string, number>, log: Log): Promise<void> {
   const path = join(stateDir, idsFile);
-  const temporary = `${path}.${process.pid}`;
   try {
-    await mkdir(stateDir, { recursive: true, mode: 0o755 });
-    const file = await open(temporary, 'w', 0o644);
-    try {
-      await file.writeFile(`${JSON.stringify(ids, null, 2)}\n`);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
+    await writeState(path, ids);
   } catch (error) {
     log.warn({ path, reason: reasonOf(error) }, 'schema ids cannot be kept; the next start needs the registry');
   }

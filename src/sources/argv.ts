@@ -21,6 +21,11 @@ interface Segment {
   readonly end: number;
 }
 
+/** Whether the kernel side can have captured argv like this; the numbers are as for `splitArgv`. */
+export function isPossibleCapture(capturedLength: number, totalBytes: number, pageOffset: number): boolean {
+  return pageOffset < pageBytes && capturedLength === Math.min(totalBytes, capturedBytesAtMost);
+}
+
 /**
  * Splits what the kernel side captured of argv.
  * @param captured bytes in the order of memory; behind the head the tail follows without a mark

@@ -1,7 +1,7 @@
 import { bitNames, offsetOf, type StructLayout } from '../kernel/layout.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
-import { splitArgv } from './argv.ts';
+import { isPossibleCapture, splitArgv } from './argv.ts';
 import { textOf } from './text.ts';
 
 /** What is the same for every record of a capture. */
@@ -103,16 +103,14 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
     const cgroupPathBytes = bytesOf(cgroupPath);
     const argvBytes = bytesOf(args);
     if (filenameBytes === undefined || cgroupPathBytes === undefined || argvBytes === undefined) return undefined;
+    const argvTotalBytes = u64(records, at + argsBytes);
+    const argvPageOffset = records.readUInt32LE(at + argsPageOffset);
+    if (!isPossibleCapture(argvBytes.length, argvTotalBytes, argvPageOffset)) return undefined;
 
     const bootMicros = micros(records, at + bootNs);
     const offsetMicros = wallClock.offsetAt(bootMicros);
     const degraded = degradedOf(records, at);
-    const argv = splitArgv(
-      argvBytes,
-      u64(records, at + argsBytes),
-      records.readUInt32LE(at + argsPageOffset),
-      records.readUInt32LE(at + argsAbsent),
-    );
+    const argv = splitArgv(argvBytes, argvTotalBytes, argvPageOffset, records.readUInt32LE(at + argsAbsent));
     const ownId = processId(records, at + startBootNs, at + pid);
     const parentId = processId(records, at + parentStartBootNs, at + ppid);
 
@@ -138,7 +136,7 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
       filename: textOf(filenameBytes),
       args: argv.args,
       args_count: records.readUInt32LE(at + argsCount),
-      args_bytes: u64(records, at + argsBytes),
+      args_bytes: argvTotalBytes,
       args_captured_bytes: argv.capturedBytes,
       args_truncated: argv.truncated,
       // A copy: the buffer that was read into is used again.

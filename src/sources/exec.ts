@@ -8,6 +8,8 @@ import type { ExecDecoder } from './exec-decoder.ts';
 /** What one batch takes at most; delivery sends a batch of this size in one request. */
 const recordsAtMost = 500;
 const bufferBytes = 512 * 1024;
+/** A read that leaves less room than this may have stopped for want of it: longest record, with its prefix. */
+const longestRecord = 48 * 1024;
 
 /** While events come, a read is made this often, so that a batch is worth a request (milliseconds). */
 const pace = 15;
@@ -15,6 +17,16 @@ const pace = 15;
 const idleAfter = 100;
 /** A net under the wake-up (milliseconds). */
 const sleepAtMost = 1000;
+
+export interface ExecSourceOptions {
+  readonly capture: Capture;
+  readonly decoder: ExecDecoder;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Of the first and the last record that an earlier process had acknowledged at the same destination. */
+  readonly firstOffset?: number;
+  readonly lastOffset?: number;
+}
 
 /**
  * The execs of this host, in batches, oldest first. A batch is only looked at: the kernel keeps its
@@ -29,18 +41,21 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
 
   /** What was committed of the newest epoch, for the cut that ends the one before it. */
   #newest = { epoch: 0, acknowledged: 0, undecodable: 0 };
-  /** Of the first record that this process had acknowledged. */
+  /** Of the first and the last record that was acknowledged at the present destination. */
   #firstOffset: number | undefined;
+  #lastOffset = -1;
   #finishing = false;
   /** Aborted, and replaced, to end the current wait. */
   #wait = new AbortController();
   #onEmpty: (() => void)[] = [];
 
-  constructor(options: { capture: Capture; decoder: ExecDecoder; clock: Clock; log: Log }) {
+  constructor(options: ExecSourceOptions) {
     this.#capture = options.capture;
     this.#decoder = options.decoder;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#firstOffset = options.firstOffset;
+    this.#lastOffset = options.lastOffset ?? -1;
     this.#capture.onWake(() => this.#wait.abort());
   }
 
@@ -59,20 +74,22 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch<ExecEvent>, void> {
-    let lastEvent = Number.NEGATIVE_INFINITY;
+    let lastRecord = Number.NEGATIVE_INFINITY;
     for (;;) {
-      const begun = this.#clock.nowMillis();
-      const batch = this.#read();
-      if (batch !== undefined) {
-        yield batch;
-        lastEvent = begun;
-        if (batch.events.length < recordsAtMost) await this.#sleep(pace - (this.#clock.nowMillis() - begun));
+      const begun = this.#clock.elapsedMillis();
+      const { records, full, batch } = this.#read();
+      if (batch !== undefined) yield batch;
+      if (records > 0) {
+        lastRecord = begun;
+        if (!full) await this.#sleep(pace - (this.#clock.elapsedMillis() - begun));
         continue;
       }
       for (const resolve of this.#onEmpty.splice(0)) resolve();
       if (this.#finishing) return;
-      if (begun - lastEvent < idleAfter) await this.#sleep(pace);
+      if (begun - lastRecord < idleAfter) await this.#sleep(pace);
       else if (this.#capture.arm()) await this.#sleep(sleepAtMost);
+      // Something is there that is not complete yet: its writer needs a moment, not a loop around it.
+      else await this.#sleep(1);
     }
   }
 
@@ -81,9 +98,10 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     return this.#newest.epoch > epoch ? this.#newest : { acknowledged: 0, undecodable: 0 };
   }
 
-  /** The next batch; undefined when there is no complete record. */
-  #read(): Batch<ExecEvent> | undefined {
-    const { records, position } = this.#capture.read(this.#buffer, recordsAtMost);
+  /** How many complete records were read, whether there may be more, and what is to be published of them. */
+  #read(): { readonly records: number; readonly full: boolean; readonly batch?: Batch<ExecEvent> } {
+    const { records, bytes: used, position } = this.#capture.read(this.#buffer, recordsAtMost);
+    const full = records === recordsAtMost || used > bufferBytes - longestRecord;
     const events: ExecEvent[] = [];
     const undecodable: number[] = []; // their epochs
     let at = 0;
@@ -94,12 +112,17 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
       else undecodable.push(this.#decoder.epochOf(this.#buffer, at + 8, bytes) ?? this.#newest.epoch);
       at += 8 + Math.ceil(bytes / 8) * 8;
     }
-    if (undecodable.length > 0)
-      this.#log.error({ records: undecodable.length }, 'records of the kernel could not be decoded; they count as lost');
-    if (events.length > 0) return { events, commit: (acknowledgement) => this.#commit(position, events, undecodable, acknowledgement) };
-    // Nothing to publish; discarded or broken records still give their room back.
-    this.#commit(position, events, undecodable, { firstOffset: -1, lastOffset: -1 });
-    return undefined;
+    if (undecodable.length > 0) {
+      const fields = { records: undecodable.length };
+      this.#log.error(fields, 'records of the kernel could not be decoded; they count as lost');
+    }
+    if (events.length === 0) {
+      // Nothing to publish; discarded or broken records still give their room back.
+      this.#commit(position, events, undecodable, { firstOffset: -1, lastOffset: -1 });
+      return { records, full };
+    }
+    const commit = (acknowledgement: Acknowledgement) => this.#commit(position, events, undecodable, acknowledgement);
+    return { records, full, batch: { events, commit } };
   }
 
   #commit(
@@ -108,12 +131,19 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     undecodable: readonly number[],
     { firstOffset, lastOffset }: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>,
   ): void {
-    if (events.length > 0) this.#firstOffset ??= firstOffset;
+    if (events.length > 0) {
+      if (firstOffset <= this.#lastOffset) {
+        // Unclean election, or a topic that was made anew: what had been acknowledged behind it is gone.
+        this.#log.error({ offset: firstOffset, before: this.#lastOffset }, 'broker_rewound: an offset was given twice');
+      }
+      this.#firstOffset ??= firstOffset;
+      this.#lastOffset = lastOffset;
+    }
     this.#capture.commit(position, {
       acknowledged: events.length,
       undecodable: undecodable.length,
       firstOffset: this.#firstOffset ?? -1,
-      lastOffset,
+      lastOffset: this.#lastOffset,
     });
     for (const { epoch } of events) this.#enter(epoch).acknowledged += 1;
     for (const epoch of undecodable) this.#enter(epoch).undecodable += 1;

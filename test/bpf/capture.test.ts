@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeAll, beforeEach, describe, expect, type TestContext, test } from 'vitest';
 import { detachPinned, openCapture } from '../../src/kernel/addon.ts';
@@ -47,7 +48,8 @@ afterEach(() => {
 const tokensOf = (events: readonly ExecEvent[], token: string) =>
   events.map((e) => e.args?.[1] ?? '').filter((argument) => argument.startsWith(`${token}-`));
 
-const expectedTokens = (token: string, count: number) => Array.from({ length: count }, (_, n) => `${token}-${n}`).sort();
+const expectedTokens = (token: string, count: number) =>
+  Array.from({ length: count }, (_, n) => `${token}-${n}`).sort();
 
 /** The numbers between the first and the last that none has. */
 function holes(events: readonly ExecEvent[], from: number, end: number): number {
@@ -61,6 +63,30 @@ function holes(events: readonly ExecEvent[], from: number, end: number): number 
 async function captureOne(reader: CaptureReader, token: string) {
   run(tool('noop'), [token]);
   return reader.find((e) => e.args?.[1] === token, token);
+}
+
+/** Reads until the reader may sleep, and has said that it does. */
+async function sleeping(reader: CaptureReader): Promise<void> {
+  await waitFor(
+    () => {
+      reader.read();
+      return reader.capture.arm();
+    },
+    { what: 'there is nothing to read' },
+  );
+}
+
+/** Counts from now on. What waited already is not a wake-up, but epoll tells of it once when it begins to watch. */
+function countWakeUps(reader: CaptureReader): { times: number } {
+  for (;;) {
+    const woken = { times: 0 };
+    reader.read();
+    reader.commit();
+    reader.capture.onWake(() => {
+      woken.times += 1;
+    });
+    if (reader.status.waitingBytes === 0) return woken;
+  }
 }
 
 const failure = (call: () => unknown): { code?: string; message?: string } => {
@@ -81,7 +107,11 @@ describe('read and commit', () => {
     first.close();
 
     using second = new CaptureReader(pinPath);
-    expect(second.status).toMatchObject({ resumed: true, replacedProgram: false, attachId: first.records[0]?.event.attach_id });
+    expect(second.status).toMatchObject({
+      resumed: true,
+      replacedProgram: false,
+      attachId: first.records[0]?.event.attach_id,
+    });
     second.read();
     const again = second.records.slice(0, first.records.length);
     expect(again.map(({ bytes }) => bytes)).toEqual(first.records.map(({ bytes }) => bytes));
@@ -163,7 +193,10 @@ describe('read and commit', () => {
 describe('one owner', () => {
   test('SIGKILL of the owner leaves the programs capturing, and everything readable', async () => {
     const token = newToken();
-    const other = startOther('const c = openCapture(pinPath, 4 << 20); c.read(Buffer.alloc(1 << 19), 100); console.log("own"); setInterval(() => c.read(Buffer.alloc(1 << 19), 100), 1)', pinPath);
+    const other = startOther(
+      'const c = openCapture(pinPath, 4 << 20); c.read(Buffer.alloc(1 << 19), 100); console.log("own"); setInterval(() => c.read(Buffer.alloc(1 << 19), 100), 1)',
+      pinPath,
+    );
     await other.printed('own');
     const storming = storm(token, 300);
     await waitFor(() => existsSync(`${pinPath}/v1/exec_link`), { what: 'the dispatcher is attached' });
@@ -174,7 +207,11 @@ describe('one owner', () => {
     using reader = new CaptureReader(pinPath);
     reader.read();
     expect(reader.status).toMatchObject({ resumed: true, ringFull: 0, ringBusy: 0 });
-    expect(tokensOf(reader.events, token).filter((t) => !t.includes('later')).sort()).toEqual(expectedTokens(token, 300));
+    expect(
+      tokensOf(reader.events, token)
+        .filter((t) => !t.includes('later'))
+        .sort(),
+    ).toEqual(expectedTokens(token, 300));
     expect(tokensOf(reader.events, `${token}-later`).sort()).toEqual(expectedTokens(`${token}-later`, 50));
     const { attachId, nextSeq } = reader.status;
     reader.read();
@@ -208,7 +245,8 @@ describe('one owner', () => {
       () => capture.detach(),
       () => capture.unpin(),
     ];
-    for (const call of calls) expect(failure(call)).toMatchObject({ code: 'ERR_ADDON', message: expect.stringMatching(/closed/) });
+    for (const call of calls)
+      expect(failure(call)).toMatchObject({ code: 'ERR_ADDON', message: expect.stringMatching(/closed/) });
     capture.close();
     openCapture(pinPath, mebibyte).close();
   });
@@ -244,7 +282,11 @@ describe('one owner', () => {
     const [code, signal] = await other.exited;
     going = false;
     await storms;
-    expect({ code, signal, stdout: other.stdout, stderr: other.stderr }).toMatchObject({ code: 0, signal: null, stdout: 'all released\n' });
+    expect({ code, signal, stdout: other.stdout, stderr: other.stderr }).toMatchObject({
+      code: 0,
+      signal: null,
+      stdout: 'all released\n',
+    });
   });
 
   test('a worker thread of this process is another owner', async () => {
@@ -293,7 +335,7 @@ describe('detach', () => {
     expect(reader.status.nextSeq).toBe(attachId + reader.records.length);
     reader.close();
     expect(reader.records.length).toBeGreaterThanOrEqual(20);
-    expect(detachPinned(pinPath, true)).toBe(reader.records.length);
+    expect(detachPinned(pinPath, true)?.discarded).toBe(reader.records.length);
     expect(existsSync(pinPath)).toBe(false);
   });
 
@@ -376,7 +418,9 @@ describe('a full ring', () => {
     expect(holes(reader.events, attachId, nextSeq)).toBe(0);
   });
 
-  test('the last byte: a record that fits but for the byte that stays free is full, not busy', { timeout: 60_000 }, async () => {
+  test('the last byte: a record that fits but for the byte that stays free is full, not busy', {
+    timeout: 60_000,
+  }, async () => {
     // The kernel lets the producer be at most ring size - 1 ahead (kernel/bpf/ringbuf.c, __bpf_ringbuf_reserve).
     using reader = new CaptureReader(pinPath, 64 * kibibyte);
     const header = 8;
@@ -400,52 +444,102 @@ describe('a full ring', () => {
       run(noop, ['x'.repeat(room - first - header - bare)]);
       const after = reader.status;
       if (after.entered - before.entered !== 2) continue;
-      expect({ full: after.ringFull - before.ringFull, busy: after.ringBusy - before.ringBusy }).toEqual({ full: 1, busy: 0 });
+      expect({ full: after.ringFull - before.ringFull, busy: after.ringBusy - before.ringBusy }).toEqual({
+        full: 1,
+        busy: 0,
+      });
       return;
     }
+  });
+});
+
+describe('the end of an epoch', () => {
+  test('what was counted through it is what was recorded through it, exactly, while execs go on', async () => {
+    using reader = new CaptureReader(pinPath);
+    const { attachId } = reader.status;
+    let storming = true;
+    const stormed = storm(newToken(), 1500).finally(() => {
+      storming = false;
+    });
+    const cuts = [];
+    while (storming) {
+      const cut = await reader.capture.advanceEpoch();
+      // In one turn with the cut, as nothing is committed in between.
+      cuts.push({ ...cut, pending: reader.capture.pending(cut.epoch, cut.producerPosition) });
+      await setImmediate();
+    }
+    await stormed;
+    reader.capture.detach();
+    reader.read();
+
+    expect(cuts.length).toBeGreaterThan(3);
+    expect(cuts.map(({ epoch }) => epoch)).toEqual(cuts.map((_, n) => attachId + n));
+    for (const [n, { epoch, entered, fellThrough, ringFull, ringBusy, seq, pending, ...cut }] of cuts.entries()) {
+      const through = reader.events.filter((e) => e.epoch <= epoch);
+      expect(through).toHaveLength(entered - fellThrough - ringFull - ringBusy);
+      expect(pending).toBe(through.length);
+      expect(reader.events.filter((e) => e.seq < seq).every((e) => e.epoch <= epoch)).toBe(true);
+      expect(cut.beginBootMicros).toBeLessThan(cut.endBootMicros);
+      expect(cut.beginBootMicros).toBe(cuts[n - 1]?.endBootMicros ?? cut.beginBootMicros);
+    }
+    expect(new Set(reader.events.map((e) => e.epoch)).size).toBeGreaterThan(3);
+  });
+
+  test('what is committed is pending no more', async () => {
+    using reader = new CaptureReader(pinPath);
+    const token = newToken();
+    for (let n = 0; n < 3; n += 1) await captureOne(reader, `${token}-${n}`);
+    const cut = await reader.capture.advanceEpoch();
+    reader.read();
+    const through = reader.events.filter((e) => e.epoch <= cut.epoch).length;
+    expect(reader.capture.pending(cut.epoch, cut.producerPosition)).toBe(through);
+    expect(through).toBeGreaterThanOrEqual(3);
+    await captureOne(reader, `${token}-later`);
+    expect(reader.capture.pending(cut.epoch, cut.producerPosition)).toBe(through);
+    reader.commit();
+    expect(reader.capture.pending(cut.epoch, cut.producerPosition)).toBe(0);
+  });
+
+  test('a capture that is closed meanwhile is let go of afterwards', async () => {
+    const capture = openCapture(pinPath, mebibyte);
+    const { epoch } = capture.status();
+    const advancing = capture.advanceEpoch();
+    capture.close();
+    expect((await advancing).epoch).toBe(epoch);
+    const again = await waitFor(() => openCapture(pinPath, mebibyte), { what: 'the ownership is free' });
+    expect(again.status().epoch).toBe(epoch + 1);
+    again.close();
   });
 });
 
 describe('the wake-up', () => {
   test('each of 100 execs wakes a reader that sleeps', { timeout: 60_000 }, async () => {
     using reader = new CaptureReader(pinPath);
-    let wakeUps = 0;
-    reader.capture.onWake(() => {
-      wakeUps += 1;
-    });
+    const woken = countWakeUps(reader);
     for (let n = 0; n < 100; n += 1) {
       // Nothing is committed: a consumer position that lags must not matter.
-      await waitFor(
-        () => {
-          reader.read();
-          return reader.capture.arm();
-        },
-        { what: 'there is nothing to read' },
-      );
-      const before = wakeUps;
+      await sleeping(reader);
+      const before = woken.times;
       const token = newToken();
       run(tool('noop'), [token]);
-      await waitFor(() => wakeUps > before, { what: `wake-up ${n}`, interval: 1 });
+      await waitFor(() => woken.times > before, { what: `wake-up ${n}`, interval: 1 });
       await reader.find((e) => e.args?.[1] === token, token);
     }
     // One for each arming: others' execs may take some of them, but none comes without one.
-    expect(wakeUps).toBe(100);
+    expect(woken.times).toBe(100);
   });
 
   test('a reader that is not armed is left alone', async () => {
     using reader = new CaptureReader(pinPath);
-    let wakeUps = 0;
-    reader.capture.onWake(() => {
-      wakeUps += 1;
-    });
+    const woken = countWakeUps(reader);
     await storm(newToken(), 100);
     // An armed exec behind them: had one of the hundred woken us, it would have done so before this one does.
     reader.read();
-    await waitFor(() => (reader.read(), reader.capture.arm()), { what: 'there is nothing to read' });
-    const before = wakeUps;
+    await sleeping(reader);
+    const before = woken.times;
     run(tool('noop'), []);
-    await waitFor(() => wakeUps > before, { what: 'the wake-up', interval: 1 });
-    expect(wakeUps).toBe(1);
+    await waitFor(() => woken.times > before, { what: 'the wake-up', interval: 1 });
+    expect(woken.times).toBe(1);
   });
 
   test('arm is refused while there is something to read', async () => {
@@ -454,7 +548,7 @@ describe('the wake-up', () => {
     expect(reader.capture.arm()).toBe(false);
     expect(reader.capture.arm()).toBe(false);
     reader.read();
-    await waitFor(() => (reader.read(), reader.capture.arm()), { what: 'there is nothing to read' });
+    await sleeping(reader);
   });
 });
 
@@ -468,69 +562,84 @@ describe('states that no correct reader leaves', () => {
     'more than the ring behind': () => 8,
   };
 
-  test.for(Object.entries(forged))('a consumer position %s: a counted loss, then capture goes on', { timeout: 60_000 }, async ([name, forge]) => {
-    const first = new CaptureReader(pinPath, 64 * kibibyte);
-    const token = newToken();
-    if (name.startsWith('more than')) {
-      for (let round = 0; round < 4; round += 1) {
-        await storm(newToken(), 100);
-        first.read();
+  test.for(Object.entries(forged))(
+    'a consumer position %s: a counted loss, then capture goes on',
+    { timeout: 60_000 },
+    async ([name, forge]) => {
+      const first = new CaptureReader(pinPath, 64 * kibibyte);
+      const token = newToken();
+      if (name.startsWith('more than')) {
+        for (let round = 0; round < 4; round += 1) {
+          await storm(newToken(), 100);
+          first.read();
+          first.commit();
+        }
+      }
+      await captureOne(first, `${token}-0`);
+      first.commit();
+      const consumer = first.position;
+      await captureOne(first, `${token}-1`);
+      const record = first.position;
+      for (let n = 2; n < 6; n += 1) await captureOne(first, `${token}-${n}`);
+      const { acknowledged } = first.status;
+      const producer = consumer + first.status.waitingBytes;
+      first.close();
+      pokeConsumer(pinPath, forge({ consumer, record, producer }));
+
+      {
+        using second = new CaptureReader(pinPath);
+        expect(second.status).toMatchObject({ resumed: true, corrupt: 1, acknowledged });
+        // Nothing that was skipped is left as a backlog.
+        expect(second.status.waitingBytes).toBeLessThan(64 * kibibyte);
+        await storm(`${token}-new`, 20);
+        await waitFor(
+          () => {
+            second.read();
+            return tokensOf(second.events, `${token}-new`).length === 20;
+          },
+          { what: 'new execs are captured' },
+        );
+        second.commit();
+        expect(second.status.ringFull).toBe(0);
+      }
+      // It is counted once, also for the next owner.
+      using third = new CaptureReader(pinPath);
+      expect(third.status.corrupt).toBe(1);
+      await captureOne(third, `${token}-third`);
+      expect(tokensOf(third.events, `${token}-new`)).toEqual([]);
+    },
+  );
+
+  test.for([0, 1])(
+    'a commit slot that was written before a crash, without its position, does not count (%i)',
+    async (commits) => {
+      const token = newToken();
+      const first = new CaptureReader(pinPath);
+      for (let n = 0; n <= commits; n += 1) {
+        await captureOne(first, `${token}-${n}`);
         first.commit();
       }
-    }
-    await captureOne(first, `${token}-0`);
-    first.commit();
-    const consumer = first.position;
-    await captureOne(first, `${token}-1`);
-    const record = first.position;
-    for (let n = 2; n < 6; n += 1) await captureOne(first, `${token}-${n}`);
-    const { acknowledged } = first.status;
-    const producer = consumer + first.status.waitingBytes;
-    first.close();
-    pokeConsumer(pinPath, forge({ consumer, record, producer }));
+      const { acknowledged } = first.status;
+      await captureOne(first, `${token}-uncommitted`);
+      const next = first.position;
+      first.close();
+      // The first commit went to slot 1, the next one to slot 0: the idle one is the other.
+      const idle = words.ringControl.commits[commits === 0 ? 0 : 1] as number;
+      pokeWord(`${pinPath}/v1/g1/exec_ring_control`, idle, next);
+      pokeWord(`${pinPath}/v1/g1/exec_ring_control`, idle + 8, 1_000_000);
 
-    {
       using second = new CaptureReader(pinPath);
-      expect(second.status).toMatchObject({ resumed: true, corrupt: 1, acknowledged });
-      // Nothing that was skipped is left as a backlog.
-      expect(second.status.waitingBytes).toBeLessThan(64 * kibibyte);
-      await storm(`${token}-new`, 20);
-      await waitFor(() => (second.read(), tokensOf(second.events, `${token}-new`).length === 20), { what: 'new execs are captured' });
+      expect(second.status).toMatchObject({ acknowledged, corrupt: 0 });
+      second.read();
+      expect(tokensOf(second.events, token)).toEqual([`${token}-uncommitted`]);
       second.commit();
-      expect(second.status.ringFull).toBe(0);
-    }
-    // It is counted once, also for the next owner.
-    using third = new CaptureReader(pinPath);
-    expect(third.status.corrupt).toBe(1);
-    await captureOne(third, `${token}-third`);
-    expect(tokensOf(third.events, `${token}-new`)).toEqual([]);
-  });
+      expect(second.status.acknowledged).toBe(acknowledged + second.records.length);
+    },
+  );
 
-  test.for([0, 1])('a commit slot that was written before a crash, without its position, does not count (%i)', async (commits) => {
-    const token = newToken();
-    const first = new CaptureReader(pinPath);
-    for (let n = 0; n <= commits; n += 1) {
-      await captureOne(first, `${token}-${n}`);
-      first.commit();
-    }
-    const { acknowledged } = first.status;
-    await captureOne(first, `${token}-uncommitted`);
-    const next = first.position;
-    first.close();
-    // The first commit went to slot 1, the next one to slot 0: the idle one is the other.
-    const idle = words.ringControl.commits[commits === 0 ? 0 : 1] as number;
-    pokeWord(`${pinPath}/v1/g1/exec_ring_control`, idle, next);
-    pokeWord(`${pinPath}/v1/g1/exec_ring_control`, idle + 8, 1_000_000);
-
-    using second = new CaptureReader(pinPath);
-    expect(second.status).toMatchObject({ acknowledged, corrupt: 0 });
-    second.read();
-    expect(tokensOf(second.events, token)).toEqual([`${token}-uncommitted`]);
-    second.commit();
-    expect(second.status.acknowledged).toBe(acknowledged + second.records.length);
-  });
-
-  test('the program of another version is replaced in the middle of a storm without a hole or a double', { timeout: 60_000 }, async () => {
+  test('the program of another version is replaced in the middle of a storm without a hole or a double', {
+    timeout: 60_000,
+  }, async () => {
     const token = newToken();
     const count = 3000;
     const readers: CaptureReader[] = [];
@@ -551,7 +660,7 @@ describe('states that no correct reader leaves', () => {
       reader.commit();
       reader.close();
       pokeWord(`${pinPath}/v1/g1/exec_ring_control`, words.ringControl.programHash, 1);
-      await new Promise((resolve) => setImmediate(resolve));
+      await setImmediate();
     }
     await stormed;
     const last = new CaptureReader(pinPath);
@@ -580,7 +689,14 @@ describe('states that no correct reader leaves', () => {
     pokeWord(control, layoutHash, 1);
     expect(failure(() => openCapture(pinPath, mebibyte)).code).toBe('ERR_PIN_LAYOUT');
     expect(failure(() => openCapture(pinPath, mebibyte)).code).toBe('ERR_PIN_LAYOUT');
-    expect(readdirSync(`${pinPath}/v1`).sort()).toEqual(['exec_handoff', 'exec_link', 'exec_programs', 'exec_stream', 'g1', 'host']);
+    expect(readdirSync(`${pinPath}/v1`).sort()).toEqual([
+      'exec_handoff',
+      'exec_link',
+      'exec_programs',
+      'exec_stream',
+      'g1',
+      'host',
+    ]);
     // It still captures for the version that knows it.
     run(tool('noop'), [`${token}-1`]);
     const refused = failure(() => detachPinned(pinPath, false));
@@ -606,17 +722,23 @@ describe('states that no correct reader leaves', () => {
 
   test('pins of another version beside ours: refused, and left alone', () => {
     mkdirSync(`${pinPath}/v9`, { recursive: true });
-    expect(failure(() => openCapture(pinPath, mebibyte))).toMatchObject({ code: 'ERR_PIN_LAYOUT', message: expect.stringContaining('v9') });
+    expect(failure(() => openCapture(pinPath, mebibyte))).toMatchObject({
+      code: 'ERR_PIN_LAYOUT',
+      message: expect.stringContaining('v9'),
+    });
     expect(failure(() => detachPinned(pinPath, true)).code).toBe('ERR_PIN_LAYOUT');
     expect(readdirSync(pinPath)).toEqual(['v9']);
   });
 });
 
 describe('what is asked for', () => {
-  test.for([0, 1, 65_535, 65_537, 32 * kibibyte, 2 ** 32, Number.NaN, -65_536])('a ring of %d bytes is refused', (bytes) => {
-    expect(failure(() => openCapture(pinPath, bytes)).code).toBe('ERR_CONFIG');
-    expect(existsSync(pinPath)).toBe(false);
-  });
+  test.for([0, 1, 65_535, 65_537, 32 * kibibyte, 2 ** 32, Number.NaN, -65_536])(
+    'a ring of %d bytes is refused',
+    (bytes) => {
+      expect(failure(() => openCapture(pinPath, bytes)).code).toBe('ERR_CONFIG');
+      expect(existsSync(pinPath)).toBe(false);
+    },
+  );
 
   test('the longest record fits the smallest ring', async () => {
     using reader = new CaptureReader(pinPath, 64 * kibibyte);

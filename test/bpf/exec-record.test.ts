@@ -14,7 +14,17 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, type TestContext, test } from 'vitest';
 import { textOf } from '../../src/sources/text.ts';
-import { CaptureReader, newPinPath, newToken, removeLeftovers, removePins, run, startOther, tool, whyNoCapture } from '../support/capture.ts';
+import {
+  CaptureReader,
+  newPinPath,
+  newToken,
+  removeLeftovers,
+  removePins,
+  run,
+  startOther,
+  tool,
+  whyNoCapture,
+} from '../support/capture.ts';
 
 /** Each field of an exec record, against what the test itself did. One capture serves all tests of this file. */
 
@@ -134,13 +144,23 @@ describe('argv', () => {
   test('5,000 arguments are all there', async () => {
     const { event } = await execNoop(['--repeat', '5000', '61']);
     expect(event.args).toEqual(Array.from({ length: 5000 }, () => 'a'));
-    expect(event).toMatchObject({ args_count: 5000, args_bytes: 10_000, args_captured_bytes: 10_000, args_truncated: false });
+    expect(event).toMatchObject({
+      args_count: 5000,
+      args_bytes: 10_000,
+      args_captured_bytes: 10_000,
+      args_truncated: false,
+    });
   });
 
   test('of 20,000 arguments the number is exact, and those of head and tail are there', async () => {
     const { event } = await execNoop(['--repeat', '20000', '61']);
     expect(event.args).toEqual(Array.from({ length: (head + tail) / 2 }, () => 'a'));
-    expect(event).toMatchObject({ args_count: 20_000, args_bytes: 40_000, args_captured_bytes: head + tail, args_truncated: true });
+    expect(event).toMatchObject({
+      args_count: 20_000,
+      args_bytes: 40_000,
+      args_captured_bytes: head + tail,
+      args_truncated: true,
+    });
   });
 
   test('32,768 bytes are whole, one more is cut', async () => {
@@ -184,7 +204,8 @@ describe('argv', () => {
         expect(captured.equals(Buffer.concat(pieces))).toBe(true);
         if (!cut) expect(event.args).toEqual(argv.map(textOf));
       }),
-      { numRuns: 80 },
+      // Shrinking what fails takes execs too: no longer than this.
+      { numRuns: 80, interruptAfterTimeLimit: 20_000, markInterruptAsFailure: true },
     );
     expect(crossed).toBeGreaterThan(20);
   });
@@ -220,7 +241,10 @@ describe('the process', () => {
 
   test('a relative path stays as it was given', async () => {
     const { pid } = run('./noop', [], { cwd: directory });
-    expect((await reader.find((e) => e.pid === pid, 'noop')).event).toMatchObject({ filename: './noop', args: ['./noop'] });
+    expect((await reader.find((e) => e.pid === pid, 'noop')).event).toMatchObject({
+      filename: './noop',
+      args: ['./noop'],
+    });
   });
 
   test('a path of 4,095 bytes is whole', async () => {

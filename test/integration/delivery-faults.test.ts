@@ -5,6 +5,7 @@ import { createKafkaClient, type KafkaClient } from '../../src/kafka/client.ts';
 import { prepareTopics } from '../../src/kafka/topics.ts';
 import { createLog } from '../../src/log.ts';
 import { Delivery, type DeliverySettings } from '../../src/producers/delivery.ts';
+import { destinationsOf } from '../support/destinations.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { LossyProxy } from '../support/lossy-proxy.ts';
@@ -12,6 +13,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 const log = createLog('silent');
 const topic = 'exec-events';
+const hostId = 'host-1';
 
 /** Quick retries, so that a test does not wait for the jitter. */
 async function newDelivery(client: KafkaClient, settings: Partial<DeliverySettings> = {}) {
@@ -26,8 +28,8 @@ async function newDelivery(client: KafkaClient, settings: Partial<DeliverySettin
   });
   return new Delivery({
     client,
-    topics,
-    hostId: 'host-1',
+    destinations: destinationsOf(topics, hostId),
+    hostId,
     clock,
     log,
     settings: { backoffCapMillis: 500, ...settings },

@@ -63,6 +63,7 @@ describe('defaults', () => {
       pinPath: '/sys/fs/bpf/bpf2kafka',
       compression: 'zstd',
       maxBytesPerSecond: undefined,
+      ledgerIntervalMillis: 10_000,
       logLevel: 'info',
     });
   });

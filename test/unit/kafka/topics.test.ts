@@ -45,6 +45,7 @@ class FakeAdmin implements Partial<KafkaAdmin> {
             found?.settings ?? {
               'cleanup.policy': 'delete',
               'retention.ms': String(7 * day),
+              'min.insync.replicas': '2',
               'max.message.bytes': '1048588',
             },
           ),
@@ -77,7 +78,14 @@ function prepare(admin: FakeAdmin, options: Partial<PrepareTopicsOptions> = {}) 
 test('a topic that is there is described by name without prefix', async () => {
   const { facts, warnings } = prepare(new FakeAdmin({ 'siteexec-events': {} }), { prefix: 'site' });
   expect(Object.fromEntries(await facts)).toEqual({
-    'exec-events': { topic: 'siteexec-events', partitions: 6, retentionMillis: 7 * day, maxBatchBytes: batchBytes },
+    'exec-events': {
+      topic: 'siteexec-events',
+      partitions: 6,
+      retentionMillis: 7 * day,
+      maxBatchBytes: batchBytes,
+      replicas: 3,
+      minInsyncReplicas: 2,
+    },
   });
   expect(warnings()).toEqual([]);
 });

@@ -17,12 +17,20 @@ const failure = (call: () => unknown): unknown => {
 };
 
 test('a field is found by name and width', () => {
-  expect([offsetOf(layout, 'seq', 8), offsetOf(layout, 'args.length', 2), offsetOf(layout, 'comm', 12)]).toEqual([0, 10, 12]);
+  expect([offsetOf(layout, 'seq', 8), offsetOf(layout, 'args.length', 2), offsetOf(layout, 'comm', 12)]).toEqual([
+    0, 10, 12,
+  ]);
 });
 
 test('a field of another width, or none, is an error and never a wrong value', () => {
-  expect(failure(() => offsetOf(layout, 'seq', 4))).toMatchObject({ code: 'ERR_ADDON', message: expect.stringContaining('it has 8 bytes') });
-  expect(failure(() => offsetOf(layout, 'epoch', 8))).toMatchObject({ code: 'ERR_ADDON', message: expect.stringContaining('epoch') });
+  expect(failure(() => offsetOf(layout, 'seq', 4))).toMatchObject({
+    code: 'ERR_ADDON',
+    message: expect.stringContaining('it has 8 bytes'),
+  });
+  expect(failure(() => offsetOf(layout, 'epoch', 8))).toMatchObject({
+    code: 'ERR_ADDON',
+    message: expect.stringContaining('epoch'),
+  });
 });
 
 test('bits are named as in the topic', () => {

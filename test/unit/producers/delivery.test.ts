@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
 import { Delivery, type DeliveryOptions, type DeliveryState } from '../../../src/producers/delivery.ts';
-import { partitionFor } from '../../../src/producers/partitioner.ts';
-import { acknowledge, after, batchOf, FakeClient, FakeClock, facts, fail, fakeLog, settle, silence } from './fakes.ts';
+import { acknowledge, after, batchOf, destination, FakeClient, FakeClock, fail, fakeLog, settle, silence } from './fakes.ts';
 
 const hostId = 'host-1';
-const partition = partitionFor(hostId, facts.partitions);
+const { partition } = destination;
 
 function setUp(options: Partial<DeliveryOptions> = {}) {
   const client = new FakeClient();
@@ -13,7 +12,7 @@ function setUp(options: Partial<DeliveryOptions> = {}) {
   const states: DeliveryState[] = [];
   const delivery = new Delivery({
     client,
-    topics: new Map([['exec-events', facts]]),
+    destinations: new Map([['exec-events', destination]]),
     hostId,
     clock,
     log,
@@ -31,6 +30,7 @@ test('an acknowledgement names the partition of the host and the first offset', 
     topic: 'test.exec-events',
     partition,
     firstOffset: 41,
+    lastOffset: 42,
     records: 2,
   });
   expect(client.sends[0]?.send).toMatchObject({ topic: 'test.exec-events', partition, compression: 'zstd' });
@@ -161,15 +161,15 @@ test('a batch that is refused for its content is held, and the log names code an
 
 test.each([
   ['no partition at all, as kafkajs answers for one that it does not know', []],
-  ['another partition', [{ topic: facts.topic, partition: partition + 1, errorCode: 0, baseOffset: 1 }]],
+  ['another partition', [{ topic: destination.topic, partition: partition + 1, errorCode: 0, baseOffset: 1 }]],
   ['another topic', [{ topic: 'other', partition, errorCode: 0, baseOffset: 1 }]],
   [
     'one partition too many',
-    [0, 1].map((more) => ({ topic: facts.topic, partition: partition + more, errorCode: 0, baseOffset: 1 })),
+    [0, 1].map((more) => ({ topic: destination.topic, partition: partition + more, errorCode: 0, baseOffset: 1 })),
   ],
-  ['an error code', [{ topic: facts.topic, partition, errorCode: 6, baseOffset: 1 }]],
-  ['no offset', [{ topic: facts.topic, partition, errorCode: 0, baseOffset: undefined }]],
-  ['offset -1', [{ topic: facts.topic, partition, errorCode: 0, baseOffset: -1 }]],
+  ['an error code', [{ topic: destination.topic, partition, errorCode: 6, baseOffset: 1 }]],
+  ['no offset', [{ topic: destination.topic, partition, errorCode: 0, baseOffset: undefined }]],
+  ['offset -1', [{ topic: destination.topic, partition, errorCode: 0, baseOffset: -1 }]],
 ])('an answer with %s is a failure', async (_, partitions) => {
   const { client, clock, delivery } = setUp();
   client.replies = [() => ({ partitions, throttleMillis: 0 }), acknowledge(5)];
@@ -223,6 +223,7 @@ test('a batch over the limits is sent in pieces, in order, and acknowledged as a
   client.replies = [acknowledge(10), acknowledge(12), acknowledge(14)];
   await expect(delivery.accept(batchOf('a', 'b', 'c', 'd', 'e'))).resolves.toMatchObject({
     firstOffset: 10,
+    lastOffset: 14,
     records: 5,
   });
   expect(client.sends.map(({ send }) => send.records.map(({ value }) => value.toString()))).toEqual([
@@ -242,8 +243,8 @@ test('a piece that fails is sent again before the next one', async () => {
 });
 
 test('the topic may lower the size of a batch', async () => {
-  const small = { ...facts, maxBatchBytes: 40 };
-  const { client, delivery } = setUp({ topics: new Map([['exec-events', small]]) });
+  const small = { ...destination, maxBatchBytes: 40 };
+  const { client, delivery } = setUp({ destinations: new Map([['exec-events', small]]) });
   await delivery.accept(batchOf('x'.repeat(20), 'y'.repeat(20)));
   expect(client.sends).toHaveLength(2);
 });

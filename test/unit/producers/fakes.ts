@@ -1,27 +1,33 @@
 import type { OutgoingBatch } from '../../../src/batch.ts';
 import type { Clock } from '../../../src/clock.ts';
 import type { PartitionProducer, PartitionSend, ProduceAnswer } from '../../../src/kafka/client.ts';
-import type { TopicFacts } from '../../../src/kafka/topics.ts';
+import type { DeliveryDestination } from '../../../src/producers/delivery.ts';
 import type { Log } from '../../../src/log.ts';
 
 /** Time that passes only when a test says so. */
 export class FakeClock implements Clock {
+  /** Wall time; a test may set it, without time having passed. */
   now = 1_764_000_000_000;
+  #elapsed = 0;
   readonly #sleepers = new Set<{ readonly at: number; readonly wake: () => void }>();
 
   nowMillis(): number {
     return this.now;
   }
 
+  elapsedMillis(): number {
+    return this.#elapsed;
+  }
+
   /** Lengths of the waits that are not over, in milliseconds from now, shortest first. */
   get waits(): readonly number[] {
-    return [...this.#sleepers].map(({ at }) => at - this.now).sort((a, b) => a - b);
+    return [...this.#sleepers].map(({ at }) => at - this.#elapsed).sort((a, b) => a - b);
   }
 
   sleep(millis: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const sleeper = {
-        at: this.now + millis,
+        at: this.#elapsed + millis,
         wake: () => {
           this.#sleepers.delete(sleeper);
           signal?.removeEventListener('abort', sleeper.wake);
@@ -36,16 +42,21 @@ export class FakeClock implements Clock {
 
   /** Lets the time pass, waking each sleeper at its moment. */
   async advance(millis: number): Promise<void> {
-    const end = this.now + millis;
+    const end = this.#elapsed + millis;
     await settle();
     for (;;) {
       const next = [...this.#sleepers].filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
       if (next === undefined) break;
-      this.now = Math.max(this.now, next.at);
+      this.#pass(Math.max(this.#elapsed, next.at));
       next.wake();
       await settle();
     }
-    this.now = end;
+    this.#pass(end);
+  }
+
+  #pass(elapsed: number): void {
+    this.now += elapsed - this.#elapsed;
+    this.#elapsed = elapsed;
   }
 }
 
@@ -143,9 +154,9 @@ class FakeProducer implements PartitionProducer {
   }
 }
 
-export const facts: TopicFacts = {
+export const destination: DeliveryDestination = {
   topic: 'test.exec-events',
-  partitions: 6,
+  partition: 3,
   retentionMillis: Number.POSITIVE_INFINITY,
   maxBatchBytes: 512 * 1024,
 };

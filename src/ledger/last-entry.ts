@@ -1,0 +1,91 @@
+import { join } from 'node:path';
+import type { FinalTotals } from '../kernel/addon.ts';
+import type { LedgerEntry } from '../schemas/ledger-entry.ts';
+import { readState, writeState } from '../state-file.ts';
+import { execAccount, unexplained } from './account.ts';
+
+/**
+ * The newest entry of the exec stream, kept in the state directory: when an attach ends without its final entry,
+ * because the host crashed or its pins were removed, the next start writes that entry under the old ids.
+ */
+interface Kept {
+  readonly entry: LedgerEntry;
+  /** The broker has acknowledged it. */
+  readonly published: boolean;
+}
+
+export class LastEntry {
+  readonly #path: string;
+
+  constructor(stateDir: string) {
+    this.#path = join(stateDir, 'ledger-exec.json');
+  }
+
+  async read(): Promise<Kept | undefined> {
+    return (await readState(this.#path)) as Kept | undefined;
+  }
+
+  async write(kept: Kept): Promise<void> {
+    await writeState(this.#path, kept);
+  }
+}
+
+/** What a start has to publish for an attach before its own; undefined when that one has its final entry. */
+export function closingEntryFor(
+  kept: Kept | undefined,
+  current: { readonly bootId: string; readonly attachId: number; readonly nowMillis: number },
+): LedgerEntry | undefined {
+  if (kept === undefined) return undefined;
+  const { entry, published } = kept;
+  if (!published && isFinal(entry)) return entry;
+  if (isFinal(entry)) return undefined;
+  const sameBoot = entry.boot_id === current.bootId;
+  if (sameBoot && entry.attach_id === current.attachId) return undefined;
+  return crashEntry(entry, sameBoot ? 'pins_removed' : 'host_crash', current.nowMillis);
+}
+
+function isFinal({ state, closed }: LedgerEntry): boolean {
+  return closed && (state === 'stopped' || state === 'closing');
+}
+
+/**
+ * The end of an attach of which nothing is left but its newest entry. What was pending then is lost, at most: some of
+ * it may have been published. What happened since is not known, and a number for it would be a lie.
+ */
+function crashEntry(last: LedgerEntry, reason: string, nowMillis: number): LedgerEntry {
+  return {
+    ...last,
+    epoch: last.epoch + 1,
+    state: 'closing',
+    interval_start: last.interval_end,
+    interval_end: nowMillis,
+    closed: true,
+    pending: 0,
+    lost: last.pending > 0 ? { ...last.lost, [reason]: last.pending } : last.lost,
+    unobserved_micros: last.unobserved_micros + Math.max(0, nowMillis - last.interval_end) * 1000,
+  };
+}
+
+/**
+ * The end of an attach that `detach` has removed, exact: the kernel had stopped when it was counted.
+ * @returns undefined when the last entry is of another attach, so that nothing is known of this one's identity
+ */
+export function detachedEntry(last: LedgerEntry | undefined, totals: FinalTotals, nowMillis: number): LedgerEntry | undefined {
+  if (last === undefined || last.attach_id !== totals.attachId) return undefined;
+  const account = execAccount(totals, { published: totals.acknowledged, undecodable: totals.undecodable, pending: 0 });
+  const lost = totals.discarded > 0 ? { ...account.lost, discarded: totals.discarded } : account.lost;
+  return {
+    ...last,
+    epoch: totals.epoch,
+    state: 'closing',
+    interval_start: last.interval_end,
+    interval_end: nowMillis,
+    low_watermark: totals.attachId + totals.entered - (account.lost['fell_through'] ?? 0),
+    closed: true,
+    seen: account.seen,
+    published: account.published,
+    pending: 0,
+    lost: { ...lost },
+    unexplained: unexplained({ ...account, lost }),
+  };
+}

@@ -1,0 +1,82 @@
+import type { Clock } from './clock.ts';
+import type { RunConfig } from './config.ts';
+import { createKafkaClient } from './kafka/client.ts';
+import { prepareTopics } from './kafka/topics.ts';
+import type { Log } from './log.ts';
+import { Delivery } from './producers/delivery.ts';
+import { assignDestinations, type Destination } from './producers/destinations.ts';
+import { subjectOf, type TopicName, topicSchema } from './schemas/catalog.ts';
+import { type Codec, createCodec, type Framing } from './schemas/codec.ts';
+import type { ExecEvent } from './schemas/exec-event.ts';
+import type { LedgerEntry } from './schemas/ledger-entry.ts';
+import { resolveSchemaId } from './schemas/registry.ts';
+
+/** Out of the sidecar: for each topic what encodes and what delivers. */
+export interface Outlets {
+  readonly exec: Outlet<ExecEvent>;
+  /** With a producer of its own, so that a heartbeat never waits behind a backlog of events. */
+  readonly ledger: Outlet<LedgerEntry>;
+}
+
+export interface Outlet<Event> {
+  readonly codec: Codec<Event>;
+  readonly delivery: Delivery;
+  readonly destination: Destination;
+}
+
+export interface OutletsOptions {
+  readonly config: RunConfig;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** The broker is the embedded one: a single node is meant. */
+  readonly singleNode?: boolean;
+}
+
+const topicNames = ['exec-events', 'bpf2kafka-ledger'] as const satisfies readonly TopicName[];
+
+/**
+ * Reaches the broker, checks or creates the topics, and finds the schemas in the registry.
+ * @throws Bpf2KafkaError ERR_BROKER, ERR_TOPIC, ERR_REGISTRY
+ */
+export async function openOutlets({ config, log, clock, singleNode = false }: OutletsOptions): Promise<Outlets> {
+  const client = createKafkaClient({ brokers: config.brokers, clientId: config.clientId, log, clock });
+  await using admin = await client.connectAdmin();
+  const topics = await prepareTopics(admin, {
+    topics: topicNames,
+    prefix: config.topicPrefix,
+    createTopics: config.createTopics,
+    singleNode,
+    log,
+    clock,
+  });
+  const clusterId = await admin.clusterId();
+  const { hostId, stateDir, compression, maxBytesPerSecond = Number.POSITIVE_INFINITY } = config;
+  const destinations = await assignDestinations({ topics, hostId, clusterId, stateDir, log });
+
+  async function open<Topic extends (typeof topicNames)[number]>(topic: Topic) {
+    const codec = createCodec({ topic, framing: await framingOf(topic, config, log) });
+    const delivery = new Delivery({
+      client,
+      destinations,
+      hostId,
+      clock,
+      log,
+      settings: { compression, maxBytesPerSecond },
+    });
+    return { codec, delivery, destination: destinations.get(topic) as Destination };
+  }
+  return { exec: await open('exec-events'), ledger: await open('bpf2kafka-ledger') };
+}
+
+async function framingOf(topic: TopicName, config: RunConfig, log: Log): Promise<Framing> {
+  if (config.registry === undefined) return { kind: 'single-object' };
+  const schemaId = await resolveSchemaId({
+    url: config.registry,
+    subject: subjectOf(topic, config.topicPrefix),
+    schema: topicSchema(topic).schema,
+    register: config.registerSchemas,
+    stateDir: config.stateDir,
+    log,
+  });
+  return { kind: 'confluent', schemaId };
+}
