@@ -39,6 +39,16 @@ export interface TailConfig {
   readonly limit: number | undefined;
 }
 
+export interface AuditConfig {
+  readonly brokers: readonly string[];
+  readonly registry: string | undefined;
+  readonly topicPrefix: string;
+  readonly json: boolean;
+  /** Only entries whose interval lies in this time; milliseconds since 1970. */
+  readonly since: number | undefined;
+  readonly until: number | undefined;
+}
+
 export interface SchemaConfig {
   readonly register: boolean;
   readonly registry: string | undefined;
@@ -146,6 +156,11 @@ const duration = text('a number with ms, s, m or h, as in 10s', (given) => {
   );
   // What a timer of Node.js takes; beyond it a wait ends at once.
   return millis <= 2 ** 31 - 1 ? millis : undefined;
+});
+
+const moment = text('a time as in 2026-11-24T22:00:00Z', (given) => {
+  const millis = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(given) ? Date.parse(given) : Number.NaN;
+  return Number.isNaN(millis) ? undefined : millis;
 });
 
 const smallestRing = 64 * 1024;
@@ -317,6 +332,22 @@ const settings = {
     value: positive,
     fallback: none,
   }),
+  since: setting<number | undefined>({
+    name: 'since',
+    placeholder: 'TIME',
+    description: 'only entries of the ledger that begin at this time or later',
+    fallbackText: 'the oldest',
+    value: moment,
+    fallback: none,
+  }),
+  until: setting<number | undefined>({
+    name: 'until',
+    placeholder: 'TIME',
+    description: 'only entries of the ledger that end at this time or earlier',
+    fallbackText: 'the newest',
+    value: moment,
+    fallback: none,
+  }),
   register: setting({
     name: 'register',
     description: 'register the schema; needs --registry',
@@ -360,6 +391,7 @@ const tailNames = [
   'fromBeginning',
   'limit',
 ] as const satisfies readonly Name[];
+const auditNames = ['brokers', 'registry', 'topicPrefix', 'json', 'since', 'until'] as const satisfies readonly Name[];
 const schemaNames = ['register', 'registry', 'topicPrefix', 'logLevel'] as const satisfies readonly Name[];
 const detachNames = ['discard', 'pinPath', 'stateDir', 'logLevel'] as const satisfies readonly Name[];
 
@@ -370,13 +402,14 @@ export interface Option {
   readonly description: string;
 }
 
-export type CommandName = 'run' | 'start' | 'tail' | 'schema' | 'detach';
+export type CommandName = 'run' | 'start' | 'tail' | 'audit' | 'schema' | 'detach';
 
 export function optionsOf(command: CommandName): readonly Option[] {
   const names: Readonly<Record<CommandName, readonly Name[]>> = {
     run: runNames,
     start: runNames,
     tail: tailNames,
+    audit: auditNames,
     schema: schemaNames,
     detach: detachNames,
   };
@@ -502,6 +535,18 @@ export function loadTailConfig(flags: Flags, environment: Environment): TailConf
     json: read(settings.json, lookup, noFacts),
     fromBeginning: read(settings.fromBeginning, lookup, noFacts),
     limit: read(settings.limit, lookup, noFacts),
+  };
+}
+
+export function loadAuditConfig(flags: Flags, environment: Environment): AuditConfig {
+  const lookup = lookupIn(flags, environment, new Map());
+  return {
+    brokers: requiredBrokers(lookup, noFacts),
+    registry: read(settings.registry, lookup, noFacts),
+    topicPrefix: read(settings.topicPrefix, lookup, noFacts),
+    json: read(settings.json, lookup, noFacts),
+    since: read(settings.since, lookup, noFacts),
+    until: read(settings.until, lookup, noFacts),
   };
 }
 

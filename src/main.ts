@@ -3,6 +3,7 @@ import {
   type CommandName,
   type Environment,
   type Flags,
+  loadAuditConfig,
   loadDetachConfig,
   loadRunConfig,
   loadSchemaConfig,
@@ -10,6 +11,7 @@ import {
   optionsOf,
 } from './config.ts';
 import { Bpf2KafkaError, reasonOf } from './errors.ts';
+import { type StreamName, streamNames } from './streams.ts';
 import type { CommandIo } from './terminal.ts';
 import { version } from './version.ts';
 
@@ -17,7 +19,8 @@ import { version } from './version.ts';
 export interface Commands {
   run(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   start(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
-  tail(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
+  tail(stream: StreamName, flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
+  audit(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   schema(name: string | undefined, flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   detach(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
 }
@@ -33,10 +36,15 @@ const realCommands: Commands = {
     const { startCommand } = await import('./commands/start.ts');
     return startCommand(config, io);
   },
-  tail: async (flags, environment, io) => {
+  tail: async (stream, flags, environment, io) => {
     const config = loadTailConfig(flags, environment);
     const { tailCommand } = await import('./commands/tail.ts');
-    return tailCommand(config, io);
+    return tailCommand(stream, config, io);
+  },
+  audit: async (flags, environment, io) => {
+    const config = loadAuditConfig(flags, environment);
+    const { auditCommand } = await import('./commands/audit.ts');
+    return auditCommand(config, io);
   },
   schema: async (name, flags, environment, io) => {
     const config = loadSchemaConfig(flags, environment);
@@ -135,10 +143,15 @@ function build(environment: Environment, io: CommandIo, commands: Commands, done
     done(await commands.start(flagsOf(command), environment, io));
   });
   add('tail', 'print what a topic holds', tailHelp)
-    .addArgument(new Argument('<stream>', 'what to print').choices(['exec']))
-    .action(async (_stream, _options, command) => {
-      done(await commands.tail(flagsOf(command), environment, io));
+    .addArgument(new Argument('<stream>', 'what to print').choices(streamNames))
+    .action(async (stream, _options, command) => {
+      done(await commands.tail(stream, flagsOf(command), environment, io));
     });
+  add('audit', 'check the ledger against the topics; 1 when it does not close', auditHelp).action(
+    async (_options, command) => {
+      done(await commands.audit(flagsOf(command), environment, io));
+    },
+  );
   add('schema', 'list the schemas, print one, or register it', schemaHelp)
     .argument('[NAME]', 'name of a topic without prefix')
     .action(async (name, _options, command) => {
@@ -162,6 +175,7 @@ Examples:
   bpf2kafka run --brokers kafka-1:9092,kafka-2:9092 --registry http://registry:8081
   bpf2kafka run --brokers localhost:9092 --create-topics
   bpf2kafka tail exec --brokers localhost:9092 --json --limit 10
+  bpf2kafka audit --brokers localhost:9092
   bpf2kafka schema exec-events
   bpf2kafka COMMAND --help`;
 
@@ -176,6 +190,11 @@ const tailHelp = `
 Examples:
   bpf2kafka tail exec --brokers localhost:9092
   bpf2kafka tail exec --brokers localhost:9092 --from-beginning --json --limit 10`;
+
+const auditHelp = `
+Examples:
+  bpf2kafka audit --brokers localhost:9092
+  bpf2kafka audit --brokers localhost:9092 --since 2026-11-01T00:00:00Z --json`;
 
 const schemaHelp = `
 Examples:

@@ -1,3 +1,4 @@
+import type { AuditConfig } from '../config.ts';
 import { createKafkaClient } from '../kafka/client.ts';
 import { readSnapshot, type Snapshot } from '../kafka/snapshot.ts';
 import { Audit } from '../ledger/audit.ts';
@@ -7,16 +8,6 @@ import { createLog } from '../log.ts';
 import { createDecoder } from '../schemas/codec.ts';
 import { createSchemaFetcher } from '../schemas/registry.ts';
 import { type CommandIo, escapeJson, escapeText, writeLine } from '../terminal.ts';
-
-export interface AuditConfig {
-  readonly brokers: readonly string[];
-  readonly registry: string | undefined;
-  readonly topicPrefix: string;
-  readonly json: boolean;
-  /** Only entries whose interval lies in this time; milliseconds since 1970. */
-  readonly since?: number | undefined;
-  readonly until?: number | undefined;
-}
 
 /** Records that cannot be read are told one by one up to here, and then as a number. */
 const unreadableShown = 10;

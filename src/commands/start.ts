@@ -8,7 +8,7 @@ import { Sidecar } from '../sidecar.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
 import { readyLine, runUntilStopped } from './run.ts';
 import { stopSignals } from './stop-signals.ts';
-import { tailExec } from './tail.ts';
+import { tailStream } from './tail.ts';
 
 /**
  * `npm start`: like `run`, with a Kafka of its own when none is named, and with every exec printed as it
@@ -64,7 +64,7 @@ class Tail implements AsyncDisposable {
 
   async start(): Promise<void> {
     const ready = Promise.withResolvers<void>();
-    const tail = tailExec({
+    const tail = tailStream('exec', {
       brokers: this.#config.brokers,
       registry: this.#config.registry,
       topicPrefix: this.#config.topicPrefix,

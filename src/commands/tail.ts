@@ -3,8 +3,11 @@ import type { TailConfig } from '../config.ts';
 import { createKafkaClient } from '../kafka/client.ts';
 import { createLog, type Log } from '../log.ts';
 import { createDecoder } from '../schemas/codec.ts';
+import type { TopicEvents, TopicName } from '../schemas/catalog.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
+import type { LedgerEntry } from '../schemas/ledger-entry.ts';
 import { createSchemaFetcher } from '../schemas/registry.ts';
+import type { StreamName } from '../streams.ts';
 import { type CommandIo, escapeArgument, escapeArgumentBytes, escapeJson, escapeText, writeLine } from '../terminal.ts';
 
 /** What tail needs of a record in a topic. */
@@ -21,7 +24,19 @@ export type OpenRecords = (options: {
   readonly signal: AbortSignal;
 }) => Promise<AsyncIterable<TailRecord> & AsyncDisposable>;
 
-export interface TailExecOptions extends TailConfig {
+/** How a stream is printed. */
+interface StreamView<Topic extends TopicName> {
+  readonly topic: Topic;
+  readonly text: (event: TopicEvents[Topic]) => string;
+  readonly json: (event: TopicEvents[Topic]) => string;
+}
+
+const streams = {
+  exec: { topic: 'exec-events', text: execLine, json: execJson } satisfies StreamView<'exec-events'>,
+  ledger: { topic: 'bpf2kafka-ledger', text: ledgerLine, json: ledgerJson } satisfies StreamView<'bpf2kafka-ledger'>,
+};
+
+export interface TailOptions extends TailConfig {
   readonly out: Writable;
   /** Where records that cannot be read are reported, a line each. */
   readonly err: Writable;
@@ -35,12 +50,17 @@ export interface TailExecOptions extends TailConfig {
 }
 
 /**
- * Prints the execs of the topic as they are written, until the limit is reached or the signal aborts; answers with
+ * Prints the records of the stream's topic as they are written, until the limit is reached or the signal aborts; answers with
  * how many were printed. Fails with ERR_BROKER, ERR_TOPIC.
  */
-export async function tailExec(options: TailExecOptions): Promise<number> {
+export function tailStream(name: StreamName, options: TailOptions): Promise<number> {
+  // Each on its own, so that the type of the events follows from the name.
+  return name === 'exec' ? tail(streams.exec, options) : tail(streams.ledger, options);
+}
+
+async function tail<Topic extends TopicName>(view: StreamView<Topic>, options: TailOptions): Promise<number> {
   const { out, err, limit = Number.POSITIVE_INFINITY, signal } = options;
-  const topic = 'exec-events';
+  const { topic } = view;
   const open =
     options.open ?? createKafkaClient({ brokers: options.brokers, clientId: 'bpf2kafka-tail', log: options.log }).read;
   const decoder = createDecoder({
@@ -63,21 +83,21 @@ export async function tailExec(options: TailExecOptions): Promise<number> {
       await writeLine(err, `bpf2kafka: cannot read the ${where}: ${escapeText(decoded.reason)}`, signal);
       continue;
     }
-    await writeLine(out, options.json ? execJson(decoded.event) : execLine(decoded.event), signal);
+    await writeLine(out, options.json ? view.json(decoded.event) : view.text(decoded.event), signal);
     printed += 1;
     if (printed >= limit) break;
   }
   return printed;
 }
 
-/** `tail exec` of the command line; SIGINT and SIGTERM end it with 0. */
-export async function tailCommand(config: TailConfig, io: CommandIo): Promise<number> {
+/** `tail` of the command line; SIGINT and SIGTERM end it with 0. */
+export async function tailCommand(name: StreamName, config: TailConfig, io: CommandIo): Promise<number> {
   const stop = new AbortController();
   const abort = () => stop.abort();
   // Never taken off: a signal to the group comes twice, and the second one may find the process at its end.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, abort);
   try {
-    await tailExec({
+    await tailStream(name, {
       ...config,
       out: io.stdout,
       err: io.stderr,
@@ -131,4 +151,21 @@ function localTime(millis: number): string {
 /** The event with its Avro field names on one line, exact; bytes as base64. */
 export function execJson(event: ExecEvent): string {
   return escapeJson(JSON.stringify({ ...event, args_raw: event.args_raw?.toString('base64') ?? null }));
+}
+
+/** `TIME STREAM: STATE …` in local time, at the end of the epoch that the entry accounts for. */
+export function ledgerLine(entry: LedgerEntry): string {
+  const counts = (label: string, values: Readonly<Record<string, number>>) =>
+    Object.entries(values).map(([name, count]) => ` ${label} ${escapeText(name)}: ${count}`);
+  const parts = [
+    `${localTime(entry.interval_end)} ${escapeText(entry.stream_name)}: ${escapeText(entry.state)}`,
+    `${entry.closed ? 'closed' : 'open'} epoch ${entry.epoch}:`,
+    `seen ${entry.seen} = published ${entry.published} + pending ${entry.pending}`,
+  ];
+  const unexplained = entry.unexplained === 0 ? '' : ` UNEXPLAINED: ${entry.unexplained}`;
+  return parts.join(' ') + [...counts('+ filtered', entry.filtered), ...counts('+ lost', entry.lost)].join('') + unexplained;
+}
+
+export function ledgerJson(entry: LedgerEntry): string {
+  return escapeJson(JSON.stringify(entry));
 }

@@ -1,6 +1,8 @@
 import { createRequire } from 'node:module';
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { constants, gzip, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import kafkajs from 'kafkajs';
+import { type BatchCompression, type BatchRecord, type Checksum, encodeProduceRequest } from './produce-request.ts';
 
 /**
  * Everything that is wrong or missing in kafkajs and can be put right from outside, in one place. kafkajs has had no
@@ -70,11 +72,83 @@ const zstdCodec = () => ({
   decompress: async (buffer: Buffer): Promise<Buffer> => zstdDecompressSync(buffer),
 });
 
+/** What kafkajs hands to its encoder of a produce request (src/protocol/requests/produce/v3/request.js). */
+interface ProduceArguments {
+  readonly acks: number;
+  readonly timeout: number;
+  readonly compression: number;
+  readonly transactionalId: string | null | undefined;
+  readonly producerId: string | number;
+  readonly producerEpoch: number;
+  readonly topicData: readonly {
+    readonly topic: string;
+    readonly partitions: readonly {
+      readonly partition: number;
+      readonly firstSequence: number;
+      readonly messages: readonly BatchRecord[];
+    }[];
+  }[];
+}
+
+interface ProduceDefinition {
+  protocol(options: { version: number }): (request: ProduceArguments) => {
+    request: { encode: () => Promise<unknown> };
+    response: unknown;
+  };
+}
+
+/** Versions 3 to 7 of the request differ in nothing but their number. */
+const oldestProduceVersion = 3;
+
+/** Lets a produce request of one topic and one partition be written by our encoder; anything else stays kafkajs's. */
+function replaceProduceEncoder(definition: ProduceDefinition, checksum: Checksum): void {
+  const { protocol } = definition;
+  const Encoder = require('kafkajs/src/protocol/encoder.js') as new () => { writeBuffer(bytes: Buffer): unknown };
+  definition.protocol = ({ version }) => {
+    const stock = protocol({ version });
+    return (args) => {
+      const made = stock(args);
+      const [topic, ...otherTopics] = args.topicData;
+      const [partition, ...otherPartitions] = topic?.partitions ?? [];
+      const compression = compressions[args.compression];
+      const ours = version >= oldestProduceVersion && !args.transactionalId && compression !== undefined;
+      if (!ours || !topic || !partition || otherTopics.length + otherPartitions.length > 0) return made;
+      const encode = async () => {
+        const body = await encodeProduceRequest(
+          {
+            topic: topic.topic,
+            partition: partition.partition,
+            records: partition.messages,
+            acks: args.acks,
+            timeout: args.timeout,
+            compression,
+            producerId: BigInt(args.producerId),
+            producerEpoch: args.producerEpoch,
+            firstSequence: partition.firstSequence,
+          },
+          checksum,
+        );
+        return new Encoder().writeBuffer(body);
+      };
+      return { ...made, request: { ...made.request, encode } };
+    };
+  };
+}
+
+const compressions: Readonly<Record<number, BatchCompression>> = {
+  [kafkajs.CompressionTypes.None]: { code: 0, compress: (records) => records },
+  [kafkajs.CompressionTypes.GZIP]: { code: 1, compress: (records) => promisify(gzip)(records) },
+  [kafkajs.CompressionTypes.ZSTD]: { code: 4, compress: (records) => zstdCompressSync(records, zstdOptions) },
+};
+
 export interface KafkajsFixes {
   /** False when another version is installed: then nothing is replaced, idle CPU and throttle times are kafkajs's own. */
   readonly patched: boolean;
   readonly version: string;
 }
+
+/** kafkajs's modules are one for the process, and so is this. */
+let applied = false;
 
 /**
  * Adds the zstd codec and, to the one version that they were written for, the replacements. May be called more than
@@ -83,7 +157,14 @@ export interface KafkajsFixes {
 export function applyKafkajsFixes(version = installedVersion()): KafkajsFixes {
   kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD] = zstdCodec;
   const patched = version === patchedVersion;
-  if (patched) Object.assign(requestQueueClass().prototype, replacements);
+  if (patched && !applied) {
+    Object.assign(requestQueueClass().prototype, replacements);
+    replaceProduceEncoder(
+      require('kafkajs/src/protocol/requests/produce/index.js') as ProduceDefinition,
+      require('kafkajs/src/protocol/recordBatch/crc32C/index.js') as Checksum,
+    );
+    applied = true;
+  }
   return { patched, version };
 }
 

@@ -46,7 +46,8 @@ export async function readSnapshot(
     records: readUpTo(client, offsets, clock, quietMillis),
     offsetsNow: async (topic) => {
       await using again = await client.connectAdmin();
-      return again.topicOffsets(topic);
+      // Awaited here: the admin must not be closed before it has answered.
+      return await again.topicOffsets(topic);
     },
   };
 }

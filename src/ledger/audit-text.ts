@@ -44,9 +44,9 @@ function uncheckableText({ reason, after_epoch, epoch, expected, found }: Unchec
 }
 
 function counts(byName: Readonly<Record<string, number>>): string {
-  const parts = Object.entries(byName).map(
-    ([name, count]) => `${escapeArgument(name)}${upToReasons.has(name) ? ' up to' : ''} ${count}`,
-  );
+  const parts = Object.entries(byName)
+    .toSorted()
+    .map(([name, count]) => `${escapeArgument(name)}${upToReasons.has(name) ? ' up to' : ''} ${count}`);
   return parts.length === 0 ? '0' : `${sum(byName)} (${parts.join(', ')})`;
 }
 

@@ -8,6 +8,7 @@ import {
   acknowledging,
   bootId,
   CaptureReader,
+  endEverything,
   failureOf,
   newPinPath,
   newToken,
@@ -41,8 +42,17 @@ beforeEach((ctx: TestContext) => {
   pinPath = newPinPath();
 });
 
-afterEach(() => {
-  if (whyNoCapture() === undefined) removePins(pinPath);
+afterEach(async () => {
+  if (whyNoCapture() !== undefined) return;
+  endEverything();
+  // A test that failed may have left one open, and a process takes a moment to die.
+  await waitFor(
+    () => {
+      removePins(pinPath);
+      return true;
+    },
+    { what: 'the pins are free' },
+  );
 });
 
 const tokensOf = (events: readonly ExecEvent[], token: string) =>
@@ -279,7 +289,9 @@ describe('one owner', () => {
     const storms = (async () => {
       while (going) await storm(newToken(), 50);
     })();
+    const stuck = setTimeout(() => other.child.kill('SIGKILL'), 30_000);
     const [code, signal] = await other.exited;
+    clearTimeout(stuck);
     going = false;
     await storms;
     expect({ code, signal, stdout: other.stdout, stderr: other.stderr }).toMatchObject({
@@ -325,17 +337,29 @@ describe('detach', () => {
     expect(tokensOf(reader.events, token)).toHaveLength(15);
   });
 
-  test('discard says how many', async () => {
+  test('discard says how many, beside the totals of the account', async () => {
     const reader = new CaptureReader(pinPath);
+    await storm(newToken(), 10);
+    reader.read();
+    reader.commit();
+    const acknowledged = reader.records.length;
     await storm(newToken(), 20);
     const { attachId } = reader.status;
     // From here on nobody is captured: what is read is what is discarded.
     reader.capture.detach();
     reader.read();
-    expect(reader.status.nextSeq).toBe(attachId + reader.records.length);
+    const entered = reader.records.length;
+    expect(reader.status.nextSeq).toBe(attachId + entered);
     reader.close();
-    expect(reader.records.length).toBeGreaterThanOrEqual(20);
-    expect(detachPinned(pinPath, true)?.discarded).toBe(reader.records.length);
+    expect(entered - acknowledged).toBeGreaterThanOrEqual(20);
+    const lost = { fellThrough: 0, ringFull: 0, ringBusy: 0, undecodable: 0 };
+    expect(detachPinned(pinPath, true)).toMatchObject({
+      attachId,
+      entered,
+      acknowledged,
+      discarded: entered - acknowledged,
+      ...lost,
+    });
     expect(existsSync(pinPath)).toBe(false);
   });
 
@@ -403,9 +427,10 @@ describe('a full ring', () => {
   });
 
   test('room that was given back is used again', async () => {
-    using reader = new CaptureReader(pinPath, 64 * kibibyte);
-    for (let round = 0; round < 10; round += 1) {
-      // Some 30 KiB a round: the ring is written round several times.
+    // Large enough for what others on the host exec meanwhile, and written round three times by ours.
+    const ringBytes = 256 * kibibyte;
+    using reader = new CaptureReader(pinPath, ringBytes);
+    for (let round = 0; round < 30; round += 1) {
       await storm(newToken(), 100);
       reader.read();
       reader.commit();
@@ -414,7 +439,8 @@ describe('a full ring', () => {
     reader.read();
     const { attachId, nextSeq, ringFull, ringBusy, entered } = reader.status;
     expect(ringFull + ringBusy).toBe(0);
-    expect(entered).toBeGreaterThanOrEqual(1000);
+    expect(entered).toBeGreaterThanOrEqual(3000);
+    expect(reader.position).toBeGreaterThan(3 * ringBytes);
     expect(holes(reader.events, attachId, nextSeq)).toBe(0);
   });
 
@@ -600,7 +626,6 @@ describe('states that no correct reader leaves', () => {
           { what: 'new execs are captured' },
         );
         second.commit();
-        expect(second.status.ringFull).toBe(0);
       }
       // It is counted once, also for the next owner.
       using third = new CaptureReader(pinPath);

@@ -1,6 +1,14 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { afterEach, beforeAll, beforeEach, expect, type TestContext, test } from 'vitest';
-import { failureOf, newPinPath, removeLeftovers, removePins, startOther, whyNoCapture } from '../support/capture.ts';
+import {
+  endEverything,
+  failureOf,
+  newPinPath,
+  removeLeftovers,
+  removePins,
+  startOther,
+  whyNoCapture,
+} from '../support/capture.ts';
 
 /** What a kernel or a user without rights is told: a code, and one line that names the remedy. */
 
@@ -17,6 +25,7 @@ beforeEach((ctx: TestContext) => {
 });
 
 afterEach(() => {
+  endEverything();
   if (whyNoCapture() === undefined) removePins(pinPath);
 });
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { tailExec } from '../../src/commands/tail.ts';
+import { tailStream } from '../../src/commands/tail.ts';
 import { createKafkaClient, type PartitionProducer } from '../../src/kafka/client.ts';
 import { createLog } from '../../src/log.ts';
 import { createCodec, type Framing } from '../../src/schemas/codec.ts';
@@ -117,7 +117,7 @@ describe('in the process', () => {
     await kafka.createTopic('ready.exec-events');
     await publish('ready.', [1, 2]);
     const out = new PassThrough();
-    const printed = await tailExec({
+    const printed = await tailStream('exec', {
       brokers: [kafka.brokers],
       registry: undefined,
       topicPrefix: 'ready.',
@@ -138,7 +138,7 @@ describe('in the process', () => {
   test('an abort ends it', async () => {
     await kafka.createTopic('abort.exec-events');
     const stop = new AbortController();
-    const printed = await tailExec({
+    const printed = await tailStream('exec', {
       brokers: [kafka.brokers],
       registry: undefined,
       topicPrefix: 'abort.',

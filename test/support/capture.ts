@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -77,6 +77,8 @@ export function acknowledging(records: number): Committed {
   return { acknowledged: records, undecodable: 0, firstOffset: -1, lastOffset: -1 };
 }
 
+const readers = new Set<CaptureReader>();
+
 /** One capture and everything that was read from it. */
 export class CaptureReader implements Disposable {
   readonly pinPath: string;
@@ -91,6 +93,7 @@ export class CaptureReader implements Disposable {
   constructor(pinPath: string, ringBytes = 4 * 1024 * 1024) {
     this.pinPath = pinPath;
     this.capture = openCapture(pinPath, ringBytes);
+    readers.add(this);
     const identity = { hostId: 'host', hostName: null, bootId, attachId: this.status.attachId };
     this.#decoder = createExecDecoder(this.capture.execLayout(), identity, new WallClock(this.capture.clockOffsets()));
   }
@@ -143,6 +146,7 @@ export class CaptureReader implements Disposable {
   }
 
   close(): void {
+    readers.delete(this);
     this.capture.close();
   }
 
@@ -179,6 +183,14 @@ export function newToken(): string {
   return `token-${process.pid}-${tokens++}`;
 }
 
+const others = new Set<ChildProcess>();
+
+/** Closes each reader and kills what `startOther` began: a test that failed, or was given up, leaves them behind. */
+export function endEverything(): void {
+  for (const reader of readers) reader.close();
+  for (const child of others) child.kill('SIGKILL');
+}
+
 /** Another process that runs a script with `openCapture`, `detachPinned` and `pinPath` in scope. */
 export function startOther(script: string, pinPath: string, command: readonly string[] = [process.execPath]) {
   const addon = join(import.meta.dirname, '../../src/kernel/addon.ts');
@@ -199,6 +211,8 @@ export function startOther(script: string, pinPath: string, command: readonly st
   child.stderr.on('data', (chunk) => {
     stderr += chunk;
   });
+  others.add(child);
+  child.once('exit', () => others.delete(child));
   const exited = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   return {
     child,

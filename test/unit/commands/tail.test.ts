@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { execJson, execLine, type OpenRecords, type TailRecord, tailExec } from '../../../src/commands/tail.ts';
+import { execJson, execLine, type OpenRecords, type TailRecord, tailStream } from '../../../src/commands/tail.ts';
 import { createLog } from '../../../src/log.ts';
 import { createCodec } from '../../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
@@ -94,7 +94,7 @@ describe('tail', () => {
     const err = new PassThrough();
     const { open, seen } = fake(records);
     let ready = 0;
-    const printed = await tailExec({
+    const printed = await tailStream('exec', {
       brokers: ['unused:1'],
       registry: undefined,
       topicPrefix: 'p.',

@@ -71,13 +71,18 @@ interface Counts {
 
 class Partition {
   readonly records: StoredRecord[] = [];
+  readonly #alone: boolean;
   next = 0;
+
+  constructor(alone: boolean) {
+    this.#alone = alone;
+  }
 
   append(event: ExecEvent): number {
     const offset = this.next;
     this.records.push({ event, partition: 0, offset });
     // Records of other hosts stand between them.
-    this.next += 1 + (offset % 3);
+    this.next += this.#alone ? 1 : 1 + (offset % 3);
     return offset;
   }
 }
@@ -267,9 +272,12 @@ function count(kind: EventKind, into: Counts): void {
   else if (kind !== 'record' && kind !== 'undecodable') into.lost[kind] = (into.lost[kind] ?? 0) + 1;
 }
 
-/** @param begin the first attach_id of every host; microseconds since boot */
-export function simulate(hosts: readonly HostPlan[], begin: number): World {
-  const partition = new Partition();
+/**
+ * @param begin the first attach_id of every host; microseconds since boot
+ * @param options alone: no record of another host stands between these, so that offsets have no gaps
+ */
+export function simulate(hosts: readonly HostPlan[], begin: number, options: { alone?: boolean } = {}): World {
+  const partition = new Partition(options.alone === true);
   const entries: LedgerEntry[] = [];
   let now = 0;
   for (const [host, { attaches, live }] of hosts.entries()) {

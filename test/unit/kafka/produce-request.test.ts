@@ -1,0 +1,95 @@
+import { createRequire } from 'node:module';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type BatchRecord, type Checksum, encodeProduceRequest } from '../../../src/kafka/produce-request.ts';
+
+const require = createRequire(import.meta.url);
+const checksum = require('kafkajs/src/protocol/recordBatch/crc32C/index.js') as Checksum;
+
+interface StockRequest {
+  encode(): Promise<{ readonly buffer: Buffer }>;
+}
+/** kafkajs's own encoder, which the broker has taken for years. */
+const stock = require('kafkajs/src/protocol/requests/produce/v3/request.js') as (request: object) => StockRequest;
+
+const uncompressed = { code: 0, compress: (records: Buffer) => records };
+const now = 1_764_000_000_000;
+
+async function bothOf(records: BatchRecord[], numbers = { producerId: 7n, producerEpoch: 3, firstSequence: 41 }) {
+  const { producerId, producerEpoch, firstSequence } = numbers;
+  const ours = await encodeProduceRequest(
+    { topic: 'exec-events', partition: 5, records, acks: -1, timeout: 8_000, compression: uncompressed, ...numbers },
+    checksum,
+  );
+  const theirs = await stock({
+    acks: -1,
+    timeout: 8_000,
+    producerId: String(producerId),
+    producerEpoch,
+    compression: 0,
+    topicData: [{ topic: 'exec-events', partitions: [{ partition: 5, firstSequence, messages: records }] }],
+  }).encode();
+  return { ours: ours.toString('hex'), theirs: theirs.buffer.toString('hex') };
+}
+
+const text = fc.oneof(fc.string({ maxLength: 200 }), fc.string({ unit: 'grapheme', maxLength: 40 }));
+const record = fc.record({
+  key: text,
+  value: fc.uint8Array({ maxLength: 20_000 }).map((bytes) => Buffer.from(bytes)),
+  // kafkajs takes 0 for absent, and the smallest of a batch for its base: ours takes the first.
+  delta: fc.integer({ min: 0, max: 10_000_000 }),
+  headers: fc.dictionary(
+    text.filter((name) => name !== '__proto__'),
+    text,
+    { maxKeys: 4 },
+  ),
+});
+
+describe('a produce request', () => {
+  test('is the same bytes as from kafkajs', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(record, { minLength: 1, maxLength: 20 }),
+        fc.bigInt({ min: 0n, max: 2n ** 62n }),
+        fc.nat(32_767),
+        fc.nat(2 ** 31 - 100),
+        async (drawn, producerId, producerEpoch, firstSequence) => {
+          const deltas = drawn.map(({ delta }) => delta).sort((a, b) => a - b);
+          const records = drawn.map((each, i) => ({ ...each, timestamp: now + (deltas[i] as number) }));
+          const { ours, theirs } = await bothOf(records, { producerId, producerEpoch, firstSequence });
+          expect(ours).toBe(theirs);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test('takes a record that is older than the first of its batch', async () => {
+    const records = [now, now - 5_000, now + 3].map((timestamp) => ({ key: 'k', value: Buffer.from('v'), timestamp, headers: {} }));
+    const request = { topic: 't', partition: 0, records, acks: -1, timeout: 1, compression: uncompressed };
+    const bytes = await encodeProduceRequest({ ...request, producerId: 1n, producerEpoch: 0, firstSequence: 0 }, checksum);
+    const batch = bytes.subarray(2 + 2 + 4 + 4 + 2 + 1 + 4 + 4 + 4);
+    expect(batch.readBigInt64BE(27)).toBe(BigInt(now)); // base
+    expect(batch.readBigInt64BE(35)).toBe(BigInt(now + 3)); // max
+    // Record: length, attributes, delta: zigzag of -5000 is 9999, in base 128 0x8f 0x4e.
+    expect(bytes.includes(Buffer.from([0x00, 0x8f, 0x4e, 0x02]))).toBe(true);
+  });
+
+  test('compresses the records and nothing else', async () => {
+    const compressed: Buffer[] = [];
+    const compression = {
+      code: 4,
+      compress: (records: Buffer) => {
+        compressed.push(Buffer.from(records));
+        return Buffer.from('squeezed');
+      },
+    };
+    const records = [{ key: 'k', value: Buffer.from('v'), timestamp: now, headers: { seq: '1' } }];
+    const request = { topic: 't', partition: 0, records, acks: -1, timeout: 1, producerId: 1n, producerEpoch: 0, firstSequence: 0 };
+    const bytes = await encodeProduceRequest({ ...request, compression }, checksum);
+    expect(bytes.subarray(-8).toString()).toBe('squeezed');
+    expect(bytes.subarray(-8 - 61 + 21, -8 - 61 + 23).readInt16BE()).toBe(4);
+    const plain = await encodeProduceRequest({ ...request, compression: uncompressed }, checksum);
+    expect(plain.subarray(-(compressed[0] as Buffer).length)).toEqual(compressed[0]);
+  });
+});
