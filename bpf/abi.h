@@ -43,7 +43,8 @@ struct clock_offset {
 	__s64 realtime_minus_boot_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME, ns */
 };
 
-#define CLOCK_OFFSETS 64
+/* One for each change of more than 5 ms, at most one in 10 s: days of a clock that drifts, hours of one that is slewed. */
+#define CLOCK_OFFSETS 1024
 
 /* Who moves the consumer positions. The flock on the pin directory decides; this only names its holder. */
 struct owner {
@@ -121,11 +122,10 @@ struct commit_slot {
 };
 
 struct ring_control {
-	__u64 layout_hash;  /* FNV-1a of the names, offsets and sizes of the record's fields */
+	__u64 layout_hash;  /* FNV-1a of the names, offsets and sizes of the record's fields, and of its limits */
 	__u64 program_hash; /* FNV-1a of the object file whose program is in slot 0 */
 	__u64 ring_bytes;
 	__u64 high_water; /* most bytes that ever waited at a read */
-	enum user_counter counter_names[0]; /* takes no room: carries the names into the BTF */
 	__u64 reserved[4];
 
 	/* 1: the reader sleeps. The program that swaps it to 0 wakes the reader. */
@@ -136,13 +136,16 @@ struct ring_control {
 
 /* ---------------------------------------------------------------- exec ---------------------------- */
 
-/* ARG_MAX is 6 MiB at most (fs/exec.c, bprm_stack_limits); what is longer than this keeps head and tail. */
-#define ARGS_CAPTURED_BYTES 32768
-#define ARGS_TAIL_BYTES 8192
+/* How argv was captured: who reads a record must know it as well as the layout, so both carry it. */
+enum exec_limit {
+	/* ARG_MAX is 6 MiB at most (fs/exec.c, bprm_stack_limits); what is longer than this keeps head and tail. */
+	ARGS_CAPTURED_BYTES = 32768,
+	ARGS_TAIL_BYTES = 8192,
+	/* Read page by page, since one absent page must not cost the others. */
+	ARGS_PAGE_BYTES = 4096,
+};
 #define ARGS_HEAD_BYTES (ARGS_CAPTURED_BYTES - ARGS_TAIL_BYTES)
-/* Read page by page, since one absent page must not cost the others: 7 for the head, 3 for the tail. */
-#define ARGS_PAGE_BYTES 4096
-#define ARGS_READS 10
+#define ARGS_READS 10 /* 7 for the head, 3 for the tail, when neither begins at a page */
 
 #define FILENAME_BYTES 4096    /* PATH_MAX (include/uapi/linux/limits.h), with its NUL */
 #define CGROUP_PATH_BYTES 4096 /* PATH_MAX */
@@ -192,7 +195,9 @@ struct exec_record {
 	struct span args; /* head and tail follow each other without a mark */
 	char comm[COMM_BYTES];
 	char parent_comm[COMM_BYTES];
-	enum exec_field field_names[0]; /* takes no room: carries the names into the BTF */
+	/* Take no room: they carry the names and numbers into the BTF. */
+	enum exec_field field_names[0];
+	enum exec_limit limits[0];
 };
 
 #endif

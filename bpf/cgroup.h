@@ -19,16 +19,18 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 
 /*
  * Writes the path in the unified hierarchy, "/" for its root, to data + offset and returns the offset
- * behind it; CGROUP_PATH_BYTES and CGROUP_NAME_BYTES of room must follow. A path deeper than
- * CGROUP_LEVELS or longer than CGROUP_PATH_BYTES is left out and marked as unread, never cut.
+ * behind it. The room ends at FILENAME_BYTES + CGROUP_PATH_BYTES, wherever the path begins. A path that
+ * is deeper than CGROUP_LEVELS or does not fit, or a name in it that cannot be read, leaves the whole path
+ * out and marks it as unread: it is never cut.
  */
 static __always_inline __u64 copy_cgroup_path(struct exec_record *record, struct kernfs_node *node, char *data,
 					      __u64 offset)
 {
 	const char *names[CGROUP_LEVELS] = {};
 	const __u64 start = offset;
+	int levels = 0;
 	bool reached_root = false;
-	bool complete = true;
+	bool complete = node != NULL;
 
 	for (int i = 0; i < CGROUP_LEVELS; i++) {
 		struct kernfs_node *parent = kernfs_parent(node);
@@ -37,6 +39,7 @@ static __always_inline __u64 copy_cgroup_path(struct exec_record *record, struct
 			break;
 		}
 		names[i] = BPF_CORE_READ(node, name);
+		levels = i + 1;
 		node = parent;
 	}
 	if (!reached_root && kernfs_parent(node))
@@ -44,7 +47,7 @@ static __always_inline __u64 copy_cgroup_path(struct exec_record *record, struct
 
 #pragma clang loop unroll(full)
 	for (int i = CGROUP_LEVELS - 1; i >= 0; i--) {
-		if (!names[i])
+		if (i >= levels)
 			continue;
 		hide_bounds(offset);
 		if (offset > FILENAME_BYTES + CGROUP_PATH_BYTES - CGROUP_NAME_BYTES - 1) {

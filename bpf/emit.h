@@ -55,7 +55,7 @@ static __always_inline void emit(void *ring, struct ring_control *control, struc
 	/* The kernel says -EAGAIN for both; the room at this moment tells them apart. */
 	__u64 waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 	__u64 needed = (bytes + RECORD_HEADER_BYTES + 7) & ~7ULL;
-	if (waiting + needed > bpf_ringbuf_query(ring, BPF_RB_RING_SIZE))
+	if (waiting + needed >= bpf_ringbuf_query(ring, BPF_RB_RING_SIZE))
 		count(&counters->ring_full);
 	else
 		count(&counters->ring_busy);

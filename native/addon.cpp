@@ -123,6 +123,7 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
                            InstanceMethod<&CaptureWrap::arm>("arm"),
                            InstanceMethod<&CaptureWrap::on_wake>("onWake"),
                            InstanceMethod<&CaptureWrap::status>("status"),
+                           InstanceMethod<&CaptureWrap::backlog>("backlog"),
                            InstanceMethod<&CaptureWrap::clock_offsets>("clockOffsets"),
                            InstanceMethod<&CaptureWrap::sync_clock>("syncClock"),
                            InstanceMethod<&CaptureWrap::exec_layout>("execLayout"),
@@ -166,10 +167,14 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     guarded(info.Env(), [&] {
       const auto committed = info[1].As<Napi::Object>();
       const auto field = [&](const char* name) { return unsigned_of(committed.Get(name)); };
+      // -1 stands for none.
+      const auto offset = [&](const char* name) {
+        return static_cast<std::uint64_t>(committed.Get(name).As<Napi::Number>().Int64Value() + 1);
+      };
       capture().ring().commit(unsigned_of(info[0]), {.acknowledged = field("acknowledged"),
                                                      .undecodable = field("undecodable"),
-                                                     .first_offset = field("firstOffset") + 1,
-                                                     .last_offset = field("lastOffset") + 1});
+                                                     .first_offset = offset("firstOffset"),
+                                                     .last_offset = offset("lastOffset")});
     });
   }
 
@@ -179,10 +184,12 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
 
   void on_wake(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] {
+      const int ring = capture().ring().fd();
       stop_waking();
       waker_ = Napi::ThreadSafeFunction::New(info.Env(), info[0].As<Napi::Function>(), "bpf2kafka wake-up", 0, 1);
       waker_.Unref(info.Env());
-      wake_up_ = std::make_unique<WakeUp>(capture().ring().fd(), [this] { waker_.NonBlockingCall(); });
+      napi_add_env_cleanup_hook(info.Env(), &CaptureWrap::on_environment_end, this);
+      wake_up_ = std::make_unique<WakeUp>(ring, [this] { waker_.NonBlockingCall(); });
     });
   }
 
@@ -206,12 +213,15 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
       object.Set("lastOffset", Napi::Number::New(env, static_cast<double>(totals[USER_LAST_OFFSET]) - 1));
       object.Set("corrupt", number(env, totals[USER_CORRUPT]));
       object.Set("corruptBytes", number(env, totals[USER_CORRUPT_BYTES]));
-      object.Set("backlog", number(env, current.ring().backlog()));
       object.Set("waitingBytes", number(env, current.ring().waiting_bytes()));
       object.Set("ringBytes", number(env, current.ring().ring_bytes()));
       object.Set("highWaterBytes", number(env, current.ring().high_water()));
       return object;
     });
+  }
+
+  Napi::Value backlog(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] { return number(info.Env(), capture().ring().backlog()); });
   }
 
   Napi::Value clock_offsets(const Napi::CallbackInfo& info) {
@@ -237,14 +247,14 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
 
   Napi::Value exec_layout(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
-      const btf* types = capture().programs().types();
-      return to_javascript(info.Env(), describe_struct(types, "exec_record"), describe_enum(types, "exec_field"));
+      const ExecPrograms& programs = capture().programs();
+      return to_javascript(info.Env(), programs.record_layout(), programs.record_enumerators());
     });
   }
 
   Napi::Value advance_epoch(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
-      capture();
+      capture().begin_advance();
       auto* worker = new AdvanceEpoch(info.Env(), capture_);  // deletes itself when it is done
       worker->Queue();
       return worker->promise();
@@ -270,9 +280,13 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     capture_.reset();
   }
 
+  static void on_environment_end(void* self) { static_cast<CaptureWrap*>(self)->stop_waking(); }
+
   void stop_waking() {
     wake_up_.reset();  // joins the thread that calls waker_
-    if (waker_) std::exchange(waker_, {}).Release();
+    if (!waker_) return;
+    napi_remove_env_cleanup_hook(Env(), &CaptureWrap::on_environment_end, this);
+    std::exchange(waker_, {}).Release();
   }
 
   std::shared_ptr<Capture> capture_;

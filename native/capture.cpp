@@ -48,21 +48,47 @@ void add_clock_offset(host_control& host, unsigned long long from_boot_ns, long 
   __atomic_store_n(&host.clock_count, host.clock_count + 1, __ATOMIC_RELEASE);
 }
 
-// The program that a link keeps attached.
-Descriptor dispatcher_of(const Descriptor& link) {
+// Id of the program that a link keeps attached.
+__u32 program_of(const Descriptor& link) {
   bpf_link_info info{};
   __u32 bytes = sizeof(info);
   if (bpf_obj_get_info_by_fd(link.get(), &info, &bytes) != 0) fail("inspect", "the dispatcher's link", errno);
-  Descriptor program(bpf_prog_get_fd_by_id(info.prog_id));
-  if (!program) fail("open", "the dispatcher", errno);
-  return program;
+  return info.prog_id;
 }
 
 std::uint64_t skipped_by(const Descriptor& dispatcher) {
+  if (!dispatcher) return 0;
   bpf_prog_info info{};
   __u32 bytes = sizeof(info);
   if (bpf_obj_get_info_by_fd(dispatcher.get(), &info, &bytes) != 0) fail("inspect", "the dispatcher", errno);
   return info.recursion_misses;
+}
+
+// Unpins the dispatcher's link and returns when it is detached: then no run can begin any more. Unpinning is
+// not enough, because the kernel drops the pin's reference after a grace period and a work queue's turn
+// (kernel/bpf/inode.c, bpf_link_put in syscall.c); the program is freed after that, which shows by its id.
+// Nobody else may hold the program. Returns how many runs the kernel has skipped under it.
+std::uint64_t end_dispatcher(const PinPaths& paths) {
+  Descriptor link = open_pinned(paths.link());
+  if (!link) return 0;
+  const __u32 program_id = program_of(link);
+  if (::unlink(paths.link().c_str()) != 0) fail("unpin", paths.link(), errno);
+  link.close();
+  std::uint64_t skipped = 0;
+  for (int i = 0; i < 5000; i++) {
+    const Descriptor program(bpf_prog_get_fd_by_id(program_id));
+    if (!program && errno == ENOENT) return skipped;
+    if (!program) fail("watch", "the dispatcher", errno);
+    skipped = skipped_by(program);
+    ::usleep(1000);
+  }
+  throw Error("ERR_BPF", "detach", "the dispatcher", EBUSY, "another process holds it");
+}
+
+void refuse_backlog(const ExecRing& ring, const std::string& pin_path) {
+  if (const std::uint64_t backlog = ring.backlog(); backlog > 0)
+    throw Error("ERR_BACKLOG", "detach", pin_path, 0,
+                std::to_string(backlog) + " records in the kernel have not been acknowledged by a broker");
 }
 
 stream_counters operator+(const stream_counters& a, const stream_counters& b) {
@@ -88,7 +114,11 @@ Capture::Capture(const std::string& pin_path, std::uint64_t ring_bytes) : check_
     resume();
   else
     create(ring_bytes);
-  dispatcher_ = dispatcher_of(open_pinned(paths_.link()));
+  // Lets go of the programs that were loaded here: from now on the link and the array alone keep them, which
+  // is how end_dispatcher knows. What is opened again is their description.
+  programs_ = ExecPrograms();
+  dispatcher_ = Descriptor(bpf_prog_get_fd_by_id(program_of(open_pinned(paths_.link()))));
+  if (!dispatcher_) fail("open", "the dispatcher", errno);
   control().owner = {.pid = static_cast<__u64>(::getpid()), .start_boot_ns = boot_nanoseconds()};
   sync_clock();
 }
@@ -126,6 +156,7 @@ void Capture::create(std::uint64_t ring_bytes) {
 
     ring_ = std::make_unique<ExecRing>(open_pinned(paths_.map("exec_ring")),
                                        open_pinned(paths_.map("exec_ring_control")));
+    ring_->resume();
     ring_->control()->layout_hash = programs_.layout_hash();
     ring_->control()->program_hash = programs_.hash();
     ring_->control()->ring_bytes = ring_->ring_bytes();
@@ -156,25 +187,38 @@ void Capture::resume() {
   if (ring_->control()->layout_hash != programs_.layout_hash())
     throw Error("ERR_PIN_LAYOUT", "read the records in", paths_.directory(), 0,
                 "a version with another record layout wrote them");
+  ring_->resume();
 
   replaced_program_ = ring_->control()->program_hash != programs_.hash();
   const bool attached = exists(paths_.link());
-  if (attached && !replaced_program_) return;
-  programs_.load(paths_, ring_->ring_bytes());
-  programs_.install();
-  ring_->control()->program_hash = programs_.hash();
-  if (attached) return;
-  programs_.attach(paths_);
-  host_control& shared = control();
-  // A start that was killed before it had attached has observed nothing since its pins were made.
-  const std::uint64_t since = shared.detached_boot_ns ? shared.detached_boot_ns : shared.attach_id * 1000;
-  shared.unobserved_ns += boot_nanoseconds() - since;
-  shared.detached_boot_ns = 0;
+  if (!attached || replaced_program_) {
+    programs_.load(paths_, ring_->ring_bytes());
+    programs_.install();
+    ring_->control()->program_hash = programs_.hash();
+  }
+  if (!attached) {
+    // Counted up to now and from now on, so that a start that is killed here loses nothing of it. One that was
+    // killed before it had attached for the first time has observed nothing since its pins were made.
+    host_control& shared = control();
+    const std::uint64_t now = boot_nanoseconds();
+    shared.unobserved_ns += now - (shared.detached_boot_ns ? shared.detached_boot_ns : shared.attach_id * 1000);
+    shared.detached_boot_ns = now;
+    programs_.attach(paths_);
+  }
+  control().detached_boot_ns = 0;
 }
 
 stream_counters Capture::counters() const { return stream().counters[0] + stream().counters[1]; }
 
+void Capture::begin_advance() {
+  if (advancing_.exchange(true)) throw Error("ERR_ADDON", "end", "the epoch", EBUSY, "it is being ended already");
+}
+
 EpochCut Capture::advance_epoch() {
+  const struct Claim {
+    std::atomic<bool>& claimed;
+    ~Claim() { claimed = false; }
+  } claim{advancing_};
   host_control& shared = control();
   const stream_control& counted = stream();
   EpochCut cut;
@@ -210,9 +254,9 @@ void Capture::sync_clock() {
 
 void Capture::detach() {
   if (!exists(paths_.link())) return;
-  stream_mapping_.as<stream_control>()->skipped_before += skipped_by(dispatcher_);
+  dispatcher_.close();
+  stream_mapping_.as<stream_control>()->skipped_before += end_dispatcher(paths_);
   control().detached_boot_ns = boot_nanoseconds();
-  if (::unlink(paths_.link().c_str()) != 0) fail("unpin", paths_.link(), errno);
   barrier_.wait();
 }
 
@@ -227,17 +271,19 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
   FinalTotals totals;
   const std::optional<host_control> host = read_host(paths);
   if (host && host->complete) {
-    const ExecRing ring(open_pinned(paths.map("exec_ring")), open_pinned(paths.map("exec_ring_control")));
-    if (const std::uint64_t backlog = ring.backlog(); backlog > 0 && !discard)
-      throw Error("ERR_BACKLOG", "detach", pin_path, 0,
-                  std::to_string(backlog) + " records in the kernel have not been acknowledged by a broker");
+    ExecRing ring(open_pinned(paths.map("exec_ring")), open_pinned(paths.map("exec_ring_control")));
+    ring.resume();
+    if (!discard) refuse_backlog(ring, pin_path);
+    const Mapping host_mapping = map_control(paths, "host", sizeof(host_control));
     const Mapping stream_mapping = map_control(paths, "exec_stream", sizeof(stream_control));
     auto& stream = *stream_mapping.as<stream_control>();
-    if (const Descriptor link = open_pinned(paths.link())) {
-      stream.skipped_before += skipped_by(dispatcher_of(link));
-      if (::unlink(paths.link().c_str()) != 0) fail("unpin", paths.link(), errno);
+    if (exists(paths.link())) {
+      stream.skipped_before += end_dispatcher(paths);
+      host_mapping.as<host_control>()->detached_boot_ns = boot_nanoseconds();
     }
     Barrier().wait();
+    // What came between the first look and the end: the pins stay, for a start that publishes it.
+    if (!discard) refuse_backlog(ring, pin_path);
 
     totals.attach_id = host->attach_id;
     totals.epoch = host->epoch;

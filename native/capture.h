@@ -1,6 +1,7 @@
 // One host's capture: pinned programs and maps, owned by this process until it closes or ends.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -49,6 +50,8 @@ class Capture {
   // Notes how far wall time is from the time since boot, when that has changed by more than 5 ms.
   void sync_clock();
 
+  // Claims the next advance_epoch, on the main thread; throws when one is under way.
+  void begin_advance();
   // Ends the present epoch and begins the next. May run on any thread, one at a time; takes some 20 ms.
   EpochCut advance_epoch();
 
@@ -73,7 +76,8 @@ class Capture {
   OwnerLock lock_;
   ExecPrograms programs_;
   Barrier barrier_;
-  Descriptor dispatcher_;
+  Descriptor dispatcher_;  // none after detach
+  std::atomic<bool> advancing_ = false;
   bool resumed_ = false;
   bool replaced_program_ = false;
   Mapping host_mapping_;

@@ -4,6 +4,7 @@
 
 #include <cstdarg>
 #include <cstdio>
+#include <fstream>
 
 #include "error.h"
 
@@ -15,8 +16,9 @@ namespace bpf2kafka {
 
 namespace {
 
-// What libbpf warned of since the last failure: the verifier's reasons stand nowhere else.
-std::string warnings;
+// What libbpf warned of since the last failure: the verifier's reasons stand nowhere else. Worker threads
+// have an addon each, but libbpf has one printer.
+thread_local std::string warnings;
 
 int keep_warning(libbpf_print_level level, const char* format, va_list arguments) {
   if (level != LIBBPF_WARN) return 0;
@@ -31,6 +33,15 @@ int keep_warning(libbpf_print_level level, const char* format, va_list arguments
   fail(operation, subject, number, std::string(std::strerror(number)) + (kept.empty() ? "" : " (" + kept + ")"));
 }
 
+// Of the list of ranges, as in 0-3,8: the programs index by number, and numbers can have gaps.
+__u32 highest_possible_cpu() {
+  const char* path = "/sys/devices/system/cpu/possible";
+  std::ifstream file(path);
+  std::string ranges;
+  if (!std::getline(file, ranges)) fail("read", path, errno);
+  return static_cast<__u32>(std::stoul(ranges.substr(ranges.find_last_of("-,") + 1)));
+}
+
 std::size_t object_bytes() { return static_cast<std::size_t>(exec_object_end - exec_object_start); }
 
 }  // namespace
@@ -41,6 +52,12 @@ ExecPrograms::ExecPrograms() {
   LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "bpf2kafka");
   object_.reset(bpf_object__open_mem(exec_object_start, object_bytes(), &options));
   if (!object_) fail_with_warnings("open", "the compiled exec programs", errno);
+}
+
+Enumerators ExecPrograms::record_enumerators() const {
+  Enumerators all = describe_enum(types(), "exec_field");
+  for (auto& limit : describe_enum(types(), "exec_limit")) all.push_back(std::move(limit));
+  return all;
 }
 
 std::uint64_t ExecPrograms::hash() const { return fnv1a(exec_object_start, object_bytes()); }
@@ -58,10 +75,9 @@ bpf_map* ExecPrograms::map(const char* name) const {
 }
 
 void ExecPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes) {
-  const int cpus = libbpf_num_possible_cpus();
-  if (cpus < 0) fail("count", "the possible CPUs", -cpus);
-  bpf_map__set_max_entries(map("exec_handoff"), static_cast<__u32>(cpus));
-  bpf_map__set_max_entries(map("exec_scratch"), static_cast<__u32>(cpus));
+  const __u32 cpus = highest_possible_cpu() + 1;
+  bpf_map__set_max_entries(map("exec_handoff"), cpus);
+  bpf_map__set_max_entries(map("exec_scratch"), cpus);
   bpf_map__set_max_entries(map("exec_ring"), static_cast<__u32>(ring_bytes));
   for (const char* name : {"host", "exec_stream", "exec_handoff", "exec_programs", "exec_ring", "exec_ring_control"})
     bpf_map__set_pin_path(map(name), paths.map(name).c_str());

@@ -17,7 +17,10 @@ class ExecPrograms {
   ExecPrograms();
 
   const btf* types() const { return bpf_object__btf(object_.get()); }
-  std::uint64_t layout_hash() const { return describe_struct(types(), "exec_record").hash(); }
+  // How records are laid out; equal hashes mean that they can be read alike.
+  StructLayout record_layout() const { return describe_struct(types(), "exec_record"); }
+  Enumerators record_enumerators() const;
+  std::uint64_t layout_hash() const { return hash_of(record_layout(), record_enumerators()); }
   // Of the object file: tells whether what is pinned came from it.
   std::uint64_t hash() const;
 

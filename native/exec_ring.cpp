@@ -34,7 +34,6 @@ ExecRing::ExecRing(Descriptor ring, Descriptor control)
   producer_ = Mapping(ring_.get(), page + 2 * ring_bytes_, PROT_READ, static_cast<off_t>(page), "the ring's data");
   control_mapping_ = Mapping(control_descriptor_.get(), sizeof(ring_control), PROT_READ | PROT_WRITE, 0, "the ring's control");
   data_ = producer_.as<std::uint8_t>() + page;
-  resume();
 }
 
 std::uint64_t ExecRing::producer_position() const {
@@ -71,7 +70,10 @@ void ExecRing::resume() {
     sound = step <= producer - position;
     position += step;
   }
-  if (!sound) skip_to(producer);
+  if (sound) return;
+  skip_to(producer);
+  // At once: with a position past the producer the kernel finds no room, and nothing would ever be committed.
+  store(producer);
 }
 
 // The headers cannot be trusted: nobody knows where the next record starts. A named loss.
@@ -129,6 +131,10 @@ void ExecRing::commit(std::uint64_t position, const CommitCounts& counts) {
   }
   if (position == consumer) return;  // nothing was read; the slot of this position is the one that counts
 
+  store(position);
+}
+
+void ExecRing::store(std::uint64_t position) {
   const int idle = 1 - slot_;
   commit_slot& slot = control_()->commits[idle];
   std::copy_n(totals_, static_cast<int>(USER_COUNTERS), slot.counters);

@@ -39,9 +39,12 @@ struct CommitCounts {
 
 class ExecRing {
  public:
-  // Both descriptors are of pinned maps. Finds the totals of the last commit and checks that the ring can
-  // be read from there; what it skips is counted in totals().
+  // Both descriptors are of pinned maps. Changes nothing in them.
   ExecRing(Descriptor ring, Descriptor control);
+
+  // Before anything else, and only when the layout is known: finds the totals of the last commit and checks
+  // that the ring can be read from there. What cannot be read is skipped, counted and committed at once.
+  void resume();
 
   // Copies complete records, oldest first, each as: u32 payload bytes, u32 zero, payload, padding to 8.
   // Stops at the first that is not complete, or finds no room, or is one more than max_records.
@@ -72,7 +75,7 @@ class ExecRing {
   ring_control* control_() const { return control_mapping_.as<ring_control>(); }
   std::uint64_t consumer_position() const;
   std::uint32_t header_at(std::uint64_t position) const;
-  void resume();
+  void store(std::uint64_t position);
   void skip_to(std::uint64_t position);
 
   Descriptor ring_;

@@ -55,12 +55,16 @@ std::uint64_t fnv1a(const void* data, std::size_t bytes, std::uint64_t hash) {
   return hash;
 }
 
-std::uint64_t StructLayout::hash() const {
-  std::uint64_t hash = fnv1a(&bytes, sizeof(bytes));
-  for (const Field& field : fields) {
+std::uint64_t hash_of(const StructLayout& layout, const Enumerators& enumerators) {
+  std::uint64_t hash = fnv1a(&layout.bytes, sizeof(layout.bytes));
+  for (const Field& field : layout.fields) {
     hash = fnv1a(field.name.c_str(), field.name.size() + 1, hash);
     hash = fnv1a(&field.offset, sizeof(field.offset), hash);
     hash = fnv1a(&field.bytes, sizeof(field.bytes), hash);
+  }
+  for (const auto& [name, value] : enumerators) {
+    hash = fnv1a(name.c_str(), name.size() + 1, hash);
+    hash = fnv1a(&value, sizeof(value), hash);
   }
   return hash;
 }

@@ -21,11 +21,12 @@ struct StructLayout {
   std::uint32_t bytes = 0;
   std::vector<Field> fields;
 
-  // Of names, offsets and sizes: equal hashes mean that records can be read alike.
-  std::uint64_t hash() const;
 };
 
 using Enumerators = std::vector<std::pair<std::string, std::uint32_t>>;
+
+// Of a struct and of the enums that belong to it.
+std::uint64_t hash_of(const StructLayout& layout, const Enumerators& enumerators);
 
 StructLayout describe_struct(const btf* types, const std::string& name);
 Enumerators describe_enum(const btf* types, const std::string& name);

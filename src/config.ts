@@ -159,7 +159,9 @@ const duration = text('a number with ms, s, m or h, as in 10s', (given) => {
 });
 
 const moment = text('a time as in 2026-11-24T22:00:00Z', (given) => {
-  const millis = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(given) ? Date.parse(given) : Number.NaN;
+  const millis = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(given)
+    ? Date.parse(given)
+    : Number.NaN;
   return Number.isNaN(millis) ? undefined : millis;
 });
 

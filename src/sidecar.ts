@@ -1,3 +1,4 @@
+import type { Batch } from './batch.ts';
 import { reasonOf } from './errors.ts';
 import { type Capture, openCapture } from './kernel/addon.ts';
 import { readBootId } from './kernel/boot-id.ts';
@@ -20,11 +21,19 @@ import { type CaptureIdentity, createExecDecoder } from './sources/exec-decoder.
  * Nothing leaves the ring before the broker has acknowledged it, so whenever this process dies, the next
  * one goes on with the first record that was not.
  */
-async function publish(source: ExecSource, { codec, delivery }: Outlet<ExecEvent>, abort: AbortSignal): Promise<void> {
+export async function publish(
+  source: AsyncIterable<Batch<ExecEvent>>,
+  { codec, delivery }: Pick<Outlet<ExecEvent>, 'codec' | 'delivery'>,
+  abort: AbortSignal,
+): Promise<void> {
+  let previous = Promise.resolve();
   for await (const batch of source) {
-    const acknowledgement = await delivery.accept(codec.encode(batch.events), abort);
-    batch.commit(acknowledgement);
+    const encoded = codec.encode(batch.events); // while the batch before is on its way
+    await previous;
+    previous = delivery.accept(encoded, abort).then((acknowledgement) => batch.commit(acknowledgement));
+    previous.catch(() => {}); // awaited in the next turn
   }
+  await previous;
 }
 
 export interface SidecarOptions extends OutletsOptions {
@@ -36,6 +45,9 @@ export interface SidecarOptions extends OutletsOptions {
 export interface StopReport {
   /** Records that wait in the kernel for the next start. */
   readonly backlog: number;
+  /** The kernel goes on capturing for the next start. */
+  readonly capturing: boolean;
+  /** Nothing is pinned any more. */
   readonly detached: boolean;
 }
 
@@ -158,10 +170,10 @@ export class Sidecar {
       const accounted = await this.#finishAccount(ending);
       await Promise.all([exec.delivery.close(), ledger.delivery.close()]);
 
-      const { backlog } = this.#capture.status();
+      const backlog = this.#capture.backlog();
       const detached = ending && accounted && backlog === 0;
       if (detached) this.#capture.unpin();
-      return { backlog, detached };
+      return { backlog, capturing: !ending, detached };
     } finally {
       deadline.removeEventListener('abort', giveUp);
       this.#capture.close();
@@ -171,8 +183,11 @@ export class Sidecar {
   /** True when everything that had been captured was acknowledged; false when that was given up. */
   async #drain(): Promise<boolean> {
     if (this.#abort.signal.aborted || this.#publishing === undefined) return false;
-    const ended = settled(this.#publishing).then(() => false);
-    return Promise.race([this.#source.drained().then(() => true), ended]);
+    const given = Promise.withResolvers<boolean>();
+    this.#abort.signal.addEventListener('abort', () => given.resolve(false), { once: true });
+    void settled(this.#publishing).then(() => given.resolve(false));
+    void this.#source.drained().then(() => given.resolve(true));
+    return given.promise;
   }
 
   /** Ends the account of an attach that ended without one, then gives an entry at regular times. */
@@ -220,7 +235,8 @@ async function settled(promise: Promise<unknown> | undefined): Promise<void> {
 }
 
 function logCapture(capture: Capture, { config, log }: SidecarOptions): void {
-  const { resumed, replacedProgram, attachId, ringBytes, backlog, corrupt } = capture.status();
+  const { resumed, replacedProgram, attachId, ringBytes, corrupt } = capture.status();
+  const backlog = capture.backlog();
   const bytesOfTypicalRecord = 320;
   const secondsOf1000ExecsPerSecond = Math.round(ringBytes / bytesOfTypicalRecord / 1000);
   log.info(

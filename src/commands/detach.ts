@@ -11,5 +11,7 @@ export async function detachCommand(config: DetachConfig, io: CommandIo): Promis
 
 function detachLine(pinPath: string, discarded: number | undefined): string {
   if (discarded === undefined) return `nothing is pinned in ${pinPath}`;
-  return discarded === 0 ? `detached ${pinPath}` : `detached ${pinPath}; lost: ${discarded} records that no broker had acknowledged`;
+  return discarded === 0
+    ? `detached ${pinPath}`
+    : `detached ${pinPath}; lost: ${discarded} records that no broker had acknowledged`;
 }

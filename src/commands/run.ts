@@ -35,16 +35,16 @@ export async function runUntilStopped(
   const report = await sidecar.stop(deadline);
   await running;
   if (config.onExit === 'detach' && !report.detached) throw undelivered(report, config.pinPath);
-  log.info(report, report.detached ? 'stopped; nothing is left in the kernel' : 'stopped; the kernel goes on capturing');
+  log.info(report, report.detached ? 'stopped; nothing is left in the kernel' : 'stopped; the capture stays pinned');
 }
 
-function undelivered({ backlog }: StopReport, pinPath: string): Bpf2KafkaError {
+function undelivered({ backlog, capturing }: StopReport, pinPath: string): Bpf2KafkaError {
   return new Bpf2KafkaError('ERR_UNDELIVERED', {
     operation: 'end the capture in',
     subject: pinPath,
     reason:
       backlog > 0
-        ? `${backlog} records have not been acknowledged by the broker in time; they wait in the kernel, and it goes on capturing`
+        ? `${backlog} records have not been acknowledged by the broker in time; they wait in the kernel, and it ${capturing ? 'goes on' : 'has stopped'} capturing`
         : 'the last entry of the ledger has not been acknowledged by the broker in time',
     remedy: 'start again to publish them, or give them up with `bpf2kafka detach --discard`',
   });

@@ -2,8 +2,8 @@ import type { Writable } from 'node:stream';
 import type { TailConfig } from '../config.ts';
 import { createKafkaClient } from '../kafka/client.ts';
 import { createLog, type Log } from '../log.ts';
-import { createDecoder } from '../schemas/codec.ts';
 import type { TopicEvents, TopicName } from '../schemas/catalog.ts';
+import { createDecoder } from '../schemas/codec.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
 import type { LedgerEntry } from '../schemas/ledger-entry.ts';
 import { createSchemaFetcher } from '../schemas/registry.ts';
@@ -163,7 +163,9 @@ export function ledgerLine(entry: LedgerEntry): string {
     `seen ${entry.seen} = published ${entry.published} + pending ${entry.pending}`,
   ];
   const unexplained = entry.unexplained === 0 ? '' : ` UNEXPLAINED: ${entry.unexplained}`;
-  return parts.join(' ') + [...counts('+ filtered', entry.filtered), ...counts('+ lost', entry.lost)].join('') + unexplained;
+  return (
+    parts.join(' ') + [...counts('+ filtered', entry.filtered), ...counts('+ lost', entry.lost)].join('') + unexplained
+  );
 }
 
 export function ledgerJson(entry: LedgerEntry): string {

@@ -42,8 +42,6 @@ export interface CaptureStatus {
   readonly lastOffset: number;
   readonly corrupt: number;
   readonly corruptBytes: number;
-  /** Records that no broker has acknowledged. */
-  readonly backlog: number;
   readonly waitingBytes: number;
   readonly ringBytes: number;
   readonly highWaterBytes: number;
@@ -104,6 +102,8 @@ export interface Capture {
   /** The callback runs on the main loop, once for each time that the armed reader is woken. */
   onWake(callback: () => void): void;
   status(): CaptureStatus;
+  /** Records that no broker has acknowledged; walks the ring. */
+  backlog(): number;
   /** Oldest first, never empty. */
   clockOffsets(): ClockOffset[];
   /** Notes a new clock offset when wall time was set or has drifted by more than 5 ms. */

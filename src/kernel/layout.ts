@@ -7,7 +7,7 @@ import { Bpf2KafkaError } from '../errors.ts';
 export interface StructLayout {
   readonly bytes: number;
   readonly fields: Readonly<Record<string, { readonly offset: number; readonly bytes: number }>>;
-  /** The enum that names the bits of a set in it. */
+  /** The enums that belong to it: names of bits, limits that the kernel side keeps. */
   readonly enumerators: Readonly<Record<string, number>>;
 }
 
@@ -30,6 +30,20 @@ export function offsetOf(layout: StructLayout, field: string, bytes: number): nu
 /** Names by bit number, in lower case and without the prefix: EXEC_FIELD_ARGS = 1 is `args` at 1. */
 export function bitNames(layout: StructLayout, prefix: string): string[] {
   const names: string[] = [];
-  for (const [name, bit] of Object.entries(layout.enumerators)) names[bit] = name.slice(prefix.length).toLowerCase();
+  for (const [name, bit] of Object.entries(layout.enumerators))
+    if (name.startsWith(prefix)) names[bit] = name.slice(prefix.length).toLowerCase();
   return names;
+}
+
+/** A number that the kernel side was compiled with. */
+export function limitOf(layout: StructLayout, name: string): number {
+  const limit = layout.enumerators[name];
+  if (limit === undefined)
+    throw new Bpf2KafkaError('ERR_ADDON', {
+      operation: 'find in the kernel programs',
+      subject: `the limit ${name}`,
+      reason: 'they have none of that name',
+      remedy: 'build the addon of this version with `npm run setup`',
+    });
+  return limit;
 }

@@ -51,6 +51,8 @@ class StreamAudit {
   /** Where each of them stands among the entries. */
   readonly #positions: number[] = [];
   readonly #hasFinalEntry: boolean;
+  /** Position of the newest entry whose records went to the topic that is audited; -1: none, it is a copy. */
+  readonly #lastAtHome: number;
   readonly #problems: Problem[] = [];
   readonly #uncheckable: Uncheckable[] = [];
   readonly #notes: string[] = [];
@@ -62,8 +64,10 @@ class StreamAudit {
     this.#input = input;
     const all = input.history.ordered();
     const regular = all.findLast(({ state }) => state !== 'closing');
-    this.#hasFinalEntry = all.some(({ state }) => state === 'stopped' || state === 'closing');
+    // After `stopped` it can have gone on: a process that was killed before it had removed the pins.
+    this.#hasFinalEntry = all.some(({ state }) => state === 'closing') || all.at(-1)?.state === 'stopped';
     this.#entries = all.flatMap((entry) => closingInPlace(entry, regular));
+    this.#lastAtHome = this.#entries.findLastIndex(({ place }) => place !== null && this.#isHome(place));
     for (const [position, entry] of this.#entries.entries()) {
       if (!entry.closed || this.#closed.at(-1)?.epoch === entry.epoch) continue;
       this.#closed.push(entry);
@@ -271,7 +275,7 @@ class StreamAudit {
   #standing(
     index: number,
   ): { readonly kind: 'there' | 'elsewhere' } | { readonly kind: 'gone' | 'deleted'; readonly reason: string } {
-    const { clusterId, topic, partitions } = this.#input.facts;
+    const { partitions } = this.#input.facts;
     const after = this.#epochOf(index - 1);
     const lowest = new Map<Place, number>();
     const highest = new Map<Place, number>();
@@ -281,7 +285,8 @@ class StreamAudit {
       // When the entry of epoch `after` was written, records of the next epoch can have been acknowledged already. The
       // one before it was written when epoch `after` had not ended: the window's records stand behind its last offset.
       const outside = entry.epoch < after;
-      if (place !== null && lastOffset >= 0) {
+      // Where it went does not matter any more: the process that wrote the entry of epoch `after` had its own place.
+      if (place !== null && lastOffset >= 0 && (!outside || lowest.has(place))) {
         const low = outside ? lastOffset + 1 : firstOffset;
         lowest.set(place, outside ? low : Math.min(lowest.get(place) ?? low, low));
         if (!outside) highest.set(place, Math.max(highest.get(place) ?? -1, lastOffset));
@@ -289,8 +294,15 @@ class StreamAudit {
       if (outside) break;
     }
 
-    const atHome = [...lowest.keys()].every((place) => place.clusterId === clusterId && place.topic === topic);
+    const atHome = [...lowest.keys()].every((place) => this.#isHome(place));
     if (lowest.size === 0 || !atHome) {
+      const movedHere = this.#lastAtHome >= (this.#positions[index] as number);
+      if (lowest.size > 0 && movedHere) {
+        return {
+          kind: 'deleted',
+          reason: 'published to another topic or cluster, before the sidecar was moved to this one',
+        };
+      }
       // A copy, or a topic of another name: its offsets are others.
       const whole = partitions.every(({ logStart }) => logStart === 0);
       if (whole || (index > 0 && this.#tally.distinct(Number.NEGATIVE_INFINITY, after) > 0))
@@ -324,6 +336,10 @@ class StreamAudit {
   #nextCut(index: number): boolean {
     const next = this.#closed[index + 1];
     return next !== undefined && next.state !== 'closing';
+  }
+
+  #isHome({ clusterId, topic }: Place): boolean {
+    return clusterId === this.#input.facts.clusterId && topic === this.#input.facts.topic;
   }
 
   #lowOf(index: number): number {

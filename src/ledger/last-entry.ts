@@ -70,7 +70,11 @@ function crashEntry(last: LedgerEntry, reason: string, nowMillis: number): Ledge
  * The end of an attach that `detach` has removed, exact: the kernel had stopped when it was counted.
  * @returns undefined when the last entry is of another attach, so that nothing is known of this one's identity
  */
-export function detachedEntry(last: LedgerEntry | undefined, totals: FinalTotals, nowMillis: number): LedgerEntry | undefined {
+export function detachedEntry(
+  last: LedgerEntry | undefined,
+  totals: FinalTotals,
+  nowMillis: number,
+): LedgerEntry | undefined {
   if (last === undefined || last.attach_id !== totals.attachId) return undefined;
   const account = execAccount(totals, { published: totals.acknowledged, undecodable: totals.undecodable, pending: 0 });
   const lost = totals.discarded > 0 ? { ...account.lost, discarded: totals.discarded } : account.lost;

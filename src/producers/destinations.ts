@@ -39,7 +39,10 @@ export async function assignDestinations<Name extends TopicName>(options: {
     const stays = before !== undefined && before.clusterId === clusterId && before.partition < facts.partitions;
     const partition = stays ? before.partition : chosen;
     if (stays && partition !== chosen) {
-      log.info({ topic: facts.topic, partition, partitions: facts.partitions }, 'keeps its partition although the topic has gained some');
+      log.info(
+        { topic: facts.topic, partition, partitions: facts.partitions },
+        'keeps its partition although the topic has gained some',
+      );
     }
     destinations.set(name, { ...facts, clusterId, partition, moved: before !== undefined && !stays });
     kept[facts.topic] = { clusterId, partition };

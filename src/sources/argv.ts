@@ -1,17 +1,21 @@
 import { isUtf8 } from 'node:buffer';
 import { textOf } from './text.ts';
 
-/** How bpf/argv.h reads argv; the constants of bpf/abi.h. */
-const pageBytes = 4096;
-const capturedBytesAtMost = 32768;
-const tailBytes = 8192;
+/** How bpf/argv.h reads argv: enum exec_limit in bpf/abi.h. */
+export interface ArgvLimits {
+  /** What is longer keeps its head and its tail. */
+  readonly capturedBytes: number;
+  readonly tailBytes: number;
+  /** A read ends where a page does. */
+  readonly pageBytes: number;
+}
 
 export interface Argv {
   /** Present arguments. Beside a gap the last one before it and the first one after it may be cut. */
   readonly args: string[];
   readonly capturedBytes: number;
   readonly truncated: boolean;
-  /** The captured bytes, NUL-separated; only when they are not UTF-8. */
+  /** A copy of the captured bytes, NUL-separated; only when they are not UTF-8. */
   readonly raw: Buffer | null;
 }
 
@@ -22,8 +26,13 @@ interface Segment {
 }
 
 /** Whether the kernel side can have captured argv like this; the numbers are as for `splitArgv`. */
-export function isPossibleCapture(capturedLength: number, totalBytes: number, pageOffset: number): boolean {
-  return pageOffset < pageBytes && capturedLength === Math.min(totalBytes, capturedBytesAtMost);
+export function isPossibleCapture(
+  capturedLength: number,
+  totalBytes: number,
+  pageOffset: number,
+  limits: ArgvLimits,
+): boolean {
+  return pageOffset < limits.pageBytes && capturedLength === Math.min(totalBytes, limits.capturedBytes);
 }
 
 /**
@@ -33,14 +42,22 @@ export function isPossibleCapture(capturedLength: number, totalBytes: number, pa
  * @param pageOffset of the first argument in its page, bytes
  * @param absent bit n is set when the n-th read failed
  */
-export function splitArgv(captured: Buffer, totalBytes: number, pageOffset: number, absent: number): Argv {
+export function splitArgv(
+  captured: Buffer,
+  totalBytes: number,
+  pageOffset: number,
+  absent: number,
+  limits: ArgvLimits,
+): Argv {
   const truncated = absent !== 0 || totalBytes > captured.length;
   if (!truncated && isUtf8(captured)) {
     const text = captured.toString('utf8');
     const args = text === '' ? [] : (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
     return { args, capturedBytes: captured.length, truncated, raw: null };
   }
-  const segments = truncated ? presentSegments(captured.length, totalBytes, pageOffset, absent) : [{ start: 0, end: captured.length }];
+  const segments = truncated
+    ? presentSegments(captured.length, totalBytes, pageOffset, absent, limits)
+    : [{ start: 0, end: captured.length }];
   const pieces = segments.map(({ start, end }) => captured.subarray(start, end));
   const present = Buffer.concat(pieces);
   return {
@@ -52,9 +69,15 @@ export function splitArgv(captured: Buffer, totalBytes: number, pageOffset: numb
 }
 
 /** Walks the reads as bpf/argv.h made them, and joins those that succeeded and follow each other. */
-function presentSegments(capturedLength: number, totalBytes: number, pageOffset: number, absent: number): Segment[] {
-  const cut = totalBytes > capturedBytesAtMost;
-  const headBytes = cut ? capturedBytesAtMost - tailBytes : totalBytes;
+function presentSegments(
+  capturedLength: number,
+  totalBytes: number,
+  pageOffset: number,
+  absent: number,
+  { capturedBytes, tailBytes, pageBytes }: ArgvLimits,
+): Segment[] {
+  const cut = totalBytes > capturedBytes;
+  const headBytes = cut ? capturedBytes - tailBytes : totalBytes;
   const runs = cut
     ? [
         { bytes: headBytes, pageOffset },

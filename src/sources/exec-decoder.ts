@@ -1,4 +1,4 @@
-import { bitNames, offsetOf, type StructLayout } from '../kernel/layout.ts';
+import { bitNames, limitOf, offsetOf, type StructLayout } from '../kernel/layout.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
 import { isPossibleCapture, splitArgv } from './argv.ts';
@@ -64,6 +64,11 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
   const comm = offsetOf(layout, 'comm', commBytes);
   const parentComm = offsetOf(layout, 'parent_comm', commBytes);
 
+  const argvLimits = {
+    capturedBytes: limitOf(layout, 'ARGS_CAPTURED_BYTES'),
+    tailBytes: limitOf(layout, 'ARGS_TAIL_BYTES'),
+    pageBytes: limitOf(layout, 'ARGS_PAGE_BYTES'),
+  };
   const unreadNames = bitNames(layout, 'EXEC_FIELD_');
   // 64 of the 122 random bits tell the boots of a fleet apart.
   const bootPrefix = identity.bootId.replaceAll('-', '').slice(0, 16);
@@ -76,7 +81,10 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
 
   function processId(records: Buffer, startAt: number, pidAt: number): string {
     return (
-      bootPrefix + hex32(records.readUInt32LE(startAt + 4)) + hex32(records.readUInt32LE(startAt)) + hex32(records.readUInt32LE(pidAt))
+      bootPrefix +
+      hex32(records.readUInt32LE(startAt + 4)) +
+      hex32(records.readUInt32LE(startAt)) +
+      hex32(records.readUInt32LE(pidAt))
     );
   }
 
@@ -105,12 +113,18 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
     if (filenameBytes === undefined || cgroupPathBytes === undefined || argvBytes === undefined) return undefined;
     const argvTotalBytes = u64(records, at + argsBytes);
     const argvPageOffset = records.readUInt32LE(at + argsPageOffset);
-    if (!isPossibleCapture(argvBytes.length, argvTotalBytes, argvPageOffset)) return undefined;
+    if (!isPossibleCapture(argvBytes.length, argvTotalBytes, argvPageOffset, argvLimits)) return undefined;
 
     const bootMicros = micros(records, at + bootNs);
     const offsetMicros = wallClock.offsetAt(bootMicros);
     const degraded = degradedOf(records, at);
-    const argv = splitArgv(argvBytes, argvTotalBytes, argvPageOffset, records.readUInt32LE(at + argsAbsent));
+    const argv = splitArgv(
+      argvBytes,
+      argvTotalBytes,
+      argvPageOffset,
+      records.readUInt32LE(at + argsAbsent),
+      argvLimits,
+    );
     const ownId = processId(records, at + startBootNs, at + pid);
     const parentId = processId(records, at + parentStartBootNs, at + ppid);
 
@@ -139,8 +153,7 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
       args_bytes: argvTotalBytes,
       args_captured_bytes: argv.capturedBytes,
       args_truncated: argv.truncated,
-      // A copy: the buffer that was read into is used again.
-      args_raw: argv.raw === null ? null : Buffer.from(argv.raw),
+      args_raw: argv.raw,
       uid: records.readUInt32LE(at + uid),
       gid: records.readUInt32LE(at + gid),
       euid: records.readUInt32LE(at + euid),

@@ -39,6 +39,10 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
   readonly #log: Log;
   readonly #buffer = Buffer.alloc(bufferBytes);
 
+  /** Batches that were given out and not committed: nothing behind them may be committed. */
+  #outstanding = 0;
+  /** Epochs of records that made no sense and wait for the next commit. */
+  #uncommitted: number[] = [];
   /** What was committed of the newest epoch, for the cut that ends the one before it. */
   #newest = { epoch: 0, acknowledged: 0, undecodable: 0 };
   /** Of the first and the last record that was acknowledged at the present destination. */
@@ -84,7 +88,7 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
         if (!full) await this.#sleep(pace - (this.#clock.elapsedMillis() - begun));
         continue;
       }
-      for (const resolve of this.#onEmpty.splice(0)) resolve();
+      if (this.#outstanding === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
       if (this.#finishing) return;
       if (begun - lastRecord < idleAfter) await this.#sleep(pace);
       else if (this.#capture.arm()) await this.#sleep(sleepAtMost);
@@ -103,7 +107,8 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     const { records, bytes: used, position } = this.#capture.read(this.#buffer, recordsAtMost);
     const full = records === recordsAtMost || used > bufferBytes - longestRecord;
     const events: ExecEvent[] = [];
-    const undecodable: number[] = []; // their epochs
+    const undecodable = this.#uncommitted.splice(0);
+    const before = undecodable.length;
     let at = 0;
     for (let i = 0; i < records; i += 1) {
       const bytes = this.#buffer.readUInt32LE(at);
@@ -112,16 +117,23 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
       else undecodable.push(this.#decoder.epochOf(this.#buffer, at + 8, bytes) ?? this.#newest.epoch);
       at += 8 + Math.ceil(bytes / 8) * 8;
     }
-    if (undecodable.length > 0) {
-      const fields = { records: undecodable.length };
+    if (undecodable.length > before) {
+      const fields = { records: undecodable.length - before };
       this.#log.error(fields, 'records of the kernel could not be decoded; they count as lost');
     }
     if (events.length === 0) {
-      // Nothing to publish; discarded or broken records still give their room back.
-      this.#commit(position, events, undecodable, { firstOffset: -1, lastOffset: -1 });
+      // Nothing to publish; discarded or broken records still give their room back, in their turn.
+      if (this.#outstanding === 0) this.#commit(position, events, undecodable, { firstOffset: -1, lastOffset: -1 });
+      else this.#uncommitted = undecodable;
       return { records, full };
     }
-    const commit = (acknowledgement: Acknowledgement) => this.#commit(position, events, undecodable, acknowledgement);
+    const commit = (acknowledgement: Acknowledgement) => {
+      this.#commit(position, events, undecodable, acknowledgement);
+      this.#outstanding -= 1;
+      // Whoever waits for that gets another look at the ring.
+      if (this.#outstanding === 0 && this.#onEmpty.length > 0) this.#wait.abort();
+    };
+    this.#outstanding += 1;
     return { records, full, batch: { events, commit } };
   }
 
@@ -151,7 +163,9 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
 
   /** Where to count a record of the epoch: nowhere that matters, unless it is the newest. */
   #enter(epoch: number): { acknowledged: number; undecodable: number } {
-    if (epoch > this.#newest.epoch) this.#newest = { epoch, acknowledged: 0, undecodable: 0 };
+    // A broken record may have latched any number; no true one is past the capture's own.
+    if (epoch > this.#newest.epoch && epoch <= this.#capture.status().epoch)
+      this.#newest = { epoch, acknowledged: 0, undecodable: 0 };
     return epoch === this.#newest.epoch ? this.#newest : { acknowledged: 0, undecodable: 0 };
   }
 

@@ -9,7 +9,8 @@ export function textOf(bytes: Buffer): string {
   let text = '';
   for (let at = 0; at < bytes.length; ) {
     const length = sequenceLength(bytes, at);
-    text += length > 0 ? bytes.toString('utf8', at, at + length) : `\\x${(bytes[at] ?? 0).toString(16).padStart(2, '0')}`;
+    text +=
+      length > 0 ? bytes.toString('utf8', at, at + length) : `\\x${(bytes[at] ?? 0).toString(16).padStart(2, '0')}`;
     at += Math.max(length, 1);
   }
   return text;
@@ -19,5 +20,5 @@ export function textOf(bytes: Buffer): string {
 function sequenceLength(bytes: Buffer, at: number): number {
   const lead = bytes[at] ?? 0;
   const length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  return isUtf8(bytes.subarray(at, at + length)) && at + length <= bytes.length ? length : 0;
+  return isUtf8(bytes.subarray(at, at + length)) ? length : 0;
 }

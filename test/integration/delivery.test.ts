@@ -11,9 +11,9 @@ import { prepareTopics } from '../../src/kafka/topics.ts';
 import { createLog, type Log } from '../../src/log.ts';
 import { Delivery, type DeliverySettings, type DeliveryState } from '../../src/producers/delivery.ts';
 import { partitionFor } from '../../src/producers/partitioner.ts';
+import { destinationsOf } from '../support/destinations.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
-import { destinationsOf } from '../support/destinations.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const log = createLog('silent');
@@ -154,7 +154,15 @@ test('a quota of the broker is waited out as a state, over the same producer', a
   const onStateChange = (state: DeliveryState) => states.push(state);
   // The timeout alone would be too short: the throttle time is added to it.
   const settings: Partial<DeliverySettings> = { compression: 'none', timeoutMillis: 3_000 };
-  await using delivery = new Delivery({ client: limited, destinations: destinationsOf(topics, hostId), hostId, clock, log, settings, onStateChange });
+  await using delivery = new Delivery({
+    client: limited,
+    destinations: destinationsOf(topics, hostId),
+    hostId,
+    clock,
+    log,
+    settings,
+    onStateChange,
+  });
   const batch: OutgoingBatch = {
     topic: 'exec-events',
     records: [{ value: noise(150_000), timestamp: Date.now(), headers: {} }],
@@ -245,7 +253,14 @@ test('an event topic that is compacted, or small, is found out on a real broker'
   await expect(prepareTopics(admin, { ...options, prefix: 'bad.' })).rejects.toMatchObject({ code: 'ERR_TOPIC' });
 
   const topics = await prepareTopics(admin, { ...options, prefix: 'small.' });
-  await using delivery = new Delivery({ client, destinations: destinationsOf(topics, hostId), hostId, clock, log, settings: { compression: 'none' } });
+  await using delivery = new Delivery({
+    client,
+    destinations: destinationsOf(topics, hostId),
+    hostId,
+    clock,
+    log,
+    settings: { compression: 'none' },
+  });
   const records = Array.from({ length: 30 }, () => ({ value: noise(9_000), timestamp: Date.now(), headers: {} }));
   await delivery.accept({ topic: 'exec-events', records });
   expect(delivery.figures.retries).toBe(0);

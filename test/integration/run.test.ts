@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readTopic } from '../support/kcat.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
+import { readTopic } from '../support/kcat.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, repeatsIn, startStorm } from '../support/storm.ts';
 
@@ -31,7 +31,9 @@ describe('bpf2kafka run', () => {
     expect(existsSync(place.pinPath)).toBe(false);
   });
 
-  it('loses nothing when it is killed five times in a storm, and repeats records unchanged', { timeout: 240_000 }, async () => {
+  it('loses nothing when it is killed five times in a storm, and repeats records unchanged', {
+    timeout: 240_000,
+  }, async () => {
     await using place = await SidecarPlace.create('kill');
     const flags = ['--create-topics', '--topic-prefix', 'kill.', '--exec-ring-bytes', String(64 * 1024 * 1024)];
     let sidecar = await place.run(kafka.brokers, ...flags);
@@ -86,7 +88,8 @@ describe('bpf2kafka run', () => {
       expect(existsSync(place.pinPath)).toBe(false);
     }
     const records = await readTopic(kafka.brokers, `again.${topic}`);
-    for (const storm of storms) expect(compare(storm.tokens, records)).toEqual({ missing: [], found: 300, repeated: 0 });
+    for (const storm of storms)
+      expect(compare(storm.tokens, records)).toEqual({ missing: [], found: 300, repeated: 0 });
     expect(repeatsIn(records)).toEqual([]);
   });
 
@@ -108,7 +111,14 @@ describe('bpf2kafka run', () => {
   it('refuses to run twice on the same pins and names the owner', async () => {
     await using place = await SidecarPlace.create('twice');
     await using first = await place.run(kafka.brokers, '--create-topics', '--topic-prefix', 'twice.');
-    await using second = new CommandProcess(['run', '--brokers', kafka.brokers, ...place.flags, '--topic-prefix', 'twice.']);
+    await using second = new CommandProcess([
+      'run',
+      '--brokers',
+      kafka.brokers,
+      ...place.flags,
+      '--topic-prefix',
+      'twice.',
+    ]);
     expect(await second.exit()).toBe(3);
     expect(second.errors).toContain(`process ${first.pid} owns them`);
     await using detach = new CommandProcess(['detach', '--pin-path', place.pinPath, '--discard']);
@@ -126,7 +136,9 @@ describe('bpf2kafka run', () => {
     const storm = startStorm({ count: 100 });
     await storm.ended;
     expect(await sidecar.end('SIGTERM')).toBe(4);
-    expect(sidecar.errors).toMatch(/\d+ records have not been acknowledged by the broker in time; they wait in the kernel/);
+    expect(sidecar.errors).toMatch(
+      /\d+ records have not been acknowledged by the broker in time; they wait in the kernel/,
+    );
 
     await using refused = new CommandProcess(['detach', '--pin-path', place.pinPath]);
     expect(await refused.exit()).toBe(3);
@@ -142,9 +154,24 @@ describe('bpf2kafka run', () => {
   describe('with bad input says it in one line', () => {
     it.each([
       { title: 'an unknown flag', words: ['--no-such-flag'], code: 2, says: /--no-such-flag/ },
-      { title: 'a broken value', words: ['--exec-ring-bytes', '1000'], code: 2, says: /--exec-ring-bytes "1000".*power of two/ },
-      { title: 'an unreachable broker', words: ['--brokers', '127.0.0.1:1'], code: 4, says: /127\.0\.0\.1:1.*ECONNREFUSED/ },
-      { title: 'a missing topic', words: ['--topic-prefix', 'none.'], code: 4, says: /none\.exec-events.*does not exist.*--create-topics/ },
+      {
+        title: 'a broken value',
+        words: ['--exec-ring-bytes', '1000'],
+        code: 2,
+        says: /--exec-ring-bytes "1000".*power of two/,
+      },
+      {
+        title: 'an unreachable broker',
+        words: ['--brokers', '127.0.0.1:1'],
+        code: 4,
+        says: /127\.0\.0\.1:1.*ECONNREFUSED/,
+      },
+      {
+        title: 'a missing topic',
+        words: ['--topic-prefix', 'none.'],
+        code: 4,
+        says: /none\.exec-events.*does not exist.*--create-topics/,
+      },
       {
         title: 'a registry that does not answer',
         words: ['--topic-prefix', 'said.', '--create-topics', '--registry', 'http://127.0.0.1:1'],
@@ -153,10 +180,9 @@ describe('bpf2kafka run', () => {
       },
     ])('$title', { timeout: 60_000 }, async ({ words, code, says }) => {
       await using place = await SidecarPlace.create('bad');
-      await using command = new CommandProcess(
-        ['run', '--brokers', kafka.brokers, ...place.flags, ...words],
-        { BPF2KAFKA_LOG_LEVEL: 'silent' },
-      );
+      await using command = new CommandProcess(['run', '--brokers', kafka.brokers, ...place.flags, ...words], {
+        BPF2KAFKA_LOG_LEVEL: 'silent',
+      });
       expect(await command.exit()).toBe(code);
       expect(command.errors).toMatch(says);
       expect(command.errors.trim().split('\n')).toHaveLength(1);

@@ -6,5 +6,7 @@ export function destinationsOf<Facts extends Pick<TopicFacts, 'partitions'>>(
   topics: ReadonlyMap<string, Facts>,
   hostId: string,
 ): Map<string, Facts & { partition: number }> {
-  return new Map([...topics].map(([name, facts]) => [name, { ...facts, partition: partitionFor(hostId, facts.partitions) }]));
+  return new Map(
+    [...topics].map(([name, facts]) => [name, { ...facts, partition: partitionFor(hostId, facts.partitions) }]),
+  );
 }

@@ -49,9 +49,13 @@ export class CommandProcess implements AsyncDisposable {
   /** Waits for a line of standard output. */
   async line(containing: string): Promise<string> {
     try {
-      return await waitFor(() => this.lines.find((line) => line.includes(containing)), { what: `the command prints ${containing}` });
+      return await waitFor(() => this.lines.find((line) => line.includes(containing)), {
+        what: `the command prints ${containing}`,
+      });
     } catch (error) {
-      throw new Error(`${(error as Error).message}; its last lines: ${this.lines.slice(-3).join(' | ')}; its log: ${this.#errors}`);
+      throw new Error(
+        `${(error as Error).message}; its last lines: ${this.lines.slice(-3).join(' | ')}; its log: ${this.#errors}`,
+      );
     }
   }
 

@@ -25,7 +25,13 @@ let storms = 0;
 /** Spawns a small static program many times, by a generator that is no part of the project's program. */
 export function startStorm({ count, workers = 2, rate }: StormOptions): Storm {
   const prefix = `storm-${process.pid}-${storms++}`;
-  const words = [join(tools, 'noop'), String(count), String(workers), prefix, ...(rate === undefined ? [] : [String(rate)])];
+  const words = [
+    join(tools, 'noop'),
+    String(count),
+    String(workers),
+    prefix,
+    ...(rate === undefined ? [] : [String(rate)]),
+  ];
   const child = spawn(join(tools, 'spawn_storm'), words, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit').then(([code]) => {
     if (code !== 0) throw new Error(`spawn_storm ended with ${code}`);

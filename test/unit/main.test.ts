@@ -22,7 +22,15 @@ async function call(words: string[], commands: Partial<Commands> = {}, environme
     words,
     environment,
     { stdout, stderr, stdoutClosed: new AbortController().signal },
-    { run: unexpected, start: unexpected, tail: unexpected, audit: unexpected, schema: unexpected, detach: unexpected, ...commands },
+    {
+      run: unexpected,
+      start: unexpected,
+      tail: unexpected,
+      audit: unexpected,
+      schema: unexpected,
+      detach: unexpected,
+      ...commands,
+    },
   );
   stdout.end();
   stderr.end();

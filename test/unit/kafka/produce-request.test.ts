@@ -65,9 +65,17 @@ describe('a produce request', () => {
   });
 
   test('takes a record that is older than the first of its batch', async () => {
-    const records = [now, now - 5_000, now + 3].map((timestamp) => ({ key: 'k', value: Buffer.from('v'), timestamp, headers: {} }));
+    const records = [now, now - 5_000, now + 3].map((timestamp) => ({
+      key: 'k',
+      value: Buffer.from('v'),
+      timestamp,
+      headers: {},
+    }));
     const request = { topic: 't', partition: 0, records, acks: -1, timeout: 1, compression: uncompressed };
-    const bytes = await encodeProduceRequest({ ...request, producerId: 1n, producerEpoch: 0, firstSequence: 0 }, checksum);
+    const bytes = await encodeProduceRequest(
+      { ...request, producerId: 1n, producerEpoch: 0, firstSequence: 0 },
+      checksum,
+    );
     const batch = bytes.subarray(2 + 2 + 4 + 4 + 2 + 1 + 4 + 4 + 4);
     expect(batch.readBigInt64BE(27)).toBe(BigInt(now)); // base
     expect(batch.readBigInt64BE(35)).toBe(BigInt(now + 3)); // max
@@ -85,7 +93,16 @@ describe('a produce request', () => {
       },
     };
     const records = [{ key: 'k', value: Buffer.from('v'), timestamp: now, headers: { seq: '1' } }];
-    const request = { topic: 't', partition: 0, records, acks: -1, timeout: 1, producerId: 1n, producerEpoch: 0, firstSequence: 0 };
+    const request = {
+      topic: 't',
+      partition: 0,
+      records,
+      acks: -1,
+      timeout: 1,
+      producerId: 1n,
+      producerEpoch: 0,
+      firstSequence: 0,
+    };
     const bytes = await encodeProduceRequest({ ...request, compression }, checksum);
     expect(bytes.subarray(-8).toString()).toBe('squeezed');
     expect(bytes.subarray(-8 - 61 + 21, -8 - 61 + 23).readInt16BE()).toBe(4);

@@ -63,6 +63,15 @@ test('ends at the ends that the partitions had, and leaves out what came later',
   expect(snapshot.clusterId).toBe('cluster');
 });
 
+test('a record behind an end that is no record ends it, and is left out', async () => {
+  const { client } = clientOf({ a: offsets([0, 3]) }, [
+    ['a', 0, 1],
+    ['a', 0, 3],
+  ]);
+  const snapshot = await readSnapshot(client, { topics: ['a'] });
+  expect(await drain(snapshot.records)).toEqual(['a/0@1']);
+});
+
 test('topics without a record are not read at all', async () => {
   const { client, seen } = clientOf({ a: offsets([0, 0], [7, 7]) }, []);
   const snapshot = await readSnapshot(client, { topics: ['a'] });

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Audit } from '../../../src/ledger/audit.ts';
 import type { AuditReport, Problem, ProblemKind } from '../../../src/ledger/audit-report.ts';
 import type { LedgerEntry } from '../../../src/schemas/ledger-entry.ts';
-import { honestWorld, hostPlan, type StoredRecord, type World, worldOf } from './histories.ts';
+import { honestWorld, hostPlan, type StoredRecord, simulate, type World, worldOf } from './histories.ts';
 
 function auditOf({ entries, records, facts }: World): AuditReport {
   const audit = new Audit();
@@ -108,7 +108,7 @@ describe('closes', () => {
           records: shuffled(world.records),
         });
         const verdicts = (streams: AuditReport['streams']) =>
-          streams.map(({ host_id, attach_id, seen, verdict }) => [host_id, attach_id, seen, verdict]);
+          streams.map(({ host_id, attach_id, entries, seen, verdict }) => [host_id, attach_id, entries, seen, verdict]);
         expect(verdicts(report.streams)).toEqual(verdicts(auditOf(world).streams));
       }),
       runs,
@@ -117,13 +117,47 @@ describe('closes', () => {
 
   test('with ledger entries lost, as long as the final ones are there', () => {
     fc.assert(
-      fc.property(stopped, fc.array(index, { minLength: 1, maxLength: 5 }), (world, drops) => {
-        const finals = new Set(world.entries.filter(({ state }) => state === 'stopped'));
+      fc.property(honestWorld, fc.array(index, { minLength: 1, maxLength: 5 }), (world, drops) => {
+        const last = (entry: LedgerEntry) =>
+          !world.entries.some(
+            (other) =>
+              other.host_id === entry.host_id && other.attach_id === entry.attach_id && other.epoch > entry.epoch,
+          );
+        const finals = new Set(world.entries.filter((entry) => entry.state !== 'capturing' || last(entry)));
         const dropped = new Set(drops.map((at) => pick(world.entries, at)));
         expectCloses({ ...world, entries: world.entries.filter((entry) => finals.has(entry) || !dropped.has(entry)) });
       }),
       runs,
     );
+  });
+
+  test('an attach that ended in a crash: what was pending is lost at most, and what came later is said', () => {
+    const calm = { late: 0, early: 0, again: 0 };
+    const attach = (through: number, nextEpoch: boolean) => ({
+      end: 'crashed' as const,
+      through,
+      nextEpoch,
+      epochs: [
+        { ...calm, events: ['record', 'record', 'record'] as const, entry: 'closed' as const, pending: 1 },
+        { ...calm, events: ['record', 'record', 'record'] as const, entry: 'open' as const, pending: 2 },
+        { ...calm, events: ['record', 'record'] as const, entry: 'none' as const, pending: 1 },
+      ],
+    });
+    for (const nextEpoch of [false, true]) {
+      const told = (through: number) => {
+        const { streams, totals } = expectCloses(
+          simulate([{ live: false, attaches: [attach(through, nextEpoch)] }], 1_000),
+        );
+        expect(streams[0]?.verdict).toBe('closed');
+        expect(totals.lost).toBe(2);
+        return [streams[0]?.distinct, ...(streams[0]?.notes ?? [])];
+      };
+      const ended = 'ended without a word: up to 2 are lost, some of them may be there';
+      const unobserved = 'not observed for 1 s';
+      expect(told(0)).toEqual([4, ended, unobserved]);
+      expect(told(2)).toEqual([6, ended, unobserved]);
+      expect(told(4)).toEqual([6, '2 records published after the last entry before the end', ended, unobserved]);
+    }
   });
 
   test('records that are newer than the newest closed epoch are not yet accounted', () => {
@@ -284,6 +318,54 @@ describe('does not close', () => {
     );
   });
 
+  /** Events and losses made up, from one closed entry of an attach on. */
+  const inflated = (world: World, first: LedgerEntry, by: number): World => ({
+    ...world,
+    entries: world.entries.map((entry) =>
+      entry.host_id === first.host_id &&
+      entry.attach_id === first.attach_id &&
+      entry.epoch >= first.epoch &&
+      entry.closed
+        ? { ...entry, seen: entry.seen + by, lost: { ...entry.lost, ring_full: (entry.lost.ring_full ?? 0) + by } }
+        : entry,
+    ),
+  });
+
+  test('when losses are made up while the capture goes on: there are no holes for them', () => {
+    fc.assert(
+      fc.property(plain, index, amount, (world, at, by) => {
+        const regular = world.entries.filter(({ closed, state }) => closed && state !== 'closing');
+        const first = pick(
+          regular.filter((entry) =>
+            regular.some(
+              (later) =>
+                later.host_id === entry.host_id && later.attach_id === entry.attach_id && later.epoch > entry.epoch,
+            ),
+          ),
+          at,
+        );
+        expectDetected(inflated(world, first, by), 'seq_mismatch');
+      }),
+      runs,
+    );
+  });
+
+  test('when losses are made up, although the records are deleted: fewer numbers were given out', () => {
+    fc.assert(
+      fc.property(stopped, index, amount, (world, at, by) => {
+        const first = pick(
+          world.entries.filter(({ closed }) => closed),
+          at,
+        );
+        const end = world.facts.partitions[0]?.end ?? 0;
+        const facts = { ...world.facts, partitions: [{ partition: 0, logStart: end, end }] };
+        expectCloses({ ...world, records: [], facts });
+        expectDetected({ ...inflated(world, first, by), records: [], facts }, 'seq_mismatch');
+      }),
+      runs,
+    );
+  });
+
   test('when a record is dropped and its epoch is forged to have lost it in the ring, before a number was given', () => {
     // fell_through and skipped take no number: the hole tells.
     fc.assert(
@@ -314,16 +396,28 @@ describe('does not close', () => {
               before.host_id === entry.host_id &&
               before.attach_id === entry.attach_id &&
               before.epoch < entry.epoch &&
-              before.closed &&
+              before.low_watermark > before.attach_id &&
               entry.closed,
           ),
         );
         const entry = pick(late, at);
-        const forged = watermark
-          ? { ...entry, low_watermark: entry.attach_id - 1 }
-          : { ...entry, unobserved_micros: -1 };
+        const forged = watermark ? { ...entry, low_watermark: entry.attach_id } : { ...entry, unobserved_micros: -1 };
         const entries = world.entries.map((other) => (other === entry ? forged : other));
         expectDetected({ ...world, entries }, watermark ? 'watermark_falls' : 'count_falls');
+      }),
+      runs,
+    );
+  });
+
+  test('when a closed entry has no low watermark', () => {
+    fc.assert(
+      fc.property(stopped, index, (world, at) => {
+        const entry = pick(
+          world.entries.filter(({ closed }) => closed),
+          at,
+        );
+        const entries = world.entries.map((other) => (other === entry ? { ...entry, low_watermark: 0 } : other));
+        expectDetected({ ...world, entries }, 'watermark_falls');
       }),
       runs,
     );
@@ -485,10 +579,10 @@ describe('does not close', () => {
     fc.assert(
       fc.property(honestWorld, index, (world, at) => {
         const gone = pick(accounted(world), at);
-        // What was written before is gone; what comes now has offsets from 0 on.
-        const facts = { ...world.facts, partitions: [{ partition: 0, logStart: 0, end: gone.offset }] };
-        const records = world.records.filter(({ offset }) => offset > gone.offset && gone.event.seq < 0);
-        const report = expectDetected({ ...world, records, facts }, 'lost_after_ack');
+        // What was written before is gone; what comes now has offsets from 0 on, and some of that is deleted already.
+        const logStart = at % (gone.offset + 1);
+        const facts = { ...world.facts, partitions: [{ partition: 0, logStart, end: gone.offset }] };
+        const report = expectDetected({ ...world, records: [], facts }, 'lost_after_ack');
         expect(kindsOf(report)).toEqual(['lost_after_ack']);
       }),
       runs,
@@ -589,6 +683,39 @@ describe('not checkable', () => {
   });
 });
 
+describe('an attach that goes on', () => {
+  const calm = { late: 0, early: 0, again: 0, pending: 1, entry: 'closed' as const };
+  const epochs = Array.from({ length: 4 }, () => ({ ...calm, events: ['record', 'record'] as const }));
+  const world = simulate([{ live: true, attaches: [{ epochs, end: 'stopped', through: 0, nextEpoch: false }] }], 1_000);
+
+  test('after it had been stopped: what is open then is no end', () => {
+    const entries = world.entries.map((entry, at) =>
+      at === 1
+        ? { ...entry, state: 'stopped' as const }
+        : at === 3
+          ? { ...entry, closed: false, published: entry.published - 1, pending: 1 }
+          : entry,
+    );
+    const { streams } = expectCloses({ ...world, entries });
+    expect(streams[0]?.notes).toEqual(['1 pending in the open epoch 1003', '2 records not yet accounted']);
+  });
+
+  test('at another cluster: what was published before is not checkable here, and the rest closes', () => {
+    const entries = world.entries.map((entry, at) =>
+      at < 2 && entry.destination !== null
+        ? { ...entry, destination: { ...entry.destination, cluster_id: 'cluster-0' } }
+        : entry,
+    );
+    const records = world.records.filter(({ event }) => event.epoch >= 1_002);
+    const { streams } = expectCloses({ ...world, entries, records });
+    expect(streams[0]?.not_checkable).toEqual([
+      expect.objectContaining({ after_epoch: 999, epoch: 1_001, expected: 4, found: 0 }),
+    ]);
+    const first = records.filter(({ event }) => event.epoch !== 1_003);
+    expectDetected({ ...world, entries, records: first }, 'lost_after_ack');
+  });
+});
+
 describe('a part of the time', () => {
   test('closes for any window of an honest history, and its counts are differences', () => {
     fc.assert(
@@ -597,8 +724,14 @@ describe('a part of the time', () => {
         const [since, until] = [Math.min(...times), Math.max(...times)];
         const report = auditOf({ ...world, facts: { ...world.facts, since, until } });
         expect(problemsOf(report)).toEqual([]);
-        for (const stream of report.streams)
-          expect(stream.distinct).toBe(stream.closed_epoch === null ? 0 : stream.published);
+        for (const stream of report.streams) {
+          if (stream.closed_epoch === null) continue;
+          const { seen, published, filtered, lost, distinct } = stream;
+          const sums = [filtered, lost]
+            .flatMap((counts) => Object.values(counts))
+            .reduce((total, count) => total + count, 0);
+          expect([distinct, seen]).toEqual([published, published + sums]);
+        }
       }),
       runs,
     );

@@ -1,6 +1,17 @@
 import { expect, test } from 'vitest';
 import { Delivery, type DeliveryOptions, type DeliveryState } from '../../../src/producers/delivery.ts';
-import { acknowledge, after, batchOf, destination, FakeClient, FakeClock, fail, fakeLog, settle, silence } from './fakes.ts';
+import {
+  acknowledge,
+  after,
+  batchOf,
+  destination,
+  FakeClient,
+  FakeClock,
+  fail,
+  fakeLog,
+  settle,
+  silence,
+} from './fakes.ts';
 
 const hostId = 'host-1';
 const { partition } = destination;

@@ -1,8 +1,8 @@
 import type { OutgoingBatch } from '../../../src/batch.ts';
 import type { Clock } from '../../../src/clock.ts';
 import type { PartitionProducer, PartitionSend, ProduceAnswer } from '../../../src/kafka/client.ts';
-import type { DeliveryDestination } from '../../../src/producers/delivery.ts';
 import type { Log } from '../../../src/log.ts';
+import type { DeliveryDestination } from '../../../src/producers/delivery.ts';
 
 /** Time that passes only when a test says so. */
 export class FakeClock implements Clock {

@@ -1,8 +1,15 @@
 import { isUtf8 } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { splitArgv } from '../../../src/sources/argv.ts';
+import * as argv from '../../../src/sources/argv.ts';
 import { textOf } from '../../../src/sources/text.ts';
+
+/** Of bpf/abi.h. */
+const limits = { capturedBytes: 32_768, tailBytes: 8_192, pageBytes: 4_096 };
+
+function splitArgv(captured: Buffer, totalBytes: number, pageOffset: number, absent: number): argv.Argv {
+  return argv.splitArgv(captured, totalBytes, pageOffset, absent, limits);
+}
 
 const page = 4096;
 const head = 24 * 1024;

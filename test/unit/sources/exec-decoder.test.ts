@@ -56,7 +56,9 @@ const layout: StructLayout = (() => {
       at += bytes;
     }
   const names = ['FILENAME', 'ARGS', 'PARENT_COMM', 'CGROUP_PATH'];
-  return { bytes: at, fields, enumerators: Object.fromEntries(names.map((name, bit) => [`EXEC_FIELD_${name}`, bit])) };
+  const bits = Object.fromEntries(names.map((name, bit) => [`EXEC_FIELD_${name}`, bit]));
+  const limits = { ARGS_CAPTURED_BYTES: 32_768, ARGS_TAIL_BYTES: 8_192, ARGS_PAGE_BYTES: 4_096 };
+  return { bytes: at, fields, enumerators: { ...bits, ...limits } };
 })();
 
 type Numbers = Partial<

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { Acknowledgement } from '../../../src/batch.ts';
-import type { Capture, Committed, ReadResult } from '../../../src/kernel/addon.ts';
+import type { Capture, CaptureStatus, Committed, ReadResult } from '../../../src/kernel/addon.ts';
 import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
 import { ExecSource } from '../../../src/sources/exec.ts';
 import type { ExecDecoder } from '../../../src/sources/exec-decoder.ts';
 import { FakeClock, settle } from '../producers/fakes.ts';
 
 /** A ring of numbers: a record is its sequence number and its epoch; one of an odd length is undecodable. */
-class FakeCapture implements Pick<Capture, 'read' | 'commit' | 'arm' | 'onWake'> {
+class FakeCapture implements Pick<Capture, 'read' | 'commit' | 'arm' | 'onWake' | 'status'> {
   readonly ring: { seq: number; epoch: number; sound: boolean }[] = [];
   /** A record whose writer has not come to its end: nothing behind it can be read, and arming is refused. */
   busy = false;
@@ -25,6 +25,13 @@ class FakeCapture implements Pick<Capture, 'read' | 'commit' | 'arm' | 'onWake'>
     if (!this.armed || count === 0) return;
     this.armed = false;
     this.#wake();
+  }
+
+  /** The newest epoch that a record can have latched. */
+  epoch = 1_000;
+
+  status(): CaptureStatus {
+    return { epoch: this.epoch } as CaptureStatus;
   }
 
   read(into: Buffer, maxRecords: number): ReadResult {

@@ -1,0 +1,129 @@
+import type { Capture, CaptureStatus, ClockOffset, Committed, EpochCut, ReadResult } from '../../src/kernel/addon.ts';
+import { offsetOf, type StructLayout } from '../../src/kernel/layout.ts';
+import type { Recording } from './records.ts';
+
+const word = 2 ** 32;
+/** Between two execs of the replay. */
+const nanosApart = 100_000;
+
+/**
+ * A ring that is never empty before its end: real records, over and over, each with its own seq, times and pid, so that
+ * they compress as real ones do. A read costs a copy, as in the addon, and five stores a record.
+ */
+export class FullRing implements Capture {
+  readonly #recording: Recording;
+  readonly #total: number;
+  readonly #image: Buffer;
+  /** Where each record of the image begins, its header included; one more for the end. */
+  readonly #starts: number[] = [0];
+  readonly #onCommit: (acknowledged: number) => void;
+  readonly #seqAt: number;
+  readonly #bootNsAt: number;
+  readonly #startNsAt: number;
+  readonly #pidAt: number;
+  readonly #firstNanos: number;
+  #next = 0;
+  #bytes = 0;
+  #acknowledged = 0;
+
+  /** @param onCommit is told how many are acknowledged so far */
+  constructor(recording: Recording, total: number, onCommit: (acknowledged: number) => void = () => {}) {
+    this.#recording = recording;
+    this.#total = total;
+    this.#onCommit = onCommit;
+    const { layout, records } = recording;
+    this.#seqAt = 8 + offsetOf(layout, 'seq', 8);
+    this.#bootNsAt = 8 + offsetOf(layout, 'boot_ns', 8);
+    this.#startNsAt = 8 + offsetOf(layout, 'start_boot_ns', 8);
+    this.#pidAt = 8 + offsetOf(layout, 'pid', 4);
+    const first = records[0];
+    if (first === undefined) throw new RangeError('a recording of no records');
+    this.#firstNanos = Number(first.readBigUInt64LE(offsetOf(layout, 'boot_ns', 8)));
+
+    const pieces: Buffer[] = [];
+    // As many repetitions as make a copy worth one call.
+    for (let repetition = 0; repetition * records.length < 2_000; repetition += 1)
+      for (const record of records) {
+        const piece = Buffer.alloc(8 + Math.ceil(record.length / 8) * 8);
+        piece.writeUInt32LE(record.length, 0);
+        record.copy(piece, 8);
+        pieces.push(piece);
+        this.#starts.push((this.#starts.at(-1) as number) + piece.length);
+      }
+    this.#image = Buffer.concat(pieces);
+  }
+
+  read(into: Uint8Array, maxRecords: number): ReadResult {
+    const out = into as Buffer;
+    const inImage = this.#starts.length - 1;
+    let records = 0;
+    let bytes = 0;
+    while (records < maxRecords && this.#next < this.#total) {
+      const index = this.#next % inImage;
+      const start = this.#starts[index] as number;
+      const wanted = Math.min(maxRecords - records, inImage - index, this.#total - this.#next);
+      let count = 0;
+      while (count < wanted && bytes + (this.#starts[index + count + 1] as number) - start <= out.length) count += 1;
+      if (count === 0) break;
+      this.#image.copy(out, bytes, start, this.#starts[index + count] as number);
+      for (let i = 0; i < count; i += 1)
+        this.#stamp(out, bytes + (this.#starts[index + i] as number) - start, this.#next + i);
+      bytes += (this.#starts[index + count] as number) - start;
+      records += count;
+      this.#next += count;
+    }
+    this.#bytes += bytes;
+    return { records, bytes, position: this.#bytes };
+  }
+
+  #stamp(out: Buffer, at: number, seq: number): void {
+    const nanos = this.#firstNanos + seq * nanosApart;
+    out.writeUInt32LE(seq, at + this.#seqAt);
+    out.writeUInt32LE(nanos % word, at + this.#bootNsAt);
+    out.writeUInt32LE(Math.floor(nanos / word), at + this.#bootNsAt + 4);
+    out.writeUInt32LE((nanos - 300_000) % word, at + this.#startNsAt);
+    out.writeUInt32LE(Math.floor((nanos - 300_000) / word), at + this.#startNsAt + 4);
+    out.writeUInt32LE(1000 + (seq % 4_000_000), at + this.#pidAt);
+  }
+
+  commit(_position: number, { acknowledged }: Committed): void {
+    this.#acknowledged += acknowledged;
+    this.#onCommit(this.#acknowledged);
+  }
+
+  arm(): boolean {
+    return true;
+  }
+
+  onWake(): void {}
+
+  status(): CaptureStatus {
+    throw new Error('nobody between ring and broker asks for the counters');
+  }
+
+  clockOffsets(): ClockOffset[] {
+    return [...this.#recording.clockOffsets];
+  }
+
+  execLayout(): StructLayout {
+    return this.#recording.layout;
+  }
+
+  syncClock(): void {}
+
+  advanceEpoch(): Promise<EpochCut> {
+    throw new Error('a replay has one epoch');
+  }
+
+  backlog(): number {
+    return this.#total - this.#acknowledged;
+  }
+
+  pending(): number {
+    return this.backlog();
+  }
+
+  detach(): void {}
+  unpin(): void {}
+  close(): void {}
+}

@@ -1,0 +1,216 @@
+/**
+ * One measurement of the pipeline in a process of its own, so that its CPU is its alone:
+ *
+ *   node bench/pipeline/process.ts '{"mode": "whole", "recording": PATH, …}'
+ *
+ * Prints one line of JSON. Also the program to profile: `node --cpu-prof bench/pipeline/process.ts …`.
+ */
+import type { Acknowledgement, Batch, OutgoingBatch } from '../../src/batch.ts';
+import { systemClock } from '../../src/clock.ts';
+import { type Compression, createKafkaClient } from '../../src/kafka/client.ts';
+import { batchBytes } from '../../src/kafka/topics.ts';
+import { WallClock } from '../../src/kernel/wall-clock.ts';
+import { createLog } from '../../src/log.ts';
+import { Delivery } from '../../src/producers/delivery.ts';
+import { createCodec } from '../../src/schemas/codec.ts';
+import type { ExecEvent } from '../../src/schemas/exec-event.ts';
+import { publish } from '../../src/sidecar.ts';
+import { ExecSource } from '../../src/sources/exec.ts';
+import { createExecDecoder } from '../../src/sources/exec-decoder.ts';
+import { FullRing } from './full-ring.ts';
+import { loadRecording } from './records.ts';
+
+export interface PipelineOptions {
+  /**
+   * whole: ring to acknowledgement. client: the same batches, encoded before, over the producer alone. codec: decode and
+   * encode, no broker. decode, encode: one of the two. read: the replay itself, which is part of all of them.
+   */
+  readonly mode: 'whole' | 'client' | 'codec' | 'decode' | 'encode' | 'read';
+  readonly recording: string;
+  readonly records: number;
+  /** Of `records`, not counted: the compiler warms up. */
+  readonly warmup: number;
+  readonly brokers?: string;
+  readonly topic?: string;
+  readonly compression?: Compression;
+}
+
+export interface PipelineResult {
+  readonly records: number;
+  readonly seconds: number;
+  /** CPU of the process, user and system, all threads. */
+  readonly cpuSeconds: number;
+  /** Value, key and headers of a record, mean. */
+  readonly recordBytes: number;
+  readonly valueBytes: number;
+}
+
+const hostId = '3f1c5d0e9b7a4c2d8e6f0a1b2c3d4e5f';
+const hostName = 'host-0042.eu-west.example.net';
+const batchRecords = 500;
+
+const options = JSON.parse(process.argv[2] as string) as PipelineOptions;
+const recording = loadRecording(options.recording);
+
+/** From the first commit past the warm-up to the last one. */
+class StopWatch {
+  #begin: { at: number; cpu: NodeJS.CpuUsage; records: number } | undefined;
+  #end: { seconds: number; cpuSeconds: number; records: number } | undefined;
+
+  committed(acknowledged: number): void {
+    if (this.#begin === undefined && acknowledged >= options.warmup)
+      this.#begin = { at: performance.now(), cpu: process.cpuUsage(), records: acknowledged };
+    if (this.#begin !== undefined && acknowledged >= options.records) {
+      const { user, system } = process.cpuUsage(this.#begin.cpu);
+      this.#end = {
+        seconds: (performance.now() - this.#begin.at) / 1000,
+        cpuSeconds: (user + system) / 1e6,
+        records: acknowledged - this.#begin.records,
+      };
+    }
+  }
+
+  get end() {
+    if (this.#end === undefined) throw new Error('not every record was committed');
+    return this.#end;
+  }
+}
+
+const watch = new StopWatch();
+const ring = new FullRing(recording, options.records, (acknowledged) => watch.committed(acknowledged));
+const identity = { hostId, hostName, bootId: recording.bootId, attachId: recording.attachId };
+const decoder = createExecDecoder(recording.layout, identity, new WallClock(recording.clockOffsets));
+const log = createLog('warn');
+const source = new ExecSource({ capture: ring, decoder, clock: systemClock, log });
+const codec = createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } });
+
+const size = { records: 0, bytes: 0, valueBytes: 0 };
+
+/** Of every hundredth batch, so that measuring costs nothing. */
+function weigh(batch: OutgoingBatch): OutgoingBatch {
+  if (size.records > 0 && Math.random() > 0.01) return batch;
+  for (const { value, headers } of batch.records) {
+    size.records += 1;
+    size.valueBytes += value.length;
+    size.bytes += value.length + hostId.length;
+    for (const [name, text] of Object.entries(headers)) size.bytes += name.length + text.length;
+  }
+  return batch;
+}
+
+let nextOffset = 0;
+
+function acknowledgementOf(events: readonly ExecEvent[]): Acknowledgement {
+  const firstOffset = nextOffset;
+  nextOffset += events.length;
+  return { topic: 'exec-events', partition: 0, firstOffset, lastOffset: nextOffset - 1, records: events.length };
+}
+
+function openClient() {
+  return createKafkaClient({ brokers: [options.brokers as string], clientId: 'bench', log });
+}
+
+async function whole(): Promise<void> {
+  const destination = {
+    topic: options.topic as string,
+    partition: 0,
+    retentionMillis: Number.POSITIVE_INFINITY,
+    maxBatchBytes: batchBytes,
+  };
+  await using delivery = new Delivery({
+    client: openClient(),
+    destinations: new Map([['exec-events', destination]]),
+    hostId,
+    clock: systemClock,
+    log,
+    settings: { compression: options.compression as Compression },
+  });
+  source.finish();
+  const weighed = { encode: (events: readonly ExecEvent[]) => weigh(codec.encode(events)) };
+  await publish(source, { codec: weighed, delivery }, new AbortController().signal);
+  if (delivery.figures.retries > 0) throw new Error(`${delivery.figures.retries} sends were repeated`);
+}
+
+async function client(): Promise<void> {
+  // Encoded before the clock starts; sent round and round.
+  const batches: OutgoingBatch[] = [];
+  for (const { events } of readBatches(20)) batches.push(weigh(codec.encode(events)));
+  const producer = openClient().createProducer();
+  await producer.connect();
+  for (let sent = 0, n = 0; sent < options.records; n += 1) {
+    const { records } = batches[n % batches.length] as OutgoingBatch;
+    const outgoing = records.map(({ value, timestamp, headers }) => ({ key: hostId, value, timestamp, headers }));
+    await producer.send({
+      topic: options.topic as string,
+      partition: 0,
+      records: outgoing,
+      compression: options.compression as Compression,
+      timeoutMillis: 8_000,
+    });
+    sent += records.length;
+    watch.committed(sent);
+  }
+  await producer.close();
+}
+
+/** The first batches of the replay, kept. */
+function readBatches(count: number): { events: ExecEvent[] }[] {
+  const buffer = Buffer.alloc(512 * 1024);
+  const replay = new FullRing(recording, count * batchRecords);
+  const batches: { events: ExecEvent[] }[] = [];
+  for (let n = 0; n < count; n += 1) {
+    const { records } = replay.read(buffer, batchRecords);
+    const events: ExecEvent[] = [];
+    let at = 0;
+    for (let i = 0; i < records; i += 1) {
+      const bytes = buffer.readUInt32LE(at);
+      events.push(decoder.decode(buffer, at + 8, bytes) as ExecEvent);
+      at += 8 + Math.ceil(bytes / 8) * 8;
+    }
+    batches.push({ events });
+  }
+  return batches;
+}
+
+async function drain(each: (batch: Batch<ExecEvent>) => void): Promise<void> {
+  source.finish();
+  for await (const batch of source) {
+    each(batch);
+    batch.commit(acknowledgementOf(batch.events));
+  }
+}
+
+function encode(): void {
+  const batches = readBatches(20);
+  for (let done = 0, n = 0; done < options.records; n += 1) {
+    const { events } = batches[n % batches.length] as { events: ExecEvent[] };
+    weigh(codec.encode(events));
+    done += events.length;
+    watch.committed(done);
+  }
+}
+
+function read(): void {
+  const buffer = Buffer.alloc(512 * 1024);
+  for (let done = 0; done < options.records; ) {
+    done += ring.read(buffer, batchRecords).records;
+    watch.committed(done);
+  }
+}
+
+const modes: Record<PipelineOptions['mode'], () => void | Promise<void>> = {
+  whole,
+  client,
+  codec: () => drain(({ events }) => void weigh(codec.encode(events))),
+  decode: () => drain(() => {}),
+  encode,
+  read,
+};
+
+await modes[options.mode]();
+const result: PipelineResult = {
+  ...watch.end,
+  recordBytes: size.bytes / size.records,
+  valueBytes: size.valueBytes / size.records,
+};
+process.stdout.write(`${JSON.stringify(result)}\n`);
