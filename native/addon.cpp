@@ -71,6 +71,12 @@ void set_counters(Napi::Object object, const stream_counters& counters) {
   object.Set("ringBusy", number(env, counters.ring_busy));
 }
 
+// Kept as one more than they are; -1 stands for none.
+void set_offsets(Napi::Object object, std::uint64_t first, std::uint64_t last) {
+  object.Set("firstOffset", Napi::Number::New(object.Env(), static_cast<double>(first) - 1));
+  object.Set("lastOffset", Napi::Number::New(object.Env(), static_cast<double>(last) - 1));
+}
+
 // The barriers wait for the kernel, so the cut is made off the main loop. It keeps the capture alive.
 class AdvanceEpoch : public Napi::AsyncWorker {
  public:
@@ -209,8 +215,7 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
       set_counters(object, current.counters());
       object.Set("acknowledged", number(env, totals[USER_ACKNOWLEDGED]));
       object.Set("undecodable", number(env, totals[USER_UNDECODABLE]));
-      object.Set("firstOffset", Napi::Number::New(env, static_cast<double>(totals[USER_FIRST_OFFSET]) - 1));
-      object.Set("lastOffset", Napi::Number::New(env, static_cast<double>(totals[USER_LAST_OFFSET]) - 1));
+      set_offsets(object, totals[USER_FIRST_OFFSET], totals[USER_LAST_OFFSET]);
       object.Set("corrupt", number(env, totals[USER_CORRUPT]));
       object.Set("corruptBytes", number(env, totals[USER_CORRUPT_BYTES]));
       object.Set("waitingBytes", number(env, current.ring().waiting_bytes()));
@@ -307,6 +312,7 @@ Napi::Value detach(const Napi::CallbackInfo& info) {
     object.Set("skipped", number(env, totals->skipped));
     object.Set("acknowledged", number(env, totals->acknowledged));
     object.Set("undecodable", number(env, totals->undecodable));
+    set_offsets(object, totals->first_offset, totals->last_offset);
     object.Set("discarded", number(env, totals->discarded));
     return object;
   });

@@ -291,6 +291,8 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
     totals.skipped = stream.skipped_before;
     totals.acknowledged = ring.totals()[USER_ACKNOWLEDGED];
     totals.undecodable = ring.totals()[USER_UNDECODABLE];
+    totals.first_offset = ring.totals()[USER_FIRST_OFFSET];
+    totals.last_offset = ring.totals()[USER_LAST_OFFSET];
     totals.discarded = ring.backlog();
   }
   paths.remove();

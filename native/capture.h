@@ -93,7 +93,9 @@ struct FinalTotals {
   std::uint64_t skipped = 0;
   std::uint64_t acknowledged = 0;
   std::uint64_t undecodable = 0;
-  std::uint64_t discarded = 0;  // records that were thrown away
+  std::uint64_t first_offset = 0;  // as USER_FIRST_OFFSET
+  std::uint64_t last_offset = 0;   // as USER_LAST_OFFSET
+  std::uint64_t discarded = 0;     // records that were thrown away
 };
 
 // Ends and removes a pinned capture that nobody owns; empty when nothing was pinned. Throws ERR_BACKLOG

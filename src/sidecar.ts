@@ -4,7 +4,7 @@ import { type Capture, openCapture } from './kernel/addon.ts';
 import { readBootId } from './kernel/boot-id.ts';
 import { WallClock } from './kernel/wall-clock.ts';
 import { ExecLedger } from './ledger/exec-ledger.ts';
-import { closingEntryFor, LastEntry } from './ledger/last-entry.ts';
+import { entryBefore, LastEntry } from './ledger/last-entry.ts';
 import { type Outlet, type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
 import type { LedgerEntry, LedgerState } from './schemas/ledger-entry.ts';
@@ -161,12 +161,14 @@ export class Sidecar {
     exec.delivery.retryNow();
     ledger.delivery.retryNow();
     try {
-      const ending = (await this.#drain()) && this.#options.config.onExit === 'detach';
+      const drained = await this.#drain();
+      // Before the capture ends: an epoch may be about to end on another thread.
+      this.#endAccounting.abort();
+      await settled(this.#accounting);
+      const ending = drained && this.#options.config.onExit === 'detach';
       if (ending) this.#capture.detach();
       this.#source.finish();
       await settled(this.#publishing);
-      this.#endAccounting.abort();
-      await settled(this.#accounting);
       const accounted = await this.#finishAccount(ending);
       await Promise.all([exec.delivery.close(), ledger.delivery.close()]);
 
@@ -193,8 +195,13 @@ export class Sidecar {
   /** Ends the account of an attach that ended without one, then gives an entry at regular times. */
   async #account(signal: AbortSignal): Promise<void> {
     const kept = await this.#lastEntry.read();
-    const closing = closingEntryFor(kept, { ...this.#identity, nowMillis: this.#options.clock.nowMillis() });
-    if (closing !== undefined) await this.#publishEntry(closing);
+    const before = entryBefore(kept, {
+      ...this.#identity,
+      nowMillis: this.#options.clock.nowMillis(),
+      moved: this.#outlets.exec.destination.moved,
+    });
+    if (before !== undefined) await this.#publishEntry(before);
+    this.#ledger.resume(kept?.entry);
     await this.#ledger.run(signal);
   }
 

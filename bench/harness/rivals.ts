@@ -21,7 +21,7 @@ function run(command: string, args: readonly string[], environment: Readonly<Rec
 }
 
 function found(command: string): string | undefined {
-  for (const directory of [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'])
+  for (const directory of [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'])
     if (existsSync(join(directory, command))) return join(directory, command);
   return undefined;
 }

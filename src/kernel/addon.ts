@@ -78,6 +78,9 @@ export interface FinalTotals extends Pick<EpochCut, 'entered' | 'fellThrough' | 
   readonly epoch: number;
   readonly acknowledged: number;
   readonly undecodable: number;
+  /** As in CaptureStatus. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
   /** Records that were thrown away. */
   readonly discarded: number;
 }

@@ -60,6 +60,12 @@ export class ExecLedger {
     this.#options = options;
   }
 
+  /** Goes on from the newest entry of an earlier process, when it is of the same attach. */
+  resume(last: LedgerEntry | undefined): void {
+    const { bootId, attachId } = this.#options.identity;
+    if (last?.boot_id === bootId && last.attach_id === attachId) this.#lowWatermark = last.low_watermark;
+  }
+
   /** Publishes an entry at once, then each interval and at every loss or change of state, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, intervalMillis } = this.#options;
@@ -97,7 +103,7 @@ export class ExecLedger {
     }
     if (entry.unexplained !== 0)
       log.error({ epoch: entry.epoch, unexplained: entry.unexplained }, 'the account does not balance');
-    this.#told = losses(cut, account.lost['undecodable']);
+    this.#told = losses(cut, account.lost.undecodable);
     this.#lastState = entry.state;
     await publish(entry);
     return entry;
@@ -130,7 +136,7 @@ export class ExecLedger {
     const { identity, capture, wallClock, deliveryState, destination } = this.#options;
     const { firstOffset, lastOffset, unobservedMicros, programHash } = capture.status();
     const wallMillis = (bootMicros: number) => Math.floor((bootMicros + wallClock.offsetAt(bootMicros)) / 1000);
-    const grew = losses(cut, account.lost['undecodable']) > this.#told;
+    const grew = losses(cut, account.lost.undecodable) > this.#told;
     return {
       host_id: identity.hostId,
       host_name: identity.hostName,

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { Bpf2KafkaError } from '../errors.ts';
 import type { FinalTotals } from '../kernel/addon.ts';
 import type { LedgerEntry } from '../schemas/ledger-entry.ts';
 import { readState, writeState } from '../state-file.ts';
@@ -30,17 +31,36 @@ export class LastEntry {
   }
 }
 
-/** What a start has to publish for an attach before its own; undefined when that one has its final entry. */
-export function closingEntryFor(
-  kept: Kept | undefined,
-  current: { readonly bootId: string; readonly attachId: number; readonly nowMillis: number },
-): LedgerEntry | undefined {
+/** What a start is: a new attach, or one that goes on. */
+interface Start {
+  readonly hostId: string;
+  readonly bootId: string;
+  readonly attachId: number;
+  readonly nowMillis: number;
+  /** The attach goes on, with another topic, partition or cluster to write to. */
+  readonly moved: boolean;
+}
+
+/**
+ * What a start has to publish before its own first entry; undefined when there is nothing to tell: the end of an attach
+ * that has none yet, or, in a ledger that does not know this attach, what it had published elsewhere.
+ */
+export function entryBefore(kept: Kept | undefined, current: Start): LedgerEntry | undefined {
   if (kept === undefined) return undefined;
   const { entry, published } = kept;
-  if (!published && isFinal(entry)) return entry;
-  if (isFinal(entry)) return undefined;
   const sameBoot = entry.boot_id === current.bootId;
-  if (sameBoot && entry.attach_id === current.attachId) return undefined;
+  if (sameBoot && entry.attach_id === current.attachId) {
+    if (entry.host_id !== current.hostId) {
+      throw new Bpf2KafkaError('ERR_CONFIG', {
+        operation: 'use --host-id',
+        subject: current.hostId,
+        reason: `the capture that goes on was begun as ${entry.host_id}, and its records and its account are under that id`,
+        remedy: 'end it first: run it once more as it was, with `--on-exit detach`',
+      });
+    }
+    return current.moved ? entry : undefined;
+  }
+  if (isFinal(entry)) return published ? undefined : entry;
   return crashEntry(entry, sameBoot ? 'pins_removed' : 'host_crash', current.nowMillis);
 }
 
@@ -55,7 +75,6 @@ function isFinal({ state, closed }: LedgerEntry): boolean {
 function crashEntry(last: LedgerEntry, reason: string, nowMillis: number): LedgerEntry {
   return {
     ...last,
-    epoch: last.epoch + 1,
     state: 'closing',
     interval_start: last.interval_end,
     interval_end: nowMillis,
@@ -73,9 +92,9 @@ function crashEntry(last: LedgerEntry, reason: string, nowMillis: number): Ledge
 export function detachedEntry(
   last: LedgerEntry | undefined,
   totals: FinalTotals,
-  nowMillis: number,
+  { bootId, nowMillis }: { readonly bootId: string; readonly nowMillis: number },
 ): LedgerEntry | undefined {
-  if (last === undefined || last.attach_id !== totals.attachId) return undefined;
+  if (last === undefined || last.attach_id !== totals.attachId || last.boot_id !== bootId) return undefined;
   const account = execAccount(totals, { published: totals.acknowledged, undecodable: totals.undecodable, pending: 0 });
   const lost = totals.discarded > 0 ? { ...account.lost, discarded: totals.discarded } : account.lost;
   return {
@@ -84,12 +103,16 @@ export function detachedEntry(
     state: 'closing',
     interval_start: last.interval_end,
     interval_end: nowMillis,
-    low_watermark: totals.attachId + totals.entered - (account.lost['fell_through'] ?? 0),
+    low_watermark: totals.attachId + totals.entered - (account.lost.fell_through ?? 0),
     closed: true,
     seen: account.seen,
     published: account.published,
     pending: 0,
     lost: { ...lost },
     unexplained: unexplained({ ...account, lost }),
+    destination:
+      last.destination === null
+        ? null
+        : { ...last.destination, first_offset: totals.firstOffset, last_offset: totals.lastOffset },
   };
 }

@@ -60,7 +60,7 @@ export function compare(tokens: ReadonlySet<string>, records: readonly TopicReco
 
 /** Sequence numbers between the first and the last that no record has. */
 export function holesIn(records: readonly TopicRecord[]): number[] {
-  const seqs = [...new Set(records.map((record) => Number(record.headers['seq'])))].sort((a, b) => a - b);
+  const seqs = [...new Set(records.map((record) => Number(record.headers.seq)))].sort((a, b) => a - b);
   const holes: number[] = [];
   for (let i = 1; i < seqs.length; i += 1)
     for (let seq = (seqs[i - 1] as number) + 1; seq < (seqs[i] as number); seq += 1) holes.push(seq);
@@ -69,6 +69,6 @@ export function holesIn(records: readonly TopicRecord[]): number[] {
 
 /** Records that share (boot_id, seq), grouped; only those with more than one. */
 export function repeatsIn(records: readonly TopicRecord[]): TopicRecord[][] {
-  const groups = Map.groupBy(records, ({ headers }) => `${headers['boot_id']}:${headers['seq']}`);
+  const groups = Map.groupBy(records, ({ headers }) => `${headers.boot_id}:${headers.seq}`);
   return [...groups.values()].filter((group) => group.length > 1);
 }
