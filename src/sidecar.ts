@@ -4,7 +4,7 @@ import { type Capture, openCapture } from './kernel/addon.ts';
 import { readBootId } from './kernel/boot-id.ts';
 import { WallClock } from './kernel/wall-clock.ts';
 import { ExecLedger } from './ledger/exec-ledger.ts';
-import { entryBefore, LastEntry } from './ledger/last-entry.ts';
+import { entryBefore, LastEntry, refuseOtherHostId } from './ledger/last-entry.ts';
 import { type Outlet, type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
 import type { LedgerEntry, LedgerState } from './schemas/ledger-entry.ts';
@@ -121,6 +121,9 @@ export class Sidecar {
     const capture = openCapture(pinPath, execRingBytes);
     try {
       logCapture(capture, options);
+      const { attachId } = capture.status();
+      const lastEntry = new LastEntry(options.config.stateDir);
+      refuseOtherHostId(await lastEntry.read(), { hostId: options.config.hostId, bootId: readBootId(), attachId });
       const outlets = await openOutlets(options);
       await options.onTopicsReady?.();
       return new Sidecar(options, capture, outlets);

@@ -31,6 +31,23 @@ export class LastEntry {
   }
 }
 
+/**
+ * A capture that goes on keeps its host id: its records and its account are under it.
+ *
+ * @throws Bpf2KafkaError ERR_CONFIG
+ */
+export function refuseOtherHostId(kept: Kept | undefined, current: Omit<Start, 'nowMillis' | 'moved'>): void {
+  if (kept === undefined) return;
+  const { host_id: hostId, boot_id: bootId, attach_id: attachId } = kept.entry;
+  if (bootId !== current.bootId || attachId !== current.attachId || hostId === current.hostId) return;
+  throw new Bpf2KafkaError('ERR_CONFIG', {
+    operation: 'use --host-id',
+    subject: current.hostId,
+    reason: `the capture that goes on was begun as ${hostId}, and its records and its account are under that id`,
+    remedy: 'end it first: run it once more as it was, with `--on-exit detach`',
+  });
+}
+
 /** What a start is: a new attach, or one that goes on. */
 interface Start {
   readonly hostId: string;
@@ -50,14 +67,6 @@ export function entryBefore(kept: Kept | undefined, current: Start): LedgerEntry
   const { entry, published } = kept;
   const sameBoot = entry.boot_id === current.bootId;
   if (sameBoot && entry.attach_id === current.attachId) {
-    if (entry.host_id !== current.hostId) {
-      throw new Bpf2KafkaError('ERR_CONFIG', {
-        operation: 'use --host-id',
-        subject: current.hostId,
-        reason: `the capture that goes on was begun as ${entry.host_id}, and its records and its account are under that id`,
-        remedy: 'end it first: run it once more as it was, with `--on-exit detach`',
-      });
-    }
     return current.moved ? entry : undefined;
   }
   if (isFinal(entry)) return published ? undefined : entry;

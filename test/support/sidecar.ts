@@ -50,6 +50,7 @@ export class CommandProcess implements AsyncDisposable {
   async line(containing: string): Promise<string> {
     try {
       return await waitFor(() => this.lines.find((line) => line.includes(containing)), {
+        timeout: 30_000,
         what: `the command prints ${containing}`,
       });
     } catch (error) {
