@@ -32,7 +32,7 @@ export class FullRing implements Capture {
     this.#recording = recording;
     this.#total = total;
     this.#onCommit = onCommit;
-    this.#status = { attachId: recording.attachId, epoch: 0, nextSeq: total };
+    this.#status = { attachId: recording.attachId, epoch: Number.MAX_SAFE_INTEGER, nextSeq: total };
     const { layout, records } = recording;
     this.#seqAt = 8 + offsetOf(layout, 'seq', 8);
     this.#bootNsAt = 8 + offsetOf(layout, 'boot_ns', 8);

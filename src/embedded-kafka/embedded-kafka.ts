@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, existsSync, openSync, readdirSync } from 'node:fs';
@@ -67,6 +67,8 @@ export class EmbeddedKafka implements AsyncDisposable {
     const libraries = options.librariesDirectory ?? newestLibraries();
     const classPath = jarsIn(libraries);
     await prepareDirectory(directory);
+    const lock = join(directory, 'lock');
+    refuseSecondBroker(directory, lock);
     const port = await choosePort(directory, options.port);
     const dataDirectory = join(directory, 'data');
     const propertiesFile = join(directory, 'server.properties');
@@ -83,6 +85,7 @@ export class EmbeddedKafka implements AsyncDisposable {
         classPath,
       ],
       output: logFile,
+      lock,
     };
     let child: ChildProcess | undefined;
     try {
@@ -128,6 +131,31 @@ interface Java {
   readonly arguments: readonly string[];
   /** Descriptor of the log file. */
   readonly output: number;
+  /** File that is locked for as long as it runs. */
+  readonly lock: string;
+}
+
+/** Exit code of flock when another process holds the lock. */
+const lockedExitCode = 75;
+const onConflict = ['--conflict-exit-code', String(lockedExitCode)];
+
+/**
+ * Kafka's own lock comes too late: a second node of both roles begins to write the metadata log of the first before its
+ * broker part finds the directory taken, and the first then fences itself for ever (seen with 4.4.0). So the directory
+ * is locked around the whole process; here only to refuse before the first one's log file is touched, and to give one
+ * that has just been killed the moment that it needs.
+ */
+function refuseSecondBroker(directory: string, lock: string): void {
+  if (spawnSync('flock', ['--timeout', '2', ...onConflict, lock, 'true']).status === lockedExitCode) throw taken(directory);
+}
+
+function taken(directory: string): Bpf2KafkaError {
+  return new Bpf2KafkaError('ERR_EMBEDDED_BROKER', {
+    operation,
+    subject: `in ${directory}`,
+    reason: `another broker uses the data directory ${join(directory, 'data')}`,
+    remedy: 'stop it or give another directory',
+  });
 }
 
 /**
@@ -135,7 +163,8 @@ interface Java {
  * broker; and tied to this process by the kernel, because a sidecar that is killed cannot stop it.
  */
 function launch(java: Java, mainClass: readonly string[]): ChildProcess {
-  return spawn('setpriv', ['--pdeathsig', 'KILL', java.command, ...java.arguments, ...mainClass], {
+  const locked = ['flock', '--nonblock', '--no-fork', ...onConflict, java.lock];
+  return spawn('setpriv', ['--pdeathsig', 'KILL', ...locked, java.command, ...java.arguments, ...mainClass], {
     detached: true,
     stdio: ['ignore', java.output, java.output],
   });
@@ -163,6 +192,7 @@ async function format(java: Java, propertiesFile: string, directory: string): Pr
   const tool = launch(java, ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId()}`, '-c', propertiesFile]);
   await spawned(tool);
   if (!hasEnded(tool)) await once(tool, 'exit');
+  if (tool.exitCode === lockedExitCode) throw taken(directory);
   if (tool.exitCode !== 0) throw await failure(directory);
 }
 
@@ -178,6 +208,7 @@ async function untilReady(child: ChildProcess, port: number, directory: string, 
     if ((await answersWithBroker(port, left)) && !hasEnded(child)) return;
     await clock.sleep(probeIntervalMillis);
   }
+  if (child.exitCode === lockedExitCode) throw taken(directory);
   throw await failure(directory);
 }
 
