@@ -17,8 +17,8 @@
  */
 static __always_inline __u64 copy_argv(struct exec_record *record, struct mm_struct *mm, char *data, __u64 offset)
 {
-	__u64 source = BPF_CORE_READ(mm, arg_start);
-	__u64 end = BPF_CORE_READ(mm, arg_end);
+	__u64 source = mm->arg_start;
+	__u64 end = mm->arg_end;
 	__u64 left = end > source ? end - source : 0;
 	__u64 tail = 0;
 

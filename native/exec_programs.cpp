@@ -1,6 +1,7 @@
 #include "exec_programs.h"
 
 #include <bpf/bpf.h>
+#include <signal.h>
 
 #include <cstdarg>
 #include <cstdio>
@@ -32,6 +33,23 @@ int keep_warning(libbpf_print_level level, const char* format, va_list arguments
   const std::string kept = std::exchange(warnings, {});
   fail(operation, subject, number, std::string(std::strerror(number)) + (kept.empty() ? "" : " (" + kept + ")"));
 }
+
+// The verifier gives up with EAGAIN when a signal is pending, and libbpf tries only so often: a profiler's timer
+// can keep programs from loading at all.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_;
+};
 
 // Of the list of ranges, as in 0-3,8: the programs index by number, and numbers can have gaps.
 __u32 highest_possible_cpu() {
@@ -81,6 +99,7 @@ void ExecPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes) {
   bpf_map__set_max_entries(map("exec_ring"), static_cast<__u32>(ring_bytes));
   for (const char* name : {"host", "exec_stream", "exec_handoff", "exec_programs", "exec_ring", "exec_ring_control"})
     bpf_map__set_pin_path(map(name), paths.map(name).c_str());
+  const SignalsBlocked signals;
   const int error = bpf_object__load(object_.get());
   if (error) fail_with_warnings("load", "the exec programs", -error);
 }

@@ -9,7 +9,6 @@ import { subjectOf, type TopicName, topicSchema } from './schemas/catalog.ts';
 import { type Codec, createCodec, type Framing } from './schemas/codec.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
-import { resolveSchemaId } from './schemas/registry.ts';
 
 /** Out of the sidecar: for each topic what encodes and what delivers. */
 export interface Outlets {
@@ -70,6 +69,8 @@ export async function openOutlets({ config, log, clock, singleNode = false }: Ou
 
 async function framingOf(topic: TopicName, config: RunConfig, log: Log): Promise<Framing> {
   if (config.registry === undefined) return { kind: 'single-object' };
+  // Loaded when it is needed: its client is a fifth of the start.
+  const { resolveSchemaId } = await import('./schemas/registry.ts');
   const schemaId = await resolveSchemaId({
     url: config.registry,
     subject: subjectOf(topic, config.topicPrefix),

@@ -11,6 +11,8 @@ export class DeadlineError extends Error {
   }
 }
 
+const noReason = 'settled';
+
 /** The result of `work`, or a DeadlineError after `millis` or when the signal aborts. Leaves no timer behind. */
 export async function withDeadline<T>(
   work: Promise<T>,
@@ -19,17 +21,21 @@ export async function withDeadline<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   const settled = new AbortController();
-  const cancel = () => settled.abort();
+  // With a reason of our own: without one each abort makes an exception with its stack, on the hot path.
+  const cancel = () => settled.abort(noReason);
+  let over = false;
   signal?.addEventListener('abort', cancel, { once: true });
   if (signal?.aborted) cancel();
-  const deadline = clock.sleep(millis, settled.signal).then((): never => {
+  const deadline = clock.sleep(millis, settled.signal).then((): undefined => {
+    if (over) return undefined;
     throw new DeadlineError(signal?.aborted ? 'abort' : 'timeout', millis);
   });
   try {
-    return await Promise.race([work, deadline]);
+    return (await Promise.race([work, deadline])) as T;
   } finally {
+    over = true;
     signal?.removeEventListener('abort', cancel);
-    settled.abort();
+    settled.abort(noReason);
     // The loser must not become an unhandled rejection.
     deadline.catch(() => {});
     work.catch(() => {});

@@ -3,7 +3,7 @@ import type { OutgoingRecord } from '../batch.ts';
 /** Bytes that a record brings into a batch before compression: value and headers; the key is the same for all. */
 function recordBytes({ value, headers }: OutgoingRecord): number {
   let bytes = value.length;
-  for (const [name, text] of Object.entries(headers)) bytes += name.length + Buffer.byteLength(text);
+  for (const name in headers) bytes += name.length + Buffer.byteLength(headers[name] as string);
   return bytes;
 }
 

@@ -35,6 +35,12 @@ export function isPossibleCapture(
   return pageOffset < limits.pageBytes && capturedLength === Math.min(totalBytes, limits.capturedBytes);
 }
 
+/** Arguments of a whole argv, each of which ends with a NUL. */
+export function splitText(argv: string): string[] {
+  if (argv === '') return [];
+  return (argv.endsWith('\0') ? argv.slice(0, -1) : argv).split('\0');
+}
+
 /**
  * Splits what the kernel side captured of argv.
  * @param captured bytes in the order of memory; behind the head the tail follows without a mark
@@ -51,9 +57,7 @@ export function splitArgv(
 ): Argv {
   const truncated = absent !== 0 || totalBytes > captured.length;
   if (!truncated && isUtf8(captured)) {
-    const text = captured.toString('utf8');
-    const args = text === '' ? [] : (text.endsWith('\0') ? text.slice(0, -1) : text).split('\0');
-    return { args, capturedBytes: captured.length, truncated, raw: null };
+    return { args: splitText(captured.toString('utf8')), capturedBytes: captured.length, truncated, raw: null };
   }
   const segments = truncated
     ? presentSegments(captured.length, totalBytes, pageOffset, absent, limits)

@@ -1,7 +1,8 @@
+import { isAscii } from 'node:buffer';
 import { bitNames, limitOf, offsetOf, type StructLayout } from '../kernel/layout.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
-import { isPossibleCapture, splitArgv } from './argv.ts';
+import { isPossibleCapture, splitArgv, splitText } from './argv.ts';
 import { textOf } from './text.ts';
 
 /** What is the same for every record of a capture. */
@@ -22,8 +23,15 @@ export interface ExecDecoder {
 
 const word = 0x1_0000_0000;
 
+const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 function hex32(value: number): string {
-  return value.toString(16).padStart(8, '0');
+  return (
+    (hexOfByte[value >>> 24] as string) +
+    (hexOfByte[(value >>> 16) & 0xff] as string) +
+    (hexOfByte[(value >>> 8) & 0xff] as string) +
+    (hexOfByte[value & 0xff] as string)
+  );
 }
 
 /** @param layout of struct exec_record in bpf/abi.h: the only source of the offsets below */
@@ -89,8 +97,10 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
   }
 
   function commAt(records: Buffer, at: number): string {
-    const nul = records.indexOf(0, at);
-    return textOf(records.subarray(at, nul < 0 || nul > at + commBytes ? at + commBytes : nul));
+    let end = at;
+    let high = 0;
+    for (const limit = at + commBytes; end < limit && records[end] !== 0; end += 1) high |= records[end] as number;
+    return high < 0x80 ? records.toString('latin1', at, end) : textOf(records.subarray(at, end));
   }
 
   function degradedOf(records: Buffer, at: number): string[] {
@@ -102,29 +112,33 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
 
   function decode(records: Buffer, at: number, bytes: number): ExecEvent | undefined {
     if (bytes < layout.bytes) return undefined;
-    const bytesOf = (span: { offset: number; length: number }) => {
-      const start = records.readUInt16LE(at + span.offset);
-      const end = start + records.readUInt16LE(at + span.length);
-      return start >= layout.bytes && end <= bytes ? records.subarray(at + start, at + end) : undefined;
-    };
-    const filenameBytes = bytesOf(filename);
-    const cgroupPathBytes = bytesOf(cgroupPath);
-    const argvBytes = bytesOf(args);
-    if (filenameBytes === undefined || cgroupPathBytes === undefined || argvBytes === undefined) return undefined;
+    const filenameAt = records.readUInt16LE(at + filename.offset);
+    const filenameEnd = filenameAt + records.readUInt16LE(at + filename.length);
+    const cgroupPathAt = records.readUInt16LE(at + cgroupPath.offset);
+    const cgroupPathEnd = cgroupPathAt + records.readUInt16LE(at + cgroupPath.length);
+    const argvAt = records.readUInt16LE(at + args.offset);
+    const argvEnd = argvAt + records.readUInt16LE(at + args.length);
+    if (Math.min(filenameAt, cgroupPathAt, argvAt) < layout.bytes) return undefined;
+    if (Math.max(filenameEnd, cgroupPathEnd, argvEnd) > bytes) return undefined;
     const argvTotalBytes = u64(records, at + argsBytes);
     const argvPageOffset = records.readUInt32LE(at + argsPageOffset);
-    if (!isPossibleCapture(argvBytes.length, argvTotalBytes, argvPageOffset, argvLimits)) return undefined;
+    if (!isPossibleCapture(argvEnd - argvAt, argvTotalBytes, argvPageOffset, argvLimits)) return undefined;
+
+    // Strings stand behind each other, and nearly all are ASCII: then one conversion makes them all.
+    const strings = records.subarray(at + layout.bytes, at + bytes);
+    const ascii = isAscii(strings) ? strings.toString('latin1') : undefined;
+    const textAt = (start: number, end: number) =>
+      ascii?.slice(start - layout.bytes, end - layout.bytes) ?? textOf(records.subarray(at + start, at + end));
+    const absent = records.readUInt32LE(at + argsAbsent);
+    const argvLength = argvEnd - argvAt;
+    const argv =
+      ascii !== undefined && absent === 0 && argvTotalBytes === argvLength
+        ? { args: splitText(textAt(argvAt, argvEnd)), capturedBytes: argvLength, truncated: false, raw: null }
+        : splitArgv(records.subarray(at + argvAt, at + argvEnd), argvTotalBytes, argvPageOffset, absent, argvLimits);
 
     const bootMicros = micros(records, at + bootNs);
     const offsetMicros = wallClock.offsetAt(bootMicros);
     const degraded = degradedOf(records, at);
-    const argv = splitArgv(
-      argvBytes,
-      argvTotalBytes,
-      argvPageOffset,
-      records.readUInt32LE(at + argsAbsent),
-      argvLimits,
-    );
     const ownId = processId(records, at + startBootNs, at + pid);
     const parentId = processId(records, at + parentStartBootNs, at + ppid);
 
@@ -147,7 +161,7 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
       start_time: Math.floor((micros(records, at + startBootNs) + offsetMicros) / 1000),
       comm: commAt(records, at + comm),
       parent_comm: degraded.includes('parent_comm') ? null : commAt(records, at + parentComm),
-      filename: textOf(filenameBytes),
+      filename: textAt(filenameAt, filenameEnd),
       args: argv.args,
       args_count: records.readUInt32LE(at + argsCount),
       args_bytes: argvTotalBytes,
@@ -161,7 +175,7 @@ export function createExecDecoder(layout: StructLayout, identity: CaptureIdentit
       suid: records.readUInt32LE(at + suid),
       sgid: records.readUInt32LE(at + sgid),
       cgroup_id: u64Text(records, at + cgroupId),
-      cgroup_path: degraded.includes('cgroup_path') ? null : textOf(cgroupPathBytes),
+      cgroup_path: degraded.includes('cgroup_path') ? null : textAt(cgroupPathAt, cgroupPathEnd),
       degraded,
     };
   }

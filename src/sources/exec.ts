@@ -12,9 +12,11 @@ const bufferBytes = 512 * 1024;
 const longestRecord = 48 * 1024;
 
 /** While events come, a read is made this often, so that a batch is worth a request (milliseconds). */
-const pace = 15;
+const pace = 20;
 /** After this long without an event the reader goes to sleep until a program wakes it (milliseconds). */
 const idleAfter = 100;
+/** Reason of an abort that only ends a wait: without one each makes an exception with its stack. */
+const wakeUp = 'wake up';
 /** A net under the wake-up (milliseconds). */
 const sleepAtMost = 1000;
 
@@ -60,20 +62,20 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     this.#log = options.log;
     this.#firstOffset = options.firstOffset;
     this.#lastOffset = options.lastOffset ?? -1;
-    this.#capture.onWake(() => this.#wait.abort());
+    this.#capture.onWake(() => this.#wait.abort(wakeUp));
   }
 
   /** Ends the iteration when everything that is in the ring has been given out and committed. */
   finish(): void {
     this.#finishing = true;
-    this.#wait.abort();
+    this.#wait.abort(wakeUp);
   }
 
   /** Resolves when the ring has been found empty, with everything committed, after this call. */
   drained(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onEmpty.push(resolve);
-    this.#wait.abort();
+    this.#wait.abort(wakeUp);
     return promise;
   }
 
@@ -131,7 +133,7 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
       this.#commit(position, events, undecodable, acknowledgement);
       this.#outstanding -= 1;
       // Whoever waits for that gets another look at the ring.
-      if (this.#outstanding === 0 && this.#onEmpty.length > 0) this.#wait.abort();
+      if (this.#outstanding === 0 && this.#onEmpty.length > 0) this.#wait.abort(wakeUp);
     };
     this.#outstanding += 1;
     return { records, full, batch: { events, commit } };
