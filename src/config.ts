@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { isIPv6 } from 'node:net';
 import { cpus, hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
@@ -127,17 +126,17 @@ function wholeNumber(given: string): number | undefined {
 const positive = text('a whole number, 1 or more', (given) => wholeNumber(given) || undefined);
 
 const brokerList = text(
-  'a list of HOST:PORT with commas between, an IPv6 address in brackets, the port 1 to 65535',
+  'a list of HOST:PORT with commas between, HOST a name or an IPv4 address, the port 1 to 65535',
   (given) => {
     const brokers = given.split(',').map((broker) => broker.trim());
     return brokers.every(isBroker) ? brokers : undefined;
   },
 );
 
+/** No IPv6 address: kafkajs cuts the text at the first colon (src/broker/index.js). A name may well stand for one. */
 function isBroker(broker: string): boolean {
-  const [, host, port] = /^(\[[^\]]*\]|[^[\]:]*):(\d{1,5})$/.exec(broker) ?? [];
+  const [, host, port] = /^([^:]*):(\d{1,5})$/.exec(broker) ?? [];
   if (host === undefined || Number(port) < 1 || Number(port) > 65535) return false;
-  if (host.startsWith('[')) return isIPv6(host.slice(1, -1));
   return /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(host);
 }
 

@@ -146,7 +146,8 @@ const onConflict = ['--conflict-exit-code', String(lockedExitCode)];
  * that has just been killed the moment that it needs.
  */
 function refuseSecondBroker(directory: string, lock: string): void {
-  if (spawnSync('flock', ['--timeout', '2', ...onConflict, lock, 'true']).status === lockedExitCode) throw taken(directory);
+  if (spawnSync('flock', ['--timeout', '2', ...onConflict, lock, 'true']).status === lockedExitCode)
+    throw taken(directory);
 }
 
 function taken(directory: string): Bpf2KafkaError {
