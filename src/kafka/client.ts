@@ -279,8 +279,10 @@ interface Connection {
  */
 function writeLogEntry({ namespace, level, log: entry }: LogEntry, log: Log, warnings: LogLimit): void {
   const fields = { kafkajs: namespace, broker: entry.broker as unknown };
-  // Said once for every producer; our retries are meant to be few (see `retry`).
-  const expected = entry.message.startsWith('Limiting retries for the idempotent producer');
+  // The first is said once for every producer: our retries are meant to be few (see `retry`). The second is an answer
+  // with an error in it, which comes back to the caller, who knows whether it means anything: a topic that is asked for
+  // before it is made, a coordinator that is still loading.
+  const expected = /^Limiting retries for the idempotent producer|^Response \w+\(key: /.test(entry.message);
   const suppressed = level <= kafkajs.logLevel.WARN && !expected ? warnings.pass() : undefined;
   if (suppressed === undefined) log.debug(fields, entry.message);
   else log.warn({ ...fields, suppressed }, entry.message);

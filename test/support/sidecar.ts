@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { detachPinned } from '../../src/kernel/addon.ts';
+import { removeLeftovers } from './capture.ts';
 import { waitFor } from './wait-for.ts';
 
 const program = join(import.meta.dirname, '../../bin/bpf2kafka.js');
@@ -16,7 +17,8 @@ export class CommandProcess implements AsyncDisposable {
   #errors = '';
 
   constructor(words: readonly string[], environment: Readonly<Record<string, string>> = {}) {
-    this.#child = spawn(process.execPath, [program, ...words], {
+    // Ends with the tests, however they end.
+    this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, program, ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...environment },
     });
@@ -87,8 +89,9 @@ export class SidecarPlace implements AsyncDisposable {
   }
 
   static async create(name: string): Promise<SidecarPlace> {
+    removeLeftovers();
     const stateDir = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-state-'));
-    return new SidecarPlace(stateDir, `/sys/fs/bpf/bpf2kafka-test-${name}-${process.pid}`);
+    return new SidecarPlace(stateDir, `/sys/fs/bpf/bpf2kafka-test-${process.pid}-${name}`);
   }
 
   /** Flags that every command line of this place needs. */
