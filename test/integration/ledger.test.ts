@@ -2,9 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createDecoder } from '../../src/schemas/codec.ts';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
+import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
@@ -42,6 +43,11 @@ async function expectAudit(brokers: string, prefix: string): Promise<string[]> {
   expect(`${code} ${audit.errors}${code === 0 ? '' : audit.lines.join('\n')}`.trim()).toBe('0');
   return audit.lines;
 }
+
+beforeEach(({ skip }) => {
+  const reason = whyNoCapture();
+  skip(reason !== undefined, reason);
+});
 
 describe('the ledger', () => {
   let kafka: TestKafka;

@@ -1,12 +1,18 @@
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, repeatsIn, startStorm } from '../support/storm.ts';
 
 const topic = 'exec-events';
+
+beforeEach(({ skip }) => {
+  const reason = whyNoCapture();
+  skip(reason !== undefined, reason);
+});
 
 describe('bpf2kafka run', () => {
   let kafka: TestKafka;

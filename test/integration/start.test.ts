@@ -1,8 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { whyNoCapture } from '../support/capture.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { waitFor } from '../support/wait-for.ts';
+
+beforeEach(({ skip }) => {
+  const reason = whyNoCapture();
+  skip(reason !== undefined, reason);
+});
 
 describe('bpf2kafka start', () => {
   it('runs a Kafka of its own, prints execs read back from the topic, and leaves nothing after SIGINT', async () => {
