@@ -51,7 +51,7 @@ std::uint32_t ExecRing::header_at(std::uint64_t position) const {
 void ExecRing::resume() {
   const std::uint64_t consumer = consumer_position();
   const std::uint64_t producer = producer_position();
-  const commit_slot* slots = control_()->commits;
+  const commit_slot* slots = control()->commits;
 
   if (slots[0].position == consumer)
     slot_ = 0;
@@ -88,7 +88,7 @@ ReadResult ExecRing::read(std::uint8_t* into, std::size_t capacity, std::uint32_
   ReadResult result;
 
   const std::uint64_t waiting = producer - consumer_position();
-  if (waiting > control_()->high_water) control_()->high_water = waiting;
+  if (waiting > control()->high_water) control()->high_water = waiting;
 
   while (cursor_ < producer && result.records < max_records) {
     const std::uint32_t header = header_at(cursor_);
@@ -136,7 +136,7 @@ void ExecRing::commit(std::uint64_t position, const CommitCounts& counts) {
 
 void ExecRing::store(std::uint64_t position) {
   const int idle = 1 - slot_;
-  commit_slot& slot = control_()->commits[idle];
+  commit_slot& slot = control()->commits[idle];
   std::copy_n(totals_, static_cast<int>(USER_COUNTERS), slot.counters);
   slot.position = position;
   __atomic_store_n(consumer_.as<std::uint64_t>(), position, __ATOMIC_RELEASE);
@@ -144,11 +144,11 @@ void ExecRing::store(std::uint64_t position) {
 }
 
 bool ExecRing::arm() {
-  __atomic_store_n(&control_()->armed, 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&control()->armed, 1, __ATOMIC_SEQ_CST);
   // Pairs with the program's second look in bpf/emit.h.
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (producer_position() == cursor_) return true;
-  __atomic_store_n(&control_()->armed, 0, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&control()->armed, 0, __ATOMIC_SEQ_CST);
   return false;
 }
 

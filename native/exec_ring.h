@@ -66,13 +66,12 @@ class ExecRing {
   std::uint64_t producer_position() const;
   std::uint64_t waiting_bytes() const;
   std::uint64_t ring_bytes() const { return ring_bytes_; }
-  std::uint64_t high_water() const { return control_()->high_water; }
+  std::uint64_t high_water() const { return control()->high_water; }
   const std::uint64_t* totals() const { return totals_; }
   int fd() const { return ring_.get(); }
-  ring_control* control() { return control_(); }
+  ring_control* control() const { return control_mapping_.as<ring_control>(); }
 
  private:
-  ring_control* control_() const { return control_mapping_.as<ring_control>(); }
   std::uint64_t consumer_position() const;
   std::uint32_t header_at(std::uint64_t position) const;
   void store(std::uint64_t position);

@@ -71,9 +71,9 @@ export class ExecLedger {
     const { clock, intervalMillis } = this.#options;
     while (!signal.aborted) {
       await this.entry(undefined, signal);
-      const next = clock.nowMillis() + intervalMillis;
-      do await clock.sleep(Math.min(soonest, next - clock.nowMillis()), signal);
-      while (!signal.aborted && clock.nowMillis() < next && !this.#somethingNew());
+      const next = clock.elapsedMillis() + intervalMillis;
+      do await clock.sleep(Math.min(soonest, next - clock.elapsedMillis()), signal);
+      while (!signal.aborted && clock.elapsedMillis() < next && !this.#somethingNew());
     }
   }
 
@@ -112,10 +112,10 @@ export class ExecLedger {
   /** The account through the cut once nothing of it is pending, or as it stands after a while. */
   async #settle(cut: EpochCut, signal?: AbortSignal): Promise<Account> {
     const { clock } = this.#options;
-    const deadline = clock.nowMillis() + closeWithin;
+    const deadline = clock.elapsedMillis() + closeWithin;
     for (let pause = closePoll; ; pause *= 2) {
       const account = this.#account(cut);
-      if (account.pending === 0 || clock.nowMillis() >= deadline || signal?.aborted) return account;
+      if (account.pending === 0 || clock.elapsedMillis() >= deadline || signal?.aborted) return account;
       await clock.sleep(pause, signal);
     }
   }
