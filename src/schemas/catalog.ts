@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs';
 import type { ExecEvent } from './exec-event.ts';
 import type { AvroSchema } from './fingerprint.ts';
 import type { LedgerEntry } from './ledger-entry.ts';
+import type { PacketCount } from './packet-count.ts';
 
 /** Which events stand in which topic; names without prefix. */
 export interface TopicEvents {
   'exec-events': ExecEvent;
+  'packet-counts': PacketCount;
   'bpf2kafka-ledger': LedgerEntry;
 }
 
@@ -34,6 +36,13 @@ const catalog: { readonly [Topic in TopicName]: TopicSchema<Topic> } = {
     released: [],
     timestampOf: (event) => event.event_time,
     headersOf: (event) => ({ boot_id: event.boot_id, seq: String(event.seq) }),
+  },
+  'packet-counts': {
+    topic: 'packet-counts',
+    schema: load('packet-counts.avsc'),
+    released: [],
+    timestampOf: (count) => count.interval_end,
+    headersOf: () => ({}),
   },
   'bpf2kafka-ledger': {
     topic: 'bpf2kafka-ledger',
