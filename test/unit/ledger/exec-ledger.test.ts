@@ -19,6 +19,7 @@ function setUp() {
     skipped: 0,
     seq: 1_005,
     producerPosition: 0,
+    packets: [],
   });
   const capture = {
     advanceEpoch: async () => cut(),

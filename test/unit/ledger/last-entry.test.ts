@@ -86,6 +86,7 @@ describe('the end of an attach that detach has removed', () => {
     firstOffset: 0,
     lastOffset: 59,
     discarded: 7,
+    packets: [],
   };
 
   test('balances, with what was thrown away', () => {
