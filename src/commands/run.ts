@@ -16,7 +16,7 @@ export async function runCommand(config: RunConfig, io: CommandIo): Promise<numb
   return 0;
 }
 
-/** `ready`, then the streams. */
+/** `ready`, then the streams, packets by interface: `ready exec packets:eth0 packets:lo`. */
 export function readyLine(sidecar: Sidecar): string {
   return `ready ${sidecar.streams.join(' ')}`;
 }
