@@ -105,6 +105,7 @@ class AdvanceEpoch : public Napi::AsyncWorker {
     object.Set("skipped", number(env, cut_.skipped));
     object.Set("seq", number(env, cut_.seq));
     object.Set("producerPosition", number(env, cut_.producer_position));
+    object.Set("packets", Napi::Array::New(env));  // PACKETS: no interface is captured yet
     deferred_.Resolve(object);
   }
 

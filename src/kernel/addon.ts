@@ -69,6 +69,27 @@ export interface EpochCut {
   readonly seq: number;
   /** Ring position behind the last record of this epoch. */
   readonly producerPosition: number;
+  /** One for each slot of the interface table. */
+  readonly packets: readonly PacketTotals[];
+}
+
+/** What came in on the interface of one slot through the end of one epoch, in packets; totals since attachId. */
+export interface PacketTotals {
+  /** Index in the pinned table of interfaces; never used again within an attach. */
+  readonly slot: number;
+  readonly interfaceIndex: number;
+  /** Not unique: an interface that is removed and made again gets another slot. */
+  readonly name: string;
+  readonly seen: number;
+  readonly seenBytes: number;
+  readonly fragment: number;
+  readonly malformed: number;
+  readonly nonIp: number;
+  /** Their keys found no room in the map. */
+  readonly overflow: number;
+  readonly filtered: number;
+  /** How long the interface was not observed. */
+  readonly unobservedMicros: number;
 }
 
 /** The whole account of a capture that has ended; totals since attachId. */
@@ -82,6 +103,16 @@ export interface FinalTotals extends Pick<EpochCut, 'entered' | 'fellThrough' | 
   readonly firstOffset: number;
   readonly lastOffset: number;
   /** Records that were thrown away. */
+  readonly discarded: number;
+  /** One for each slot of the interface table; absent when no packets were captured. */
+  readonly packets?: readonly FinalPackets[];
+}
+
+/** What became of the packets of one slot; totals since attachId. */
+export interface FinalPackets extends Pick<PacketTotals, 'name' | 'seen' | 'filtered'> {
+  /** In acknowledged records. */
+  readonly published: number;
+  /** Were counted, and thrown away with the maps. */
   readonly discarded: number;
 }
 
