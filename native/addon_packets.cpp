@@ -272,7 +272,8 @@ Napi::Array final_packets(Napi::Env env, const std::vector<FinalPackets>& totals
   for (const FinalPackets& of : totals) {
     Napi::Object object = Napi::Object::New(env);
     object.Set("name", of.name);
-    set_counters(object, of.counters);
+    object.Set("seen", number(env, of.counters.seen.packets));
+    object.Set("filtered", number(env, of.counters.classes[PACKET_CLASS_FILTERED].packets));
     object.Set("published", number(env, of.published));
     set_offsets(object, of.first_offset, of.last_offset);
     object.Set("discarded", number(env, of.discarded));

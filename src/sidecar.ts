@@ -3,9 +3,14 @@ import { reasonOf } from './errors.ts';
 import { type Capture, openCapture } from './kernel/addon.ts';
 import { readBootId } from './kernel/boot-id.ts';
 import { WallClock } from './kernel/wall-clock.ts';
-import { ExecLedger } from './ledger/exec-ledger.ts';
-import { entryBefore, LastEntry, refuseOtherHostId } from './ledger/last-entry.ts';
+import { entriesBefore } from './ledger/closing-entries.ts';
+import { type Epochs, EpochsOnDemand } from './ledger/epochs.ts';
+import { ExecStream } from './ledger/exec-stream.ts';
+import { LastEntries, refuseOtherHostId } from './ledger/last-entries.ts';
+import { Ledger } from './ledger/ledger.ts';
+import type { StreamDestination } from './ledger/ledger-stream.ts';
 import { type Outlet, type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
+import type { Destination } from './producers/destinations.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
 import type { LedgerEntry, LedgerState } from './schemas/ledger-entry.ts';
 import { ExecSource } from './sources/exec.ts';
@@ -64,8 +69,9 @@ export class Sidecar {
   readonly #identity: CaptureIdentity;
   readonly #wallClock: WallClock;
   readonly #source: ExecSource;
-  readonly #ledger: ExecLedger;
-  readonly #lastEntry: LastEntry;
+  readonly #epochs: Epochs;
+  readonly #ledger: Ledger;
+  readonly #lastEntries: LastEntries;
   /** Ends what waits for the broker. */
   readonly #abort = new AbortController();
   /** Ends the regular entries of the ledger. */
@@ -73,7 +79,7 @@ export class Sidecar {
   #publishing: Promise<void> | undefined;
   #accounting: Promise<void> | undefined;
 
-  private constructor(options: SidecarOptions, capture: Capture, outlets: Outlets) {
+  private constructor(options: SidecarOptions, capture: Capture, outlets: Outlets, lastEntries: LastEntries) {
     const { config, clock, log } = options;
     const { attachId, lastOffset, firstOffset } = capture.status();
     this.#options = options;
@@ -90,24 +96,23 @@ export class Sidecar {
       log,
       ...(moved || firstOffset < 0 ? {} : { firstOffset, lastOffset }),
     });
-    this.#lastEntry = new LastEntry(config.stateDir);
-    this.#ledger = new ExecLedger({
+    this.#lastEntries = lastEntries;
+    this.#epochs = new EpochsOnDemand(capture);
+    const exec = new ExecStream({
       capture,
       reader: this.#source,
+      deliveryState: () => ledgerState[outlets.exec.delivery.state.state],
+      destination: ledgerDestination(outlets.exec.destination),
+    });
+    this.#ledger = new Ledger({
+      epochs: this.#epochs,
+      streamsOf: () => [exec],
       identity: this.#identity,
       wallClock: this.#wallClock,
       clock,
       log,
       intervalMillis: config.ledgerIntervalMillis,
-      publish: (entry) => this.#publishEntry(entry),
-      deliveryState: () => ledgerState[outlets.exec.delivery.state.state],
-      destination: {
-        cluster_id: outlets.exec.destination.clusterId,
-        topic: outlets.exec.destination.topic,
-        partition: outlets.exec.destination.partition,
-        replication_factor: outlets.exec.destination.replicas,
-        min_insync_replicas: outlets.exec.destination.minInsyncReplicas,
-      },
+      publish: (entries) => this.#publishEntries(entries),
     });
   }
 
@@ -122,11 +127,11 @@ export class Sidecar {
     try {
       logCapture(capture, options);
       const { attachId } = capture.status();
-      const lastEntry = new LastEntry(options.config.stateDir);
-      refuseOtherHostId(await lastEntry.read(), { hostId: options.config.hostId, bootId: readBootId(), attachId });
+      const lastEntries = await LastEntries.read(options.config.stateDir);
+      refuseOtherHostId(lastEntries.kept, { hostId: options.config.hostId, bootId: readBootId(), attachId });
       const outlets = await openOutlets(options);
       await options.onTopicsReady?.();
-      return new Sidecar(options, capture, outlets);
+      return new Sidecar(options, capture, outlets, lastEntries);
     } catch (error) {
       if (!capture.status().resumed && onExit === 'detach') {
         capture.detach();
@@ -165,9 +170,9 @@ export class Sidecar {
     ledger.delivery.retryNow();
     try {
       const drained = await this.#drain();
-      // Before the capture ends: an epoch may be about to end on another thread.
       this.#endAccounting.abort();
       await settled(this.#accounting);
+      await this.#epochs.idle(); // the capture must not end while an epoch does
       const ending = drained && this.#options.config.onExit === 'detach';
       if (ending) this.#capture.detach();
       this.#source.finish();
@@ -195,35 +200,35 @@ export class Sidecar {
     return given.promise;
   }
 
-  /** Ends the account of an attach that ended without one, then gives an entry at regular times. */
+  /** Ends the account of an attach that ended without one, then gives entries at regular times. */
   async #account(signal: AbortSignal): Promise<void> {
-    const kept = await this.#lastEntry.read();
-    const before = entryBefore(kept, {
+    const { kept } = this.#lastEntries;
+    const before = entriesBefore(kept, {
       ...this.#identity,
       nowMillis: this.#options.clock.nowMillis(),
       moved: this.#outlets.exec.destination.moved,
     });
-    if (before !== undefined) await this.#publishEntry(before);
-    this.#ledger.resume(kept?.entry);
+    if (before.length > 0) await this.#publishEntries(before);
+    this.#ledger.resume(kept.map(({ entry }) => entry));
     await this.#ledger.run(signal);
   }
 
-  /** True when the last entry is acknowledged and closed. */
+  /** True when the last entries are acknowledged and closed. */
   async #finishAccount(ending: boolean): Promise<boolean> {
     if (this.#abort.signal.aborted) return false;
     try {
-      return (await this.#ledger.finish(ending ? 'stopped' : undefined)).closed;
+      return await this.#ledger.finish(ending ? 'stopped' : undefined, this.#abort.signal);
     } catch (error) {
-      this.#options.log.warn({ reason: reasonOf(error) }, 'the last entry of the ledger was not published');
+      this.#options.log.warn({ reason: reasonOf(error) }, 'the last entries of the ledger were not published');
       return false;
     }
   }
 
-  async #publishEntry(entry: LedgerEntry): Promise<void> {
+  async #publishEntries(entries: readonly LedgerEntry[]): Promise<void> {
     const { codec, delivery } = this.#outlets.ledger;
-    await this.#lastEntry.write({ entry, published: false });
-    await delivery.accept(codec.encode([entry]), this.#abort.signal);
-    await this.#lastEntry.write({ entry, published: true });
+    await this.#lastEntries.write(entries, { published: false });
+    await delivery.accept(codec.encode(entries), this.#abort.signal);
+    await this.#lastEntries.write(entries, { published: true });
   }
 
   #syncClock(): void {
@@ -238,6 +243,16 @@ const ledgerState = {
   retrying: 'degraded',
   throttled: 'throttled',
 } as const satisfies Record<string, LedgerState>;
+
+function ledgerDestination(destination: Destination): StreamDestination {
+  return {
+    cluster_id: destination.clusterId,
+    topic: destination.topic,
+    partition: destination.partition,
+    replication_factor: destination.replicas,
+    min_insync_replicas: destination.minInsyncReplicas,
+  };
+}
 
 /** Resolves when the promise has ended, one way or the other. */
 async function settled(promise: Promise<unknown> | undefined): Promise<void> {

@@ -109,7 +109,7 @@ export interface FinalTotals extends Pick<EpochCut, 'entered' | 'fellThrough' | 
 }
 
 /** What became of the packets of one slot; totals since attachId. */
-export interface FinalPackets extends Omit<PacketTotals, 'slot' | 'interfaceIndex' | 'unobservedMicros'> {
+export interface FinalPackets extends Pick<PacketTotals, 'name' | 'seen' | 'filtered'> {
   /** In acknowledged records. */
   readonly published: number;
   /** As in CaptureStatus. */

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts';
 import type { Capture } from '../kernel/addon.ts';
 import type { Log } from '../log.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
+import { CommittedByEpoch } from './committed-by-epoch.ts';
 import type { ExecDecoder } from './exec-decoder.ts';
 
 /** What one batch takes at most; delivery sends a batch of this size in one request. */
@@ -45,8 +46,7 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
   #outstanding = 0;
   /** Epochs of records that made no sense and wait for the next commit. */
   #uncommitted: number[] = [];
-  /** What was committed of the newest epoch, for the cut that ends the one before it. */
-  #newest = { epoch: 0, acknowledged: 0, undecodable: 0 };
+  readonly #committed = new CommittedByEpoch();
   /** Of the first and the last record that was acknowledged at the present destination. */
   #firstOffset: number | undefined;
   #lastOffset = -1;
@@ -99,9 +99,12 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     }
   }
 
-  /** Of the records that were committed in this process, those that latched a later epoch than this one. */
+  /**
+   * Of the records that were committed in this process, those that latched a later epoch than this one.
+   * @param epoch the newest one that has ended, or the one of the call before
+   */
   committedAfter(epoch: number): { readonly acknowledged: number; readonly undecodable: number } {
-    return this.#newest.epoch > epoch ? this.#newest : { acknowledged: 0, undecodable: 0 };
+    return this.#committed.after(epoch);
   }
 
   /** How many complete records were read, whether there may be more, and what is to be published of them. */
@@ -116,7 +119,7 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
       const bytes = this.#buffer.readUInt32LE(at);
       const event = this.#decoder.decode(this.#buffer, at + 8, bytes);
       if (event !== undefined) events.push(event);
-      else undecodable.push(this.#decoder.epochOf(this.#buffer, at + 8, bytes) ?? this.#newest.epoch);
+      else undecodable.push(this.#decoder.epochOf(this.#buffer, at + 8, bytes) ?? this.#committed.newest);
       at += 8 + Math.ceil(bytes / 8) * 8;
     }
     if (undecodable.length > before) {
@@ -159,16 +162,10 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
       firstOffset: this.#firstOffset ?? -1,
       lastOffset: this.#lastOffset,
     });
-    for (const { epoch } of events) this.#enter(epoch).acknowledged += 1;
-    for (const epoch of undecodable) this.#enter(epoch).undecodable += 1;
-  }
-
-  /** Where to count a record of the epoch: nowhere that matters, unless it is the newest. */
-  #enter(epoch: number): { acknowledged: number; undecodable: number } {
     // A broken record may have latched any number; no true one is past the capture's own.
-    if (epoch > this.#newest.epoch && epoch <= this.#capture.status().epoch)
-      this.#newest = { epoch, acknowledged: 0, undecodable: 0 };
-    return epoch === this.#newest.epoch ? this.#newest : { acknowledged: 0, undecodable: 0 };
+    const present = this.#capture.status().epoch;
+    for (const { epoch } of events) if (epoch <= present) this.#committed.of(epoch).acknowledged += 1;
+    for (const epoch of undecodable) if (epoch <= present) this.#committed.of(epoch).undecodable += 1;
   }
 
   /** Waits, but not past a wake-up, `finish` or `drained`. */
