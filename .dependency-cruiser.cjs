@@ -18,6 +18,7 @@ const mayKnow = {
   ],
   'sidecar.ts': [
     'config.ts',
+    'inlets.ts',
     'outlets.ts',
     'sources',
     'ledger',
@@ -29,6 +30,7 @@ const mayKnow = {
     'http',
     'enrich',
   ],
+  'inlets.ts': ['config.ts', 'sources', 'kernel'],
   'outlets.ts': ['config.ts', 'schemas', 'producers', 'kafka'],
   'config.ts': ['schemas/packet-count.ts'],
   sources: ['kernel', 'schemas'],

@@ -10,8 +10,8 @@ import { readyLine, runUntilStopped } from './run.ts';
 import { stopSignals } from './stop-signals.ts';
 
 /**
- * `npm start`: like `run`, with a Kafka of its own when none is named, and with every exec printed as it
- * is read back from the topic.
+ * `npm start`: like `run`, with a Kafka of its own when none is named, and with every exec and the table of packets
+ * printed as they are read back from the topics.
  */
 export async function startCommand(given: RunConfig, io: CommandIo): Promise<number> {
   const log = createLog(given.logLevel);
@@ -19,7 +19,7 @@ export async function startCommand(given: RunConfig, io: CommandIo): Promise<num
   await using broker = given.brokers.length > 0 ? undefined : await startBroker(given, log);
   const config = broker === undefined ? given : { ...given, brokers: [broker.brokers], createTopics: true };
 
-  await using readBack = new ReadBack(['exec'], config, log, io);
+  await using readBack = new ReadBack(config.packets === undefined ? ['exec'] : ['exec', 'packets'], config, log, io);
   const sidecar = await Sidecar.open({
     config,
     log,

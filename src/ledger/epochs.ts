@@ -14,8 +14,6 @@ export interface Epochs {
   advance(): Promise<EpochCut>;
   /** The next cut that is made anyway, or one that is made now when nobody makes any. */
   next(): Promise<EpochCut>;
-  /** Resolves when no epoch is about to end on another thread. */
-  idle(): Promise<void>;
 }
 
 /** Epochs end when somebody asks, one at a time: nobody else needs them. */
@@ -44,10 +42,6 @@ export class EpochsOnDemand implements Epochs {
 
   next(): Promise<EpochCut> {
     return this.advance();
-  }
-
-  idle(): Promise<void> {
-    return this.#idle;
   }
 
   async #advance(): Promise<EpochCut> {

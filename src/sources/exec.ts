@@ -1,8 +1,9 @@
-import type { Acknowledgement, Batch } from '../batch.ts';
+import type { Acknowledgement, Batch, Source } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import type { Capture } from '../kernel/addon.ts';
 import type { Log } from '../log.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
+import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import { CommittedByEpoch } from './committed-by-epoch.ts';
 import type { ExecDecoder } from './exec-decoder.ts';
 
@@ -26,16 +27,15 @@ export interface ExecSourceOptions {
   readonly decoder: ExecDecoder;
   readonly clock: Clock;
   readonly log: Log;
-  /** Of the first and the last record that an earlier process had acknowledged at the same destination. */
-  readonly firstOffset?: number;
-  readonly lastOffset?: number;
+  /** Of what an earlier process had acknowledged at the same destination. */
+  readonly offsets?: { readonly firstOffset: number; readonly lastOffset: number } | undefined;
 }
 
 /**
  * The execs of this host, in batches, oldest first. A batch is only looked at: the kernel keeps its
  * records until `commit`, and a process that dies before that leaves them to the next one.
  */
-export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
+export class ExecSource implements Source<ExecEvent> {
   readonly #capture: Capture;
   readonly #decoder: ExecDecoder;
   readonly #clock: Clock;
@@ -47,10 +47,9 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
   /** Epochs of records that made no sense and wait for the next commit. */
   #uncommitted: number[] = [];
   readonly #committed = new CommittedByEpoch();
-  /** Of the first and the last record that was acknowledged at the present destination. */
-  #firstOffset: number | undefined;
-  #lastOffset = -1;
+  readonly #offsets: AcknowledgedOffsets;
   #finishing = false;
+  #abandoned = false;
   /** Aborted, and replaced, to end the current wait. */
   #wait = new AbortController();
   #onEmpty: (() => void)[] = [];
@@ -60,8 +59,7 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     this.#decoder = options.decoder;
     this.#clock = options.clock;
     this.#log = options.log;
-    this.#firstOffset = options.firstOffset;
-    this.#lastOffset = options.lastOffset ?? -1;
+    this.#offsets = new AcknowledgedOffsets(options.log, options.offsets);
     this.#capture.onWake(() => this.#wait.abort(wakeUp));
   }
 
@@ -69,6 +67,12 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
   finish(): void {
     this.#finishing = true;
     this.#wait.abort(wakeUp);
+  }
+
+  /** Ends the iteration at once; what was not committed stays in the ring. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.finish();
   }
 
   /** Resolves when the ring has been found empty, with everything committed, after this call. */
@@ -81,7 +85,7 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch<ExecEvent>, void> {
     let lastRecord = Number.NEGATIVE_INFINITY;
-    for (;;) {
+    while (!this.#abandoned) {
       const begun = this.#clock.elapsedMillis();
       const { records, full, batch } = this.#read();
       if (batch !== undefined) yield batch;
@@ -146,21 +150,14 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     position: number,
     events: readonly ExecEvent[],
     undecodable: readonly number[],
-    { firstOffset, lastOffset }: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>,
+    offsets: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>,
   ): void {
-    if (events.length > 0) {
-      if (firstOffset <= this.#lastOffset) {
-        // Unclean election, or a topic that was made anew: what had been acknowledged behind it is gone.
-        this.#log.error({ offset: firstOffset, before: this.#lastOffset }, 'broker_rewound: an offset was given twice');
-      }
-      this.#firstOffset ??= firstOffset;
-      this.#lastOffset = lastOffset;
-    }
+    if (events.length > 0) this.#offsets.note(offsets);
     this.#capture.commit(position, {
       acknowledged: events.length,
       undecodable: undecodable.length,
-      firstOffset: this.#firstOffset ?? -1,
-      lastOffset: this.#lastOffset,
+      firstOffset: this.#offsets.first,
+      lastOffset: this.#offsets.last,
     });
     // A broken record may have latched any number; no true one is past the capture's own.
     const present = this.#capture.status().epoch;

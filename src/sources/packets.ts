@@ -1,4 +1,4 @@
-import type { Batch } from '../batch.ts';
+import type { Batch, Source } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import {
   type Capture,
@@ -41,7 +41,7 @@ export interface PacketSourceOptions {
  * regular times one ends, its counts stand still and are given out, and only when all of them are committed and
  * cleared the next one ends. While the broker is away none does; the counts grow in the kernel meanwhile.
  */
-export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
+export class PacketSource implements Source<PacketCount> {
   readonly #options: PacketSourceOptions;
   readonly #buffer = Buffer.alloc(recordsAtMost * packetEntryBytes);
   #newest: EpochCut | undefined;
@@ -53,6 +53,7 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
   /** Who waits for the cut that ends the present epoch, and who for the next one, whenever it comes. */
   #wanted: PromiseWithResolvers<EpochCut>[] = [];
   #awaited: PromiseWithResolvers<EpochCut>[] = [];
+  #onCleared: (() => void)[] = [];
   #ending = false;
   /** Nothing will be acknowledged any more. */
   readonly #abandoned = new AbortController();
@@ -106,6 +107,14 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
     const awaited = Promise.withResolvers<EpochCut>();
     this.#awaited.push(awaited);
     return awaited.promise;
+  }
+
+  /** Resolves when everything that was counted before this call is acknowledged and cleared. */
+  async drained(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    await this.advance();
+    this.#onCleared.push(resolve);
+    return promise;
   }
 
   /** Ends the iteration once nothing waits for an acknowledgement; what is counted since stays in the kernel. */
@@ -186,7 +195,9 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
     }
     this.#abandoned.signal.addEventListener('abort', () => whole.resolve(), { once: true });
     await whole.promise;
-    if (!this.#abandoned.signal.aborted) await packets.clearFrozen();
+    if (this.#abandoned.signal.aborted) return records;
+    await packets.clearFrozen();
+    for (const resolve of this.#onCleared.splice(0)) resolve();
     return records;
   }
 

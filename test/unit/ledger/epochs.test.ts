@@ -48,20 +48,3 @@ test('a failure is told to its caller, and the next one goes on', async () => {
   await end();
   expect(await second).toEqual({ epoch: 7 });
 });
-
-test('idle waits for every epoch that is about to end', async () => {
-  const { epochs, end } = setUp();
-  await epochs.idle();
-  void epochs.advance();
-  void epochs.advance();
-  let idle = false;
-  void epochs.idle().then(() => {
-    idle = true;
-  });
-  await end();
-  await settle();
-  expect(idle).toBe(false);
-  await end();
-  await settle();
-  expect(idle).toBe(true);
-});

@@ -138,8 +138,6 @@ export class ModelHost implements Epochs, PacketReader {
     return this.#next.promise;
   }
 
-  async idle(): Promise<void> {}
-
   acknowledged(slot: number): number {
     return this.slots[slot]?.acknowledged ?? 0;
   }
