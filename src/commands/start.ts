@@ -10,8 +10,8 @@ import { readyLine, runUntilStopped } from './run.ts';
 import { stopSignals } from './stop-signals.ts';
 
 /**
- * `npm start`: like `run`, with a Kafka of its own when none is named, and with every exec printed as it
- * is read back from the topic.
+ * `npm start`: like `run`, with a Kafka of its own when none is named, and with what it publishes printed as
+ * it is read back from the topics.
  */
 export async function startCommand(given: RunConfig, io: CommandIo): Promise<number> {
   const log = createLog(given.logLevel);
