@@ -93,6 +93,15 @@ test('a table comes each second when a count comes each second, with the sum sin
   for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(1000);
 });
 
+test('counts that come more often, as from several hosts, wait for the next table', async () => {
+  const records = Array.from({ length: 20 }, (_, index) => ({ at: index * 300, count: { epoch: index } }));
+  const { tables } = await new Stage(records).run();
+  const gaps = tables.slice(1).map(({ at }, index) => at - (tables[index]?.at ?? 0));
+  expect(gaps.length).toBeGreaterThanOrEqual(4);
+  for (const gap of gaps) expect(gap).toBeGreaterThanOrEqual(1000);
+  expect(counts(tables).at(-1)).toBe('20');
+});
+
 test('counts that come without a pause make a table a second', async () => {
   const records = Array.from({ length: 400 }, (_, index) => ({ at: index * 10, count: { epoch: index } }));
   const { tables } = await new Stage(records).run();
