@@ -89,7 +89,8 @@ export class Ledger {
       const next = clock.elapsedMillis() + intervalMillis;
       for (;;) {
         await clock.sleep(Math.min(soonest, next - clock.elapsedMillis()), signal);
-        if (signal.aborted || clock.elapsedMillis() >= next) break;
+        if (signal.aborted) return;
+        if (clock.elapsedMillis() >= next) break;
         await this.#tellNews(signal);
       }
       if (this.#follow().some(({ held }) => held === undefined)) await this.#nextCut(signal);

@@ -3,7 +3,7 @@ import type { LedgerEntry } from '../../../src/schemas/ledger-entry.ts';
 import { settle } from '../producers/fakes.ts';
 import { ledgerOf, ModelHost } from './model-host.ts';
 
-/** Flips by itself, each second, as a source of packets does; execs are left to the test. */
+/** Each begins with a flip whose packets are acknowledged at once. */
 async function seconds(host: ModelHost, clock: { advance(millis: number): Promise<void> }, count: number) {
   for (let i = 0; i < count; i += 1) {
     await host.flip();
@@ -180,6 +180,15 @@ describe('while packets wait for their acknowledgement', () => {
     await clock.advance(10_500);
     await end();
   });
+
+  test('the end of the run asks for none', async () => {
+    const { host, clock, end } = await start();
+    await clock.advance(1_500);
+    let asked = 0;
+    Object.assign(host, { next: () => Promise.resolve(++asked) });
+    await end();
+    expect(asked).toBe(0);
+  });
 });
 
 test('an epoch of execs stays open while others end, and then closes with its own counts', async () => {
@@ -206,6 +215,24 @@ test('an epoch of execs stays open while others end, and then closes with its ow
   expect(batches.flat().filter(({ unexplained }) => unexplained !== 0)).toEqual([]);
   expect(lines).toEqual([]);
   await end();
+});
+
+test('an account that does not balance is published as it is, and said', async () => {
+  const host = new ModelHost();
+  host.exec({ count: 5 });
+  host.commit(5);
+  Object.assign(host.capture, { pending: () => 3 });
+  const { clock, entriesOf, lines, end } = await start({}, host);
+  await clock.advance(1_500);
+  expect(entriesOf('exec')).toMatchObject([{ seen: 5, published: 5, pending: 3, unexplained: -3 }]);
+  expect(lines).toMatchObject([{ level: 'error', fields: { stream: 'exec', epoch: 1_000, unexplained: -3 } }]);
+  await end();
+});
+
+test('the run fails when an epoch cannot be ended', async () => {
+  const host = new ModelHost();
+  Object.assign(host, { advance: () => Promise.reject(new Error('no barrier')) });
+  await expect(ledgerOf(host).ledger.run(new AbortController().signal)).rejects.toThrow('no barrier');
 });
 
 describe('resume', () => {
