@@ -273,16 +273,26 @@ interface Connection {
   readonly sockets: Sockets;
 }
 
+/** What kafkajs warns of, and nobody needs to act on. */
+const expectedWords: readonly RegExp[] = [
+  // Said once for every producer: our retries are meant to be few (see `retry`).
+  /^Limiting retries for the idempotent producer/,
+  // An answer with an error in it, which comes back to the caller, who knows whether it means anything: a topic that is
+  // asked for before it is made, a coordinator that is still loading.
+  /^Response \w+\(key: /,
+  // After it the consumer starts again by itself.
+  /^Crash: .*coordinator is loading/,
+  // Our own doing.
+  /the client is closed$/,
+];
+
 /**
  * kafkajs's words to ours: message and broker only (its entries carry stack traces), warnings and errors once a minute
  * with the number of those between; everything else, and those, at debug.
  */
 function writeLogEntry({ namespace, level, log: entry }: LogEntry, log: Log, warnings: LogLimit): void {
   const fields = { kafkajs: namespace, broker: entry.broker as unknown };
-  // The first is said once for every producer: our retries are meant to be few (see `retry`). The second is an answer
-  // with an error in it, which comes back to the caller, who knows whether it means anything: a topic that is asked for
-  // before it is made, a coordinator that is still loading.
-  const expected = /^Limiting retries for the idempotent producer|^Response \w+\(key: /.test(entry.message);
+  const expected = expectedWords.some((words) => words.test(entry.message));
   const suppressed = level <= kafkajs.logLevel.WARN && !expected ? warnings.pass() : undefined;
   if (suppressed === undefined) log.debug(fields, entry.message);
   else log.warn({ ...fields, suppressed }, entry.message);
