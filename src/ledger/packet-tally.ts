@@ -28,7 +28,8 @@ export class PacketTally {
       hashPacketIdentity(count, laneB),
       hash,
     );
-    if (known === 0) tally.addFirst(count);
+    tally.add(count);
+    if (known === 0) tally.addContent(count);
     else tally.addRepeat(known === hash ? undefined : { epoch: count.epoch, partition, offset });
   }
 
@@ -83,21 +84,25 @@ export class InterfaceTally {
     this.interfaceName = interfaceName;
   }
 
-  addFirst({ epoch, traffic_class, packets, interval_end }: PacketCount): void {
+  /** What every record counts for, and besides it either its content or that it is a repeat. */
+  add({ epoch, interval_end }: PacketCount): void {
     this.records += 1;
-    if (packets < 1) this.impossible += 1;
-    const index = epoch - this.attachId;
-    this.#distinct.add(index, 1);
-    (traffic_class === 'filtered' ? this.#filtered : this.#published).add(index, packets);
     if (epoch < this.minEpoch) this.minEpoch = epoch;
     if (epoch > this.maxEpoch) this.maxEpoch = epoch;
     if (interval_end < this.minIntervalEnd) this.minIntervalEnd = interval_end;
     if (interval_end > this.maxIntervalEnd) this.maxIntervalEnd = interval_end;
   }
 
-  /** @param conflict when its kernel fields are others than before; then it counts for nothing else */
+  /** Of the first record of an identity. */
+  addContent({ epoch, traffic_class, packets }: PacketCount): void {
+    if (packets < 1) this.impossible += 1;
+    const index = epoch - this.attachId;
+    this.#distinct.add(index, 1);
+    (traffic_class === 'filtered' ? this.#filtered : this.#published).add(index, packets);
+  }
+
+  /** @param conflict when its kernel fields are others than before */
   addRepeat(conflict: PacketConflict | undefined): void {
-    this.records += 1;
     this.repeats += 1;
     if (conflict === undefined) return;
     this.conflicts += 1;
