@@ -2,7 +2,7 @@ import { sum } from './account.ts';
 import type { Findings } from './findings.ts';
 import type { HistoryEntry } from './ledger-history.ts';
 import type { RecordTally } from './record-tally.ts';
-import { net, type StreamEntries, upTo, upToReasons } from './stream-entries.ts';
+import { publishedBetween, type StreamEntries, upToReasons } from './stream-entries.ts';
 import type { Located, Measure, StreamKind } from './stream-kind.ts';
 
 const seqsNamed = 5;
@@ -31,10 +31,7 @@ export class ExecStream implements StreamKind {
       {
         noun: 'records',
         found: (after, through) => records.distinct(after, through),
-        told: (entry, before) => {
-          const least = net(entry) - (before === undefined ? 0 : net(before));
-          return { least, most: least + upTo(entry) - (before === undefined ? 0 : upTo(before)) };
-        },
+        told: publishedBetween,
         locate: (index) => this.#holesOf(index),
       },
     ];

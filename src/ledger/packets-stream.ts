@@ -2,7 +2,7 @@ import { sum } from './account.ts';
 import type { Findings } from './findings.ts';
 import type { HistoryEntry } from './ledger-history.ts';
 import type { InterfaceTally } from './packet-tally.ts';
-import { net, type StreamEntries, upTo } from './stream-entries.ts';
+import { publishedBetween, type StreamEntries } from './stream-entries.ts';
 import type { Located, Measure, StreamKind } from './stream-kind.ts';
 
 const prefix = 'packets:';
@@ -38,10 +38,7 @@ export class PacketsStream implements StreamKind {
       {
         noun: 'packets',
         found: (after, through) => records.published(after, through),
-        told: (entry, before) => {
-          const least = net(entry) - (before === undefined ? 0 : net(before));
-          return { least, most: least + upTo(entry) - (before === undefined ? 0 : upTo(before)) };
-        },
+        told: publishedBetween,
         locate,
       },
       {

@@ -81,3 +81,12 @@ export function net({ seen, filtered, lost }: HistoryEntry): number {
 export function upTo({ lost }: HistoryEntry): number {
   return Object.entries(lost).reduce((total, [reason, count]) => total + (upToReasons.has(reason) ? count : 0), 0);
 }
+
+/** What of the events between two closed entries must stand in the topic, and what may stand there at most. */
+export function publishedBetween(
+  entry: HistoryEntry,
+  before: HistoryEntry | undefined,
+): { readonly least: number; readonly most: number } {
+  const least = net(entry) - (before === undefined ? 0 : net(before));
+  return { least, most: least + upTo(entry) - (before === undefined ? 0 : upTo(before)) };
+}

@@ -189,7 +189,11 @@ describe('closes', () => {
         { ...epoch, entry: 'open' as const },
       ];
       const attach = { slots: ['eth0'], epochs, end: 'crashed' as const, through };
-      const { streams, packet_totals } = expectCloses(simulatePackets([{ live: false, attaches: [attach] }], 1_000));
+      const world = simulatePackets([{ live: false, attaches: [attach] }], 1_000);
+      const { streams, packet_totals } = expectCloses(world);
+      // Another start told of the same end once more, as of a later epoch.
+      const again = world.entries.slice(-1).map((entry) => ({ ...entry, epoch: entry.epoch + 2 }));
+      expectCloses({ ...world, entries: [...world.entries, ...again] });
       expect(packet_totals).toMatchObject({ seen: 70, lost: 30, lost_by_reason: { host_crash: 30 } });
       return streams[0]?.packets;
     };
