@@ -1,14 +1,34 @@
 import type { ExecEvent } from '../schemas/exec-event.ts';
 import type { LedgerEntry } from '../schemas/ledger-entry.ts';
-import type { AuditReport, AuditTotals, Problem, StreamReport } from './audit-report.ts';
-import { type AuditFacts, auditStream, isoTime } from './audit-stream.ts';
+import type { PacketCount } from '../schemas/packet-count.ts';
+import { type Attach, attachOf, beside, inOrder, inTime } from './attaches.ts';
+import type { AuditFacts } from './audit-facts.ts';
+import type { AuditReport, Problem, StreamReport } from './audit-report.ts';
+import { auditStream, type StreamSource } from './audit-stream.ts';
+import { totalsOf } from './audit-totals.ts';
+import { ExecRecords } from './exec-records.ts';
 import { type HistoryEntry, LedgerHistory } from './ledger-history.ts';
+import { interfaceOf, PacketRecords, packetsStreamName } from './packet-records.ts';
+import { InterfaceTally, PacketTally } from './packet-tally.ts';
 import { RecordTally } from './record-tally.ts';
+import { isoTime } from './time-text.ts';
 
 /** A capture can publish its first records before its first entry; so long they belong to nothing (milliseconds). */
 const firstEntryWithin = 60_000;
-/** Wall times of two entries are compared: by so much they may be inexact (milliseconds). */
-const clockSlack = 1_000;
+
+/** What the topics have of one boot of a host. */
+class BootTally {
+  readonly hostId: string;
+  readonly bootId: string;
+  /** By attach. */
+  readonly execs = new Map<number, RecordTally>();
+  readonly packets = new PacketTally();
+
+  constructor(hostId: string, bootId: string) {
+    this.hostId = hostId;
+    this.bootId = bootId;
+  }
+}
 
 /**
  * Checks the ledger against the records, from outside: it knows nothing but what stands in the topics. Entries and
@@ -16,101 +36,161 @@ const clockSlack = 1_000;
  */
 export class Audit {
   readonly #histories = new Map<string, LedgerHistory>();
-  /** By host, boot and attach. */
-  readonly #tallies = new Map<string, Map<string, Map<number, RecordTally>>>();
-  #lastRecord: { readonly hostId: string; readonly bootId: string; readonly tally: RecordTally } | undefined;
+  /** By host and boot. */
+  readonly #hosts = new Map<string, Map<string, BootTally>>();
+  #lastBoot: BootTally | undefined;
 
   addEntry(entry: LedgerEntry): void {
-    const key = JSON.stringify([entry.host_id, entry.boot_id, entry.attach_id, entry.stream_name]);
-    let history = this.#histories.get(key);
-    if (history === undefined) {
-      history = new LedgerHistory(entry);
-      this.#histories.set(key, history);
-    }
-    history.add(entry);
+    const key = keyOf(entry.host_id, entry.boot_id, entry.attach_id, entry.stream_name);
+    getOrAdd(this.#histories, key, () => new LedgerHistory(entry)).add(entry);
   }
 
   /** @param offset of the record in the topic's partition */
   addRecord(event: ExecEvent, partition: number, offset: number): void {
-    this.#tallyOf(event).add(event, partition, offset);
+    const { execs } = this.#bootOf(event.host_id, event.boot_id);
+    getOrAdd(execs, event.attach_id, () => new RecordTally(event.attach_id)).add(event, partition, offset);
+  }
+
+  /** @param offset of the record in the topic's partition */
+  addPacketCount(count: PacketCount, partition: number, offset: number): void {
+    this.#bootOf(count.host_id, count.boot_id).packets.add(count, partition, offset);
   }
 
   /** Call it once, when everything has been added. */
   finish(facts: AuditFacts): AuditReport {
-    const attaches = [...this.#histories.values()].map((history) => describe(history, this.#find(history)));
-    attaches.sort((a, b) => compare(a.history.hostId, b.history.hostId) || inTime(a, b));
+    const attaches = [...this.#histories.values()].map((history) => attachOf(history, this.#execsOf(history)));
+    attaches.sort(inOrder);
+    const hosts = new Map<string, Attach[]>();
     const families = new Map<string, Attach[]>();
-    for (const attach of attaches) getOrAdd(families, familyOf(attach), () => []).push(attach);
+    for (const attach of attaches) {
+      getOrAdd(hosts, attach.history.hostId, () => []).push(attach);
+      getOrAdd(families, familyOf(attach), () => []).push(attach);
+    }
     const streams: StreamReport[] = [];
     for (const attach of attaches) {
       if (!touches(attach.entries, facts)) continue;
-      const siblings = (families.get(familyOf(attach)) ?? []).filter((other) => other !== attach);
+      const host = hosts.get(attach.history.hostId) ?? [];
+      const family = families.get(familyOf(attach)) ?? [];
       streams.push(
         auditStream({
           history: attach.history,
-          tally:
-            attach.history.streamName === 'exec'
-              ? (attach.tally ?? new RecordTally(attach.history.attachId))
-              : undefined,
+          source: this.#sourceOf(attach.history, facts),
           facts,
-          superseded: siblings.some((other) => inTime(attach, other) < 0),
-          problems: siblings.flatMap((earlier) => beside(earlier, attach)),
+          // Whatever streams the later attach has: an interface that it does not capture has to be closed too.
+          superseded: host.findLast((other) => inTime(attach, other) < 0) !== undefined,
+          problems: family.flatMap((earlier) => beside(earlier, attach)),
         }),
       );
     }
-    const { problems, fresh } = this.#unaccounted(facts);
-    const totals = totalsOf(streams, fresh, facts);
+    const execs = this.#unaccountedExecs(facts);
+    const packets = this.#unaccountedPackets(facts);
+    const problems = [...execs.problems, ...packets.problems];
+    const isOfPackets = ({ stream_name }: StreamReport) => interfaceOf(stream_name) !== undefined;
+    const ofPackets = streams.filter(isOfPackets);
+    const ofEvents = streams.filter((stream) => !isOfPackets(stream));
     const empty = streams.length === 0 && problems.length === 0;
     const closes = !empty && problems.length === 0 && streams.every(({ verdict }) => verdict !== 'does not close');
-    return { closes, empty, streams, problems, totals };
+    const hasPackets = ofPackets.length > 0 || packets.fresh > 0;
+    return {
+      closes,
+      empty,
+      streams,
+      problems,
+      totals: { ...totalsOf(ofEvents, execs.fresh), unreadable: facts.unreadable ?? 0 },
+      ...(hasPackets ? { packet_totals: totalsOf(ofPackets, packets.fresh) } : {}),
+    };
   }
 
-  #tallyOf({ host_id: hostId, boot_id: bootId, attach_id: attachId }: ExecEvent): RecordTally {
-    const last = this.#lastRecord;
-    if (last?.tally.attachId === attachId && last.bootId === bootId && last.hostId === hostId) return last.tally;
-    const boots = getOrAdd(this.#tallies, hostId, () => new Map<string, Map<number, RecordTally>>());
-    const attaches = getOrAdd(boots, bootId, () => new Map<number, RecordTally>());
-    const tally = getOrAdd(attaches, attachId, () => new RecordTally(attachId));
-    this.#lastRecord = { hostId, bootId, tally };
-    return tally;
+  #bootOf(hostId: string, bootId: string): BootTally {
+    const last = this.#lastBoot;
+    if (last?.bootId === bootId && last.hostId === hostId) return last;
+    const boots = getOrAdd(this.#hosts, hostId, () => new Map<string, BootTally>());
+    const boot = getOrAdd(boots, bootId, () => new BootTally(hostId, bootId));
+    this.#lastBoot = boot;
+    return boot;
   }
 
-  #find({ hostId, bootId, attachId }: LedgerHistory): RecordTally | undefined {
-    return this.#tallies.get(hostId)?.get(bootId)?.get(attachId);
+  #execsOf({ hostId, bootId, attachId }: LedgerHistory): RecordTally | undefined {
+    return this.#hosts.get(hostId)?.get(bootId)?.execs.get(attachId);
+  }
+
+  /** Where the records of a stream are; undefined when this version does not read their topic. */
+  #sourceOf(history: LedgerHistory, facts: AuditFacts): StreamSource | undefined {
+    const { hostId, bootId, attachId, streamName } = history;
+    if (streamName === 'exec') {
+      const tally = this.#execsOf(history) ?? new RecordTally(attachId);
+      return { topic: facts, open: (entries, findings) => new ExecRecords(entries, tally, findings) };
+    }
+    const name = interfaceOf(streamName);
+    if (name === undefined) return undefined;
+    const { packets } = this.#hosts.get(hostId)?.get(bootId) ?? {};
+    const tally = packets?.find(attachId, name) ?? new InterfaceTally(attachId, name);
+    const topic = facts.packetCounts ?? { topic: 'packet-counts', partitions: [] };
+    return { topic, open: (entries, findings) => new PacketRecords(entries, tally, findings) };
   }
 
   /** Records of attaches that the ledger does not know. */
-  #unaccounted({ now, since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY }: AuditFacts) {
-    const problems: Problem[] = [];
-    let fresh = 0;
-    for (const [hostId, boots] of this.#tallies) {
-      for (const [bootId, tallies] of boots) {
-        for (const tally of tallies.values()) {
-          if (this.#histories.has(JSON.stringify([hostId, bootId, tally.attachId, 'exec']))) continue;
-          if (tally.maxEventTime < since || tally.minEventTime > until) continue;
-          if (now - tally.minEventTime < firstEntryWithin) {
-            fresh += tally.records;
-            continue;
-          }
-          const { records, minSeq, maxSeq, attachId } = tally;
-          const host = tally.hostName ?? hostId;
-          const text = `unaccounted: ${records} records of host ${host} (${hostId}), boot ${bootId}, attach ${attachId}, seq ${minSeq} to ${maxSeq}, from ${isoTime(tally.minEventTime)} on, and no ledger entry of that attach`;
-          problems.push({ kind: 'unaccounted', text, count: records, seqs: [minSeq, maxSeq] });
-        }
+  #unaccountedExecs(facts: AuditFacts): Unaccounted {
+    const found = new Unaccounted(facts);
+    for (const { hostId, bootId, execs } of this.#boots()) {
+      for (const tally of execs.values()) {
+        const { records, minSeq, maxSeq, attachId } = tally;
+        if (this.#histories.has(keyOf(hostId, bootId, attachId, 'exec'))) continue;
+        if (found.isFresh(tally.minEventTime, tally.maxEventTime, records)) continue;
+        const host = tally.hostName ?? hostId;
+        const text = `unaccounted: ${records} records of host ${host} (${hostId}), boot ${bootId}, attach ${attachId}, seq ${minSeq} to ${maxSeq}, from ${isoTime(tally.minEventTime)} on, and no ledger entry of that attach`;
+        found.problems.push({ kind: 'unaccounted', text, count: records, seqs: [minSeq, maxSeq] });
       }
     }
-    return { problems, fresh };
+    return found;
+  }
+
+  /** Records of interfaces that the ledger does not know. */
+  #unaccountedPackets(facts: AuditFacts): Unaccounted {
+    const found = new Unaccounted(facts);
+    for (const { hostId, bootId, packets } of this.#boots()) {
+      for (const tally of packets.interfaces()) {
+        const { records, minEpoch, maxEpoch, attachId, interfaceName } = tally;
+        const streamName = packetsStreamName(interfaceName);
+        if (this.#histories.has(keyOf(hostId, bootId, attachId, streamName))) continue;
+        const all = tally.published(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
+        if (found.isFresh(tally.minIntervalEnd, tally.maxIntervalEnd, all)) continue;
+        const host = tally.hostName ?? hostId;
+        const text = `unaccounted: ${records} records (${all} packets) of host ${host} (${hostId}), boot ${bootId}, attach ${attachId}, interface ${interfaceName}, epochs ${minEpoch} to ${maxEpoch}, from ${isoTime(tally.minIntervalEnd)} on, and no ledger entry of ${streamName}`;
+        found.problems.push({ kind: 'unaccounted', text, count: records });
+      }
+    }
+    return found;
+  }
+
+  *#boots(): Generator<BootTally> {
+    for (const boots of this.#hosts.values()) yield* boots.values();
   }
 }
 
-/** An attach with what is needed to place it in time. */
-interface Attach {
-  readonly history: LedgerHistory;
-  readonly tally: RecordTally | undefined;
-  readonly entries: readonly HistoryEntry[];
-  /** Wall time of its first entry's beginning and its newest entry's end. */
-  readonly begin: number;
-  readonly end: number;
+/** What stands in a topic and belongs to no stream of the ledger. */
+class Unaccounted {
+  readonly problems: Problem[] = [];
+  /** Events of records for which it is too early to have an entry. */
+  fresh = 0;
+  readonly #facts: AuditFacts;
+
+  constructor(facts: AuditFacts) {
+    this.#facts = facts;
+  }
+
+  /** Whether records of this time are not to be told of: too early, or not audited. */
+  isFresh(first: number, last: number, events: number): boolean {
+    const { now, since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = this.#facts;
+    if (last < since || first > until) return true;
+    if (now - first >= firstEntryWithin) return false;
+    this.fresh += events;
+    return true;
+  }
+}
+
+function keyOf(hostId: string, bootId: string, attachId: number, streamName: string): string {
+  return JSON.stringify([hostId, bootId, attachId, streamName]);
 }
 
 /** The attaches of one stream of one host. */
@@ -118,68 +198,9 @@ function familyOf({ history }: Attach): string {
   return JSON.stringify([history.hostId, history.streamName]);
 }
 
-function describe(history: LedgerHistory, tally: RecordTally | undefined): Attach {
-  const entries = history.ordered();
-  const end = entries.reduce((latest, { intervalEnd }) => Math.max(latest, intervalEnd), Number.NEGATIVE_INFINITY);
-  return { history, tally, entries, begin: entries[0]?.intervalStart ?? end, end };
-}
-
-/** Within a boot the time since boot decides; otherwise the wall time at the end, when clocks are most likely right. */
-function inTime(a: Attach, b: Attach): number {
-  if (a.history.bootId === b.history.bootId) return a.history.attachId - b.history.attachId;
-  return a.end - b.end || compare(a.history.bootId, b.history.bootId);
-}
-
-/** What one attach of a host says about an earlier one of the same boot. */
-function beside(earlier: Attach, later: Attach): Problem[] {
-  const { bootId, attachId } = later.history;
-  if (earlier.history.bootId !== bootId || earlier.history.attachId >= attachId) return [];
-  if (!overlaps(earlier, later)) return [];
-  const text = `double_capture: attach ${earlier.history.attachId} of the same boot went on while this one captured: two captures of one host, each with its own account`;
-  return [{ kind: 'double_capture', text }];
-}
-
-/** The later attach_id is a time since boot; the end of the earlier one is known as wall time, and from its records. */
-function overlaps(earlier: Attach, later: Attach): boolean {
-  const { attachId } = later.history;
-  const { tally } = earlier;
-  if (tally !== undefined && tally.maxBootMicros > attachId) return true;
-  if (earlier.end <= later.begin + clockSlack) return false;
-  // The wall clock may have been set back in between: the offset that held for the last record decides.
-  if (tally === undefined || tally.records === 0) return true;
-  return earlier.end * 1000 - tally.wallMinusBootMicros > attachId + clockSlack * 1000;
-}
-
 function touches(entries: readonly HistoryEntry[], facts: AuditFacts): boolean {
   const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = facts;
   return entries.some(({ intervalStart, intervalEnd }) => intervalStart >= since && intervalEnd <= until);
-}
-
-function totalsOf(streams: readonly StreamReport[], fresh: number, { unreadable = 0 }: AuditFacts): AuditTotals {
-  const total = (figure: (stream: StreamReport) => number) => streams.reduce((all, stream) => all + figure(stream), 0);
-  const byReason: Record<string, number> = {};
-  for (const { lost } of streams) {
-    for (const [reason, count] of Object.entries(lost)) byReason[reason] = (byReason[reason] ?? 0) + count;
-  }
-  const of = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((all, count) => all + count, 0);
-  return {
-    seen: total(({ seen }) => seen),
-    published: total(({ published }) => published),
-    filtered: total(({ filtered }) => of(filtered)),
-    lost: of(byReason),
-    lost_by_reason: byReason,
-    records: total(({ records }) => records),
-    repeats: total(({ repeats }) => repeats),
-    not_yet_accounted: total(({ not_yet_accounted }) => not_yet_accounted) + fresh,
-    not_checkable: total(({ not_checkable }) =>
-      not_checkable.reduce((all, { expected, found }) => all + expected - found, 0),
-    ),
-    unreadable,
-  };
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {

@@ -50,8 +50,7 @@ export class RecordTally {
       return;
     }
     this.#hashes.set(index, hash);
-    const epoch = event.epoch - this.attachId;
-    this.#epochs.set(epoch, this.#epochs.get(epoch) + 1);
+    this.#epochs.add(event.epoch - this.attachId, 1);
     if (event.seq < this.minSeq) this.minSeq = event.seq;
     if (event.seq > this.maxSeq) this.maxSeq = event.seq;
     if (event.event_time < this.minEventTime) this.minEventTime = event.event_time;

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import type { AuditFacts } from '../../../src/ledger/audit-stream.ts';
+import type { AuditFacts } from '../../../src/ledger/audit-facts.ts';
 import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
 import type { LedgerEntry } from '../../../src/schemas/ledger-entry.ts';
 import { fullEvent } from '../schemas/events.ts';

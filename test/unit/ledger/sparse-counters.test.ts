@@ -35,3 +35,11 @@ test('a range that a hostile ledger names costs no time', () => {
   expect(counters.occupied(0, Number.MAX_SAFE_INTEGER)).toBe(1);
   expect(counters.firstEmpty(0, Number.MAX_SAFE_INTEGER, 3)).toEqual([0, 1, 2]);
 });
+
+test('sums beyond 32 bits, when it is made for them', () => {
+  const counters = new SparseCounters(Float64Array);
+  counters.add(-1, 2 ** 40);
+  counters.add(-1, 1);
+  counters.add(2000, 2 ** 33);
+  expect(counters.sum(-1, 2001)).toBe(2 ** 40 + 2 ** 33 + 1);
+});
