@@ -1,6 +1,6 @@
-import type { ExecEvent } from '../schemas/exec-event.ts';
-import type { LedgerEntry } from '../schemas/ledger-entry.ts';
-import type { PacketCount } from '../schemas/packet-count.ts';
+import type { ExecEvent } from '../../schemas/exec-event.ts';
+import type { LedgerEntry } from '../../schemas/ledger-entry.ts';
+import type { PacketCount } from '../../schemas/packet-count.ts';
 import { type Attach, attachOf, beside, inOrder, inTime } from './attaches.ts';
 import type { AuditFacts } from './audit-facts.ts';
 import type { AuditReport, Problem, StreamReport } from './audit-report.ts';

@@ -1,4 +1,4 @@
-import type { PacketCount } from '../schemas/packet-count.ts';
+import type { PacketCount } from '../../schemas/packet-count.ts';
 import { hashFields, type Lane, laneA } from './field-hash.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { PacketCount } from '../schemas/packet-count.ts';
+import type { PacketCount } from '../../schemas/packet-count.ts';
 import { laneA, laneB } from './field-hash.ts';
 import { IdentityTable } from './identity-table.ts';
 import { hashPacketFields, hashPacketIdentity } from './packet-fields.ts';

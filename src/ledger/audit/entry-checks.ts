@@ -1,4 +1,4 @@
-import { sum } from './account.ts';
+import { sum } from '../account.ts';
 import type { Findings } from './findings.ts';
 import { type HistoryEntry, type Place, sameCounts } from './ledger-history.ts';
 import type { StreamEntries } from './stream-entries.ts';

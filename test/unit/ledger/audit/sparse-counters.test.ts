@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SparseCounters } from '../../../src/ledger/sparse-counters.ts';
+import { SparseCounters } from '../../../../src/ledger/audit/sparse-counters.ts';
 
 const near = fc.integer({ min: -3000, max: 3000 });
 const far = fc.integer({ min: 2 ** 52, max: 2 ** 52 + 3000 });

@@ -1,4 +1,4 @@
-import { sum } from './account.ts';
+import { sum } from '../account.ts';
 import type { Findings } from './findings.ts';
 import type { HistoryEntry } from './ledger-history.ts';
 import type { RecordTally } from './record-tally.ts';

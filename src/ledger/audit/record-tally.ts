@@ -1,4 +1,4 @@
-import type { ExecEvent } from '../schemas/exec-event.ts';
+import type { ExecEvent } from '../../schemas/exec-event.ts';
 import { hashKernelFields } from './kernel-fields.ts';
 import { SparseCounters } from './sparse-counters.ts';
 

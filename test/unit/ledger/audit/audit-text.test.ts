@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { AuditReport, StreamReport } from '../../../src/ledger/audit-report.ts';
-import { auditLines } from '../../../src/ledger/audit-text.ts';
+import type { AuditReport, StreamReport } from '../../../../src/ledger/audit/audit-report.ts';
+import { auditLines } from '../../../../src/ledger/audit/audit-text.ts';
 
 const stream: StreamReport = {
   host_id: 'id-1',

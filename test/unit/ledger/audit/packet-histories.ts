@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import type { AuditFacts } from '../../../src/ledger/audit-facts.ts';
-import type { LedgerEntry } from '../../../src/schemas/ledger-entry.ts';
-import type { PacketCount, TrafficClass } from '../../../src/schemas/packet-count.ts';
+import type { AuditFacts } from '../../../../src/ledger/audit/audit-facts.ts';
+import type { LedgerEntry } from '../../../../src/schemas/ledger-entry.ts';
+import type { PacketCount, TrafficClass } from '../../../../src/schemas/packet-count.ts';
 
 /**
  * A model of the packets of a host: epochs that are read, published and acknowledged one after the other, and a ledger

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { IdentityTable } from '../../../src/ledger/identity-table.ts';
+import { IdentityTable } from '../../../../src/ledger/audit/identity-table.ts';
 
 const word = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const value = fc.integer({ min: 1, max: 2 ** 32 - 1 });

@@ -1,4 +1,4 @@
-import type { LedgerEntry, LedgerState } from '../schemas/ledger-entry.ts';
+import type { LedgerEntry, LedgerState } from '../../schemas/ledger-entry.ts';
 
 type Counts = Readonly<Record<string, number>>;
 

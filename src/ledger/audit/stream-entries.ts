@@ -1,4 +1,4 @@
-import { sum } from './account.ts';
+import { sum } from '../account.ts';
 import type { HistoryEntry, LedgerHistory } from './ledger-history.ts';
 
 /** Written for an attach that ended without a word: what was pending, of which some may have been published. */

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Audit } from '../../../src/ledger/audit.ts';
-import type { AuditReport, Problem, ProblemKind } from '../../../src/ledger/audit-report.ts';
-import type { LedgerEntry } from '../../../src/schemas/ledger-entry.ts';
-import type { PacketCount } from '../../../src/schemas/packet-count.ts';
+import { Audit } from '../../../../src/ledger/audit/audit.ts';
+import type { AuditReport, Problem, ProblemKind } from '../../../../src/ledger/audit/audit-report.ts';
+import type { LedgerEntry } from '../../../../src/schemas/ledger-entry.ts';
+import type { PacketCount } from '../../../../src/schemas/packet-count.ts';
 import { simulate } from './histories.ts';
 import {
   type PacketEpoch,

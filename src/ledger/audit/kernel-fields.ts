@@ -1,4 +1,4 @@
-import type { ExecEvent } from '../schemas/exec-event.ts';
+import type { ExecEvent } from '../../schemas/exec-event.ts';
 import { hashFields, laneA } from './field-hash.ts';
 
 /**

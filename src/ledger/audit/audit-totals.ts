@@ -1,4 +1,4 @@
-import { sum } from './account.ts';
+import { sum } from '../account.ts';
 import type { AuditTotals, StreamReport } from './audit-report.ts';
 
 /**

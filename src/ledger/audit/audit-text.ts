@@ -1,5 +1,5 @@
-import { escapeArgument, escapeText } from '../terminal.ts';
-import { sum } from './account.ts';
+import { escapeArgument, escapeText } from '../../terminal.ts';
+import { sum } from '../account.ts';
 import type { AuditReport, AuditTotals, StreamReport, Uncheckable } from './audit-report.ts';
 import { upToReasons } from './stream-entries.ts';
 import { isoTime } from './time-text.ts';

@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import { laneA, laneB } from '../../../src/ledger/field-hash.ts';
+import { laneA, laneB } from '../../../../src/ledger/audit/field-hash.ts';
 import {
   hashPacketFields,
   hashPacketIdentity,
   packetIdentityFields,
   packetKernelFields,
-} from '../../../src/ledger/packet-fields.ts';
-import type { PacketCount } from '../../../src/schemas/packet-count.ts';
-import { fullCount } from '../schemas/packets.ts';
+} from '../../../../src/ledger/audit/packet-fields.ts';
+import type { PacketCount } from '../../../../src/schemas/packet-count.ts';
+import { fullCount } from '../../schemas/packets.ts';
 
 const other = (value: PacketCount[keyof PacketCount]) =>
   typeof value === 'number' ? [value + 1, value + 2 ** 32] : [`${value}x`];
