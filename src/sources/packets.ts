@@ -45,18 +45,23 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
   readonly #options: PacketSourceOptions;
   readonly #buffer = Buffer.alloc(recordsAtMost * packetEntryBytes);
   #newest: EpochCut | undefined;
-  /** By slot, packets of the frozen epoch until it is acknowledged; undefined while it is being read. */
-  #pending: readonly number[] | undefined = [];
+  /** By slot, packets of the frozen epoch until it is acknowledged; undefined until it has been read. */
+  #pending: readonly number[] | undefined;
   /** By slot, packets of all epochs that were acknowledged. */
   readonly #acknowledged: number[] = [];
   readonly #offsets: AcknowledgedOffsets;
-  /** Who waits for the cut that ends the present epoch, and who for the next one, whenever it comes. */
-  #wanted: PromiseWithResolvers<EpochCut>[] = [];
-  #awaited: PromiseWithResolvers<EpochCut>[] = [];
+  /** The cut that somebody wants as soon as it can be made, and the one that somebody waits for, whenever it comes. */
+  #wanted: PromiseWithResolvers<EpochCut> | undefined;
+  #awaited: PromiseWithResolvers<EpochCut> | undefined;
+  /** Resolved when no epoch is being ended. */
+  #idle: Promise<void> = Promise.resolve();
   #ending = false;
-  /** Nothing will be acknowledged any more. */
-  readonly #abandoned = new AbortController();
-  /** Aborted, and replaced, to end the current wait. */
+  #abandoned = false;
+  /** Why no epoch ends any more. */
+  #ended: unknown;
+  /** Ends the wait for the acknowledgement of the frozen epoch. */
+  #stopWaiting: () => void = () => {};
+  /** Aborted, and replaced, to end the wait for the next epoch. */
   #wait = new AbortController();
 
   constructor(options: PacketSourceOptions) {
@@ -93,116 +98,160 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
     return this.#pending && (this.#pending[slot] ?? 0);
   }
 
-  /** The cut that ends the present epoch, as soon as the packets of the one before are acknowledged. */
+  /**
+   * The cut that ends the present epoch, as soon as the packets of the one before are acknowledged. Rejects when the
+   * iteration ends before that, or has ended; so does `next`.
+   */
   advance(): Promise<EpochCut> {
-    const wanted = Promise.withResolvers<EpochCut>();
-    this.#wanted.push(wanted);
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    this.#wanted ??= Promise.withResolvers();
     this.#wait.abort(wakeUp);
-    return wanted.promise;
+    return this.#wanted.promise;
   }
 
   /** The next cut that is made anyway. */
   next(): Promise<EpochCut> {
-    const awaited = Promise.withResolvers<EpochCut>();
-    this.#awaited.push(awaited);
-    return awaited.promise;
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    this.#awaited ??= Promise.withResolvers();
+    return this.#awaited.promise;
   }
 
-  /** Ends the iteration once nothing waits for an acknowledgement; what is counted since stays in the kernel. */
+  /** Resolves when no epoch is about to end on another thread. */
+  idle(): Promise<void> {
+    return this.#idle;
+  }
+
+  /**
+   * Ends the iteration once nothing waits for an acknowledgement, nor anybody for `advance`; what is counted since stays
+   * in the kernel.
+   */
   finish(): void {
     this.#ending = true;
     this.#wait.abort(wakeUp);
   }
 
-  /** Ends the iteration at once; what was not committed stays in the kernel. */
+  /**
+   * Ends the iteration, and what waits for an acknowledgement that will not come; what was not committed stays in the
+   * kernel. A batch that was given out may still be committed until the iteration has ended.
+   */
   abandon(): void {
-    this.#abandoned.abort(wakeUp);
+    this.#abandoned = true;
+    this.#stopWaiting();
     this.finish();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch<PacketCount>, void> {
+    let reason: unknown = new Error('no epoch ends any more: the source of packets has ended');
+    try {
+      yield* this.#epochs();
+    } catch (error) {
+      reason = error;
+      throw error;
+    } finally {
+      this.#ended = reason;
+      this.#wanted?.reject(reason);
+      this.#awaited?.reject(reason);
+    }
+  }
+
+  async *#epochs(): AsyncGenerator<Batch<PacketCount>, void> {
     const { packets, clock } = this.#options;
     // What a process before this one left between its last two steps.
     const { frozenEpoch, ackedEpoch, clearedEpoch } = packets.status();
     let records = 0;
-    if (ackedEpoch !== frozenEpoch) records = yield* this.#publishFrozen();
-    else if (clearedEpoch !== frozenEpoch) await packets.clearFrozen();
+    if (ackedEpoch !== frozenEpoch) {
+      records = yield* this.#publishFrozen();
+    } else {
+      this.#pending = [];
+      if (clearedEpoch !== frozenEpoch) await packets.clearFrozen();
+    }
     let begun = clock.elapsedMillis();
     for (;;) {
       await this.#untilDue(begun, records);
-      if (this.#abandoned.signal.aborted || (this.#ending && this.#wanted.length === 0)) break;
+      if (this.#abandoned || (this.#ending && this.#wanted === undefined)) return;
       begun = clock.elapsedMillis();
       await this.#advance();
       records = yield* this.#publishFrozen();
     }
-    const ended = new Error('no epoch ends any more');
-    for (const { reject } of [...this.#wanted, ...this.#awaited]) reject(ended);
   }
 
   async #advance(): Promise<void> {
-    const waiting = [...this.#wanted.splice(0), ...this.#awaited.splice(0)];
+    const wanted = this.#wanted;
+    const awaited = this.#awaited;
+    this.#wanted = undefined;
+    this.#awaited = undefined;
     try {
-      const cut = await this.#options.capture.advanceEpoch();
+      const advancing = this.#options.capture.advanceEpoch();
+      this.#idle = advancing.then(
+        () => {},
+        () => {}, // told to those who wait for the cut
+      );
+      const cut = await advancing;
       // In one turn: whoever is told of the cut finds what is pending of it unknown, and not that of the one before.
       this.#newest = cut;
       this.#pending = undefined;
-      for (const { resolve } of waiting) resolve(cut);
+      wanted?.resolve(cut);
+      awaited?.resolve(cut);
     } catch (error) {
-      for (const { reject } of waiting) reject(error);
+      wanted?.reject(error);
+      awaited?.reject(error);
       throw error;
     }
   }
 
   /** Gives out what the epoch that ended last has counted; returns, when that is acknowledged and cleared, the records. */
   async *#publishFrozen(): AsyncGenerator<Batch<PacketCount>, number> {
-    const { packets, decoderOf } = this.#options;
+    const { packets } = this.#options;
     const frozen = await packets.readFrozen();
     this.#pending = frozen.packets;
-    const decoder = decoderOf(frozen, packets.table());
-    const records = frozen.keys + frozen.classes.length;
+    const records = frozen.classes.length + frozen.keys;
     let uncommitted = records;
-    const whole = Promise.withResolvers<void>();
-    const acknowledged = () => {
-      this.#acknowledge(frozen);
-      whole.resolve();
-    };
+    const waiting = Promise.withResolvers<void>();
+    this.#stopWaiting = waiting.resolve;
     const batchOf = (events: readonly PacketCount[]): Batch<PacketCount> => ({
       events,
       commit: (acknowledgement) => {
         this.#offsets.note(acknowledgement);
         uncommitted -= events.length;
-        if (uncommitted === 0) acknowledged();
+        if (uncommitted > 0) return;
+        this.#acknowledge(frozen);
+        waiting.resolve();
       },
     });
 
-    if (records === 0) acknowledged();
-    if (frozen.classes.length > 0) yield batchOf(frozen.classes.map((count) => decoder.unkeyed(count)));
-    for (let from = 0; from < frozen.keys; ) {
-      const taken = packets.take(this.#buffer, from);
-      const events: PacketCount[] = [];
-      for (let i = 0; i < taken; i += 1) events.push(decoder.keyed(this.#buffer, i * packetEntryBytes));
+    if (records === 0) this.#acknowledge(frozen);
+    for (const events of inPieces(this.#eventsOf(frozen), recordsAtMost)) {
+      if (this.#abandoned) return records;
       yield batchOf(events);
-      from += taken;
     }
-    this.#abandoned.signal.addEventListener('abort', () => whole.resolve(), { once: true });
-    await whole.promise;
-    if (!this.#abandoned.signal.aborted) await packets.clearFrozen();
+    if (uncommitted > 0) await waiting.promise;
+    if (!this.#abandoned) await packets.clearFrozen();
     return records;
   }
 
-  /** The commit point of the epoch, one store in the kernel. */
+  *#eventsOf(frozen: FrozenPackets): Generator<PacketCount, void> {
+    const { packets, decoderOf } = this.#options;
+    const decoder = decoderOf(frozen, packets.table());
+    for (const count of frozen.classes) yield decoder.unkeyed(count);
+    for (let from = 0; from < frozen.keys; ) {
+      const taken = packets.take(this.#buffer, from);
+      for (let entry = 0; entry < taken; entry += 1) yield decoder.keyed(this.#buffer, entry * packetEntryBytes);
+      from += taken;
+    }
+  }
+
+  /** The commit point of the epoch, one store in the kernel; from then on its counts are no longer pending. */
   #acknowledge({ packets }: FrozenPackets): void {
     const published: { slot: number; packets: number }[] = [];
     for (const [slot, count] of packets.entries()) {
-      if (count === 0) continue;
-      published.push({ slot, packets: count });
-      this.#acknowledged[slot] = this.acknowledged(slot) + count;
+      if (count > 0) published.push({ slot, packets: count });
     }
     this.#options.packets.acknowledge({
       firstOffset: this.#offsets.first,
       lastOffset: this.#offsets.last,
       published,
     });
+    for (const { slot, packets: count } of published) this.#acknowledged[slot] = this.acknowledged(slot) + count;
     this.#pending = [];
   }
 
@@ -211,7 +260,7 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
     const { clock, packets, intervalMillis, budget } = this.#options;
     const due = begun + Math.max(intervalMillis, Math.min(longestInterval, (records / budget) * 1000));
     const { flows } = packets.status();
-    while (!this.#ending && this.#wanted.length === 0) {
+    while (!this.#ending && this.#wanted === undefined) {
       const left = due - clock.elapsedMillis();
       if (left <= 0) return;
       if (clock.elapsedMillis() - begun >= intervalMillis && packets.fill() >= fullEnough * flows) return;
@@ -219,4 +268,14 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
       if (this.#wait.signal.aborted) this.#wait = new AbortController();
     }
   }
+}
+
+function* inPieces<Item>(items: Iterable<Item>, atMost: number): Generator<readonly Item[], void> {
+  let piece: Item[] = [];
+  for (const item of items) {
+    if (piece.push(item) < atMost) continue;
+    yield piece;
+    piece = [];
+  }
+  if (piece.length > 0) yield piece;
 }
