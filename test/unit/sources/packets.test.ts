@@ -334,11 +334,11 @@ describe('batches', () => {
     run.acknowledge();
     await settle();
     expect(run.process.calls).toEqual(['advance 101']);
-    expect([run.source.pending(0, 101), run.source.acknowledged(0)]).toEqual([600, 0]);
+    expect([run.source.pending(0, 101), run.source.acknowledged(0), run.source.settled]).toEqual([600, 0, false]);
     run.acknowledge();
     await settle();
     expect(run.process.calls).toEqual(['advance 101', 'acknowledge 101', 'clear 101']);
-    expect([run.source.pending(0, 101), run.source.acknowledged(0)]).toEqual([0, 600]);
+    expect([run.source.pending(0, 101), run.source.acknowledged(0), run.source.settled]).toEqual([0, 600, true]);
     expect(kernel).toMatchObject({ firstOffset: 1000, lastOffset: 1599, published: [600, 0] });
     expect(run.source).toMatchObject({ firstOffset: 1000, lastOffset: 1599 });
   });
@@ -520,32 +520,6 @@ describe('an epoch ends', () => {
       ],
     ]);
   });
-});
-
-test('idle waits for an epoch that is being ended on another thread, and for nothing else', async () => {
-  const { run } = setUp({ manual: true });
-  let idle = 0;
-  const ask = () =>
-    void run.source.idle().then(() => {
-      idle += 1;
-    });
-  ask();
-  await run.clock.advance(1000);
-  await settle();
-  expect(idle).toBe(1);
-  ask();
-  run.process.step();
-  await settle();
-  run.process.step();
-  await settle();
-  expect(idle).toBe(1);
-  run.process.step();
-  await settle();
-  expect(idle).toBe(2);
-  expect(run.source.newest?.epoch).toBe(101);
-  ask();
-  await settle();
-  expect(idle).toBe(3);
 });
 
 describe('finish', () => {
