@@ -13,7 +13,7 @@ import type { PacketCount } from '../schemas/packet-count.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import type { PacketDecoder } from './packet-decoder.ts';
 
-/** What one batch takes at most; decoding and encoding it keeps the main loop for some 3 ms. */
+/** What one batch takes at most; decoding and encoding it keeps the main loop for 1 to 2 ms. */
 const recordsAtMost = 500;
 /** With a budget that is spent the next epoch waits, but not longer than this (milliseconds). */
 const longestInterval = 60_000;
