@@ -134,7 +134,7 @@ export class Sidecar {
   async run(): Promise<void> {
     const timers = [
       setInterval(() => this.#syncClock(), clockSyncInterval),
-      setInterval(() => this.#inlets.packets?.watch.look(), interfaceInterval),
+      setInterval(() => this.#inlets.packets?.watch.lookAgain(), interfaceInterval),
     ];
     const { exec, packets } = this.#outlets;
     this.#publishingExec = publish(this.#exec, exec, this.#abort.signal);
