@@ -94,7 +94,10 @@ export class EmbeddedKafka implements AsyncDisposable {
       const pid = await spawned(child);
       await untilReady(child, port, directory, clock);
       await writeFile(join(directory, 'port'), `${port}\n`);
-      log.info({ port, pid, directory, millis: Math.round(clock.elapsedMillis() - begun) }, 'the embedded broker answers');
+      log.info(
+        { port, pid, directory, millis: Math.round(clock.elapsedMillis() - begun) },
+        'the embedded broker answers',
+      );
       return new EmbeddedKafka(child, pid, port, log, clock);
     } catch (error) {
       child?.kill('SIGKILL');
