@@ -40,7 +40,7 @@ PacketSettings settings_of(const Napi::Object& options) {
   return settings;
 }
 
-// Keeps the capture alive, also while a thread works for it. After the capture is closed, no call may follow.
+// Lives as long as the capture: to keep that alive would keep the pins owned, until the garbage is collected.
 class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -61,23 +61,34 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
   }
 
   explicit PacketsWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<PacketsWrap>(info) {
-    capture_ = *info[0].As<Napi::External<std::shared_ptr<Capture>>>().Data();
-    guarded(info.Env(), [&] { packets_ = &capture_->open_packets(settings_of(info[1].As<Napi::Object>())); });
+    const auto& capture = *info[0].As<Napi::External<std::shared_ptr<Capture>>>().Data();
+    guarded(info.Env(), [&] { packets_ = &capture->open_packets(settings_of(info[1].As<Napi::Object>())); });
+    capture_ = capture;
   }
 
  private:
+  // After the capture is closed, a call that needs it is an error and never a crash.
+  std::shared_ptr<Capture> capture() const {
+    if (auto capture = capture_.lock()) return capture;
+    throw Error("ERR_ADDON", "use", "the capture", EBADF, "it is closed");
+  }
+  PacketCapture& packets() const {
+    (void)capture();
+    return *packets_;
+  }
+
   Napi::Value status(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
       Napi::Env env = info.Env();
-      const packet_control& control = packets_->maps().control();
-      const packet_commit& commit = packets_->maps().commit();
+      const packet_control& control = packets().maps().control();
+      const packet_commit& commit = packets().maps().commit();
       Napi::Object object = Napi::Object::New(env);
-      object.Set("resumed", packets_->resumed());
-      object.Set("replacedProgram", packets_->replaced_program());
+      object.Set("resumed", packets().resumed());
+      object.Set("replacedProgram", packets().replaced_program());
       object.Set("programHash", hexadecimal(control.program_hash));
       object.Set("keyKind", key_kind_names[control.key_kind]);
       object.Set("flows", number(env, control.flows));
-      object.Set("frozenEpoch", number(env, packets_->frozen_epoch()));
+      object.Set("frozenEpoch", number(env, packets().frozen_epoch()));
       object.Set("ackedEpoch", number(env, control.acked_epoch));
       object.Set("clearedEpoch", number(env, control.cleared_epoch));
       set_offsets(object, commit.first_offset, commit.last_offset);
@@ -87,7 +98,7 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
 
   Napi::Value layout(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
-      const PacketPrograms& programs = packets_->programs();
+      const PacketPrograms& programs = packets().programs();
       return to_javascript(info.Env(), programs.key_layout(), programs.enumerators());
     });
   }
@@ -95,10 +106,10 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
   Napi::Value table(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
       Napi::Env env = info.Env();
-      const packet_commit& commit = packets_->maps().commit();
+      const packet_commit& commit = packets().maps().commit();
       Napi::Array entries = Napi::Array::New(env);
       for (std::uint32_t slot = 0; slot < PACKET_INTERFACES; slot++) {
-        const packet_interface& interface = packets_->maps().interfaces()[slot];
+        const packet_interface& interface = packets().maps().interfaces()[slot];
         if (!interface.index) continue;
         Napi::Object entry = Napi::Object::New(env);
         entry.Set("slot", slot);
@@ -117,9 +128,10 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
   Napi::Value interfaces(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
       Napi::Env env = info.Env();
-      const std::vector<std::uint32_t> attached = packets_->attached();
+      const std::vector<Interface> present = list_interfaces();
+      const std::vector<std::uint32_t> attached = packets().attached(present);
       Napi::Array list = Napi::Array::New(env);
-      for (const Interface& interface : list_interfaces()) {
+      for (const Interface& interface : present) {
         Napi::Object entry = Napi::Object::New(env);
         entry.Set("index", interface.index);
         entry.Set("name", interface.name);
@@ -138,7 +150,7 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
       const std::uint64_t index = unsigned_of(info[0]);
       for (const Interface& interface : list_interfaces()) {
         if (interface.index != index) continue;
-        const Attached attached = packets_->attach(interface);
+        const Attached attached = packets().attach(interface);
         Napi::Object object = Napi::Object::New(env);
         object.Set("mode", mode_names[attached.mode]);
         object.Set("nativeRefusal", attached.native_refusal);
@@ -149,23 +161,25 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
   }
 
   void detach(const Napi::CallbackInfo& info) {
-    guarded(info.Env(), [&] { packets_->detach(static_cast<std::uint32_t>(unsigned_of(info[0]))); });
+    guarded(info.Env(), [&] { packets().detach(static_cast<std::uint32_t>(unsigned_of(info[0]))); });
   }
 
   Napi::Value read_frozen(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
       return in_background(
           info.Env(),
-          [this, capture = capture_] {
+          [this, capture = capture()] {
             packets_->read_frozen(frozen_);
             return 0;
           },
-          [this, self = Persistent(info.This().As<Napi::Object>())](Napi::Env env, int) { return frozen(env); });
+          [this, capture = capture(), self = Persistent(info.This().As<Napi::Object>())](Napi::Env env, int) {
+            return frozen(env, *capture);
+          });
     });
   }
 
-  Napi::Object frozen(Napi::Env env) const {
-    const host_control& host = capture_->host();
+  Napi::Object frozen(Napi::Env env, const Capture& capture) const {
+    const host_control& host = capture.host();
     const std::uint64_t epoch = packets_->frozen_epoch();
     Napi::Object object = Napi::Object::New(env);
     object.Set("epoch", number(env, epoch));
@@ -205,8 +219,8 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
       const auto offset = [&](const char* name) {
         return static_cast<std::uint64_t>(given.Get(name).As<Napi::Number>().Int64Value() + 1);
       };
-      packet_commit commit = packets_->maps().commit();
-      commit.epoch = packets_->frozen_epoch();
+      packet_commit commit = packets().maps().commit();
+      commit.epoch = packets().frozen_epoch();
       commit.first_offset = offset("firstOffset");
       commit.last_offset = offset("lastOffset");
       const auto published = given.Get("published").As<Napi::Array>();
@@ -215,7 +229,7 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
         const std::uint64_t slot = unsigned_of(entry.Get("slot"));
         if (slot < PACKET_INTERFACES) commit.published[slot] += unsigned_of(entry.Get("packets"));
       }
-      packets_->acknowledge(commit);
+      packets().acknowledge(commit);
     });
   }
 
@@ -223,7 +237,7 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
     return guarded(info.Env(), [&] {
       return in_background(
           info.Env(),
-          [this, capture = capture_] {
+          [this, capture = capture()] {
             packets_->clear_frozen();
             return 0;
           },
@@ -232,10 +246,11 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
   }
 
   Napi::Value fill(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] { return number(info.Env(), packets_->fill()); });
+    return guarded(info.Env(), [&] { return number(info.Env(), packets().fill()); });
   }
 
-  std::shared_ptr<Capture> capture_;
+  std::weak_ptr<Capture> capture_;
+  // The capture's.
   PacketCapture* packets_ = nullptr;
   FrozenCounts frozen_;
 };

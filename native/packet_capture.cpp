@@ -1,6 +1,7 @@
 #include "packet_capture.h"
 
 #include <bpf/bpf.h>
+#include <net/if.h>
 
 #include "error.h"
 #include "kernel.h"
@@ -31,6 +32,14 @@ std::string name_of_program(std::uint32_t id) {
   __u32 bytes = sizeof(info);
   if (!program || bpf_obj_get_info_by_fd(program.get(), &info, &bytes) != 0 || !info.name[0]) return number;
   return number + " (" + info.name + ")";
+}
+
+bool has_program(const std::vector<Interface>& present, std::uint32_t index) {
+  for (const Interface& interface : present)
+    if (interface.index == index) return interface.has_program;
+  // The kernel may leave one out of a list that changes while it is read.
+  char name[IF_NAMESIZE];
+  return ::if_indextoname(index, name) != nullptr;
 }
 
 }  // namespace
@@ -81,6 +90,14 @@ const PinPaths& PacketCapture::prepare(const PinPaths& paths, PacketSettings set
   return paths;
 }
 
+void PacketCapture::acknowledge(const packet_commit& commit) {
+  // What it says is added to what was said before.
+  if (maps_.control().acked_epoch == commit.epoch)
+    throw Error("ERR_ADDON", "acknowledge the counts of", "epoch " + std::to_string(commit.epoch), EALREADY,
+                "they are acknowledged already");
+  maps_.acknowledge(commit);
+}
+
 void PacketCapture::clear_frozen() {
   const std::uint64_t epoch = frozen_epoch();
   packet_control& control = maps_.control();
@@ -126,12 +143,25 @@ packet_interface& PacketCapture::enter(const Interface& interface) {
               "the table of interfaces has no place left for it; it is made anew when the capture is detached");
 }
 
+// An interface that never had the program has no account; one that stayed in the table would say that nothing came in.
+void PacketCapture::leave(packet_interface& entry) {
+  const auto slot = static_cast<std::uint32_t>(&entry - maps_.interfaces());
+  const bool counted = maps_.counters(slot, 0).seen.packets || maps_.counters(slot, 1).seen.packets;
+  if (!entry.observed_boot_ns && !counted) entry = {};
+}
+
 Attached PacketCapture::attach(const Interface& interface) {
   if (interface.has_program)
     throw Error("ERR_BPF", "count packets on", interface.name, EBUSY,
                 "it has another XDP program, " + name_of_program(interface.program_id) + ", which is left alone");
   packet_interface& entry = enter(interface);
-  const Attached attached = links_.attach(interface.index, interface.name, programs_.program());
+  Attached attached;
+  try {
+    attached = links_.attach(interface.index, interface.name, programs_.program());
+  } catch (const Error&) {
+    leave(entry);
+    throw;
+  }
   const std::uint64_t now = boot_nanoseconds();
   entry.mode = attached.mode;
   if (entry.observed_boot_ns) entry.unobserved_ns += now - entry.observed_boot_ns;
@@ -139,16 +169,28 @@ Attached PacketCapture::attach(const Interface& interface) {
   return attached;
 }
 
-std::vector<std::uint32_t> PacketCapture::attached() {
-  std::vector<std::uint32_t> indices = links_.attached();
-  const std::uint64_t now = boot_nanoseconds();
-  for (const std::uint32_t index : indices)
-    if (const auto slot = maps_.slot_of(index)) maps_.interfaces()[*slot].observed_boot_ns = now;
+std::vector<std::uint32_t> PacketCapture::attached(const std::vector<Interface>& present) {
+  std::vector<std::uint32_t> indices;
+  for (const std::uint32_t index : links_.attached()) {
+    // A link stays with its interface when that moves to another network namespace. The index that it gets there may be
+    // that of another interface here, and its packets would be counted as that one's.
+    if (has_program(present, index))
+      indices.push_back(index);
+    else
+      links_.detach(index);
+  }
+  observe(indices);
   return indices;
 }
 
+void PacketCapture::observe(const std::vector<std::uint32_t>& indices) {
+  const std::uint64_t now = boot_nanoseconds();
+  for (const std::uint32_t index : indices)
+    if (const auto slot = maps_.slot_of(index)) maps_.interfaces()[*slot].observed_boot_ns = now;
+}
+
 void PacketCapture::detach_all() {
-  (void)attached();
+  observe(links_.attached());
   links_.detach_all();
 }
 

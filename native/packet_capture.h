@@ -33,7 +33,7 @@ class PacketCapture {
   // Everything that was counted in it, until it is cleared. On any thread, one call at a time, as the next two.
   void read_frozen(FrozenCounts& into) const { maps_.read(frozen_epoch() & 1, into); }
   // The broker has all of it; what `published` and the offsets say holds from now on.
-  void acknowledge(const packet_commit& commit) { maps_.acknowledge(commit); }
+  void acknowledge(const packet_commit& commit);
   // After that, and before the next epoch.
   void clear_frozen();
   // Throws unless the frozen epoch is acknowledged and cleared: its maps are the next one's.
@@ -47,8 +47,8 @@ class PacketCapture {
   // Enters the interface in the table and puts the program on it. Throws ERR_BPF when the interface refuses or has
   // another program, which is left alone.
   Attached attach(const Interface& interface);
-  // Indices of the interfaces that have the program.
-  std::vector<std::uint32_t> attached();
+  // Indices of those that have the program. It is taken off interfaces that have moved to another network namespace.
+  std::vector<std::uint32_t> attached(const std::vector<Interface>& present);
   // Takes it off the interface.
   void detach(std::uint32_t index) { links_.detach(index); }
   // Takes it off all of them; the caller waits for runs that have begun.
@@ -57,6 +57,8 @@ class PacketCapture {
  private:
   const PinPaths& prepare(const PinPaths& paths, PacketSettings settings);
   packet_interface& enter(const Interface& interface);
+  void leave(packet_interface& entry);
+  void observe(const std::vector<std::uint32_t>& indices);
 
   const host_control& host_;
   PacketPrograms programs_;

@@ -16,8 +16,8 @@ namespace bpf2kafka {
 
 namespace {
 
-// Frames in several buffers came with Linux 5.18, and with them the helper. A program that cannot take them makes
-// drivers refuse it at a large MTU, and veth pairs send no large segments any more.
+// Frames in several buffers came with Linux 5.18, and with them the helper. Drivers refuse a program that cannot take them
+// at a large MTU.
 bool kernel_has_fragments() { return libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_xdp_get_buff_len, nullptr) == 1; }
 
 // bpf_lpm_trie_key, with room for either family.

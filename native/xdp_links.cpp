@@ -35,6 +35,7 @@ std::string reason_of(int number) {
   switch (number) {
     case EOPNOTSUPP: return "it has no XDP of its own";
     case EBUSY: return "it has another XDP program";
+    case EEXIST: return "an interface above it has an XDP program";
     case ENODEV: return "it is gone";
     case EINVAL: return "it refuses with its present settings (MTU, queues or offloads)";
     case ERANGE: return "its MTU is too large";

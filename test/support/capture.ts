@@ -14,8 +14,18 @@ import { type WaitOptions, waitFor } from './wait-for.ts';
 const bpffs = '/sys/fs/bpf';
 const prefix = 'bpf2kafka-test-';
 
+type Tool =
+  | 'noop'
+  | 'spawn_storm'
+  | 'exec_with'
+  | 'ring_poke'
+  | 'packet_run'
+  | 'packet_send'
+  | 'xdp_hold'
+  | 'kill_in_clear';
+
 /** The path of a program of test/tools. */
-export function tool(name: 'noop' | 'spawn_storm' | 'exec_with' | 'ring_poke'): string {
+export function tool(name: Tool): string {
   return join(import.meta.dirname, '../../build/Release', name);
 }
 
@@ -195,11 +205,11 @@ export function endEverything(): void {
   for (const child of others) child.kill('SIGKILL');
 }
 
-/** Another process that runs a script with `openCapture`, `detachPinned` and `pinPath` in scope. */
+/** Another process that runs a script with `openCapture`, `openPackets`, `detachPinned` and `pinPath` in scope. */
 export function startOther(script: string, pinPath: string, command: readonly string[] = [process.execPath]) {
   const addon = join(import.meta.dirname, '../../src/kernel/addon.ts');
   const source = `
-    const { openCapture, detachPinned } = await import(${JSON.stringify(addon)});
+    const { openCapture, openPackets, detachPinned } = await import(${JSON.stringify(addon)});
     const pinPath = ${JSON.stringify(pinPath)};
     try { ${script} } catch (error) {
       console.log(JSON.stringify({ code: error.code, message: error.message, exitCode: error.exitCode }));
