@@ -48,6 +48,7 @@ const importedBy = {
   avsc: '^src/schemas/',
   commander: '^src/(main\\.ts$|commands/)',
   zod: '^src/config\\.ts$',
+  fastify: '^src/http/server\\.ts$',
   yaml: '^src/config\\.ts$',
   pino: '^src/log\\.ts$',
   'pino-pretty': '^src/log\\.ts$',

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { cpus, hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
@@ -26,7 +27,15 @@ export interface RunConfig {
   readonly compression: 'zstd' | 'gzip' | 'none';
   readonly maxBytesPerSecond: number | undefined;
   readonly ledgerIntervalMillis: number;
+  /** Where to answer over HTTP; undefined for nowhere. */
+  readonly http: ListenAddress | undefined;
   readonly logLevel: LogLevel;
+}
+
+export interface ListenAddress {
+  /** A name or an address, an IPv6 address without brackets. */
+  readonly host: string;
+  readonly port: number;
 }
 
 export interface TailConfig {
@@ -139,6 +148,16 @@ function isBroker(broker: string): boolean {
   if (host === undefined || Number(port) < 1 || Number(port) > 65535) return false;
   return /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(host);
 }
+
+const listenAddress = text<ListenAddress | 'off'>(
+  'HOST:PORT, HOST a name or an address (IPv6 in brackets), the port 0 (one that is free) to 65535, or off',
+  (given) => {
+    if (given === 'off') return given;
+    const [, name, address, port] = /^(?:([A-Za-z0-9_.-]+)|\[([0-9A-Fa-f:.]+)\]):(\d{1,5})$/.exec(given) ?? [];
+    const host = name ?? (isIPv6(address ?? '') ? address : undefined);
+    return host === undefined || Number(port) > 65535 ? undefined : { host, port: Number(port) };
+  },
+);
 
 // Credentials in an address end up in messages and in the state directory.
 const registryUrl = text('an http or https address without user, password, query or fragment', (given) => {
@@ -311,6 +330,14 @@ const settings = {
     value: duration,
     fallback: () => 10_000,
   }),
+  http: setting<ListenAddress | 'off'>({
+    name: 'http',
+    placeholder: 'HOST:PORT',
+    description: 'where to answer /healthz and /readyz, or off',
+    fallbackText: '127.0.0.1:8080',
+    value: listenAddress,
+    fallback: () => ({ host: '127.0.0.1', port: 8080 }),
+  }),
   logLevel: setting<LogLevel>({
     name: 'log-level',
     placeholder: 'LEVEL',
@@ -382,6 +409,7 @@ const runNames = [
   'compression',
   'maxBytesPerSecond',
   'ledgerInterval',
+  'http',
   'logLevel',
 ] as const satisfies readonly Name[];
 const tailNames = [
@@ -505,6 +533,7 @@ export function loadRunConfig(
   const fileName = lookupIn(flags, environment, new Map())(configName)?.text;
   const file = fileName === undefined ? new Map<string, Given>() : readFile(fileName);
   const lookup = lookupIn(flags, environment, file);
+  const http = read(settings.http, lookup, facts);
   const brokers = command === 'run' ? requiredBrokers(lookup, facts) : read(settings.brokers, lookup, facts);
   return {
     brokers,
@@ -523,6 +552,7 @@ export function loadRunConfig(
     compression: read(settings.compression, lookup, facts),
     maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
     ledgerIntervalMillis: read(settings.ledgerInterval, lookup, facts),
+    http: http === 'off' ? undefined : http,
     logLevel: read(settings.logLevel, lookup, facts),
   };
 }

@@ -1,6 +1,8 @@
 import type { Batch } from './batch.ts';
 import { reasonOf } from './errors.ts';
+import type { Health } from './http/health.ts';
 import { type Capture, openCapture } from './kernel/addon.ts';
+import { isAttached } from './kernel/attached.ts';
 import { readBootId } from './kernel/boot-id.ts';
 import { WallClock } from './kernel/wall-clock.ts';
 import { ExecLedger } from './ledger/exec-ledger.ts';
@@ -72,6 +74,7 @@ export class Sidecar {
   readonly #endAccounting = new AbortController();
   #publishing: Promise<void> | undefined;
   #accounting: Promise<void> | undefined;
+  #stopping = false;
 
   private constructor(options: SidecarOptions, capture: Capture, outlets: Outlets) {
     const { config, clock, log } = options;
@@ -137,6 +140,14 @@ export class Sidecar {
     }
   }
 
+  get health(): Health {
+    const deliveries = Object.values(this.#outlets).map(({ destination, delivery }: Outlets[keyof Outlets]) => ({
+      topic: destination.topic,
+      ...delivery.state,
+    }));
+    return { capturing: isAttached(this.#options.config.pinPath), stopping: this.#stopping, deliveries };
+  }
+
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
   async run(): Promise<void> {
     const timer = setInterval(() => this.#syncClock(), clockSyncInterval);
@@ -157,6 +168,7 @@ export class Sidecar {
    * aborts first, what is left stays in the kernel, and the capture goes on, for the next start.
    */
   async stop(deadline: AbortSignal): Promise<StopReport> {
+    this.#stopping = true;
     const giveUp = () => this.#abort.abort();
     deadline.addEventListener('abort', giveUp, { once: true });
     if (deadline.aborted) giveUp();

@@ -11,9 +11,21 @@ export async function runCommand(config: RunConfig, io: CommandIo): Promise<numb
   const log = createLog(config.logLevel);
   using signals = stopSignals();
   const sidecar = await Sidecar.open({ config, log, clock: systemClock });
+  await using _http = await answerHttp(sidecar, config, log);
   await writeLine(io.stdout, readyLine(sidecar));
   await runUntilStopped(sidecar, config, log, signals);
   return 0;
+}
+
+/** What `--http` asks for; undefined when it is off. Loaded when nothing waits for it any more: the kernel captures. */
+export async function answerHttp(
+  sidecar: Sidecar,
+  { http }: RunConfig,
+  log: Log,
+): Promise<AsyncDisposable | undefined> {
+  if (http === undefined) return undefined;
+  const { startHttp } = await import('../http/server.ts');
+  return startHttp({ address: http, health: () => sidecar.health, clock: systemClock, log });
 }
 
 /** `ready`, then the streams. */

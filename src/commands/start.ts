@@ -6,7 +6,7 @@ import { reasonOf } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { Sidecar } from '../sidecar.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
-import { readyLine, runUntilStopped } from './run.ts';
+import { answerHttp, readyLine, runUntilStopped } from './run.ts';
 import { stopSignals } from './stop-signals.ts';
 import { tailStream } from './tail.ts';
 
@@ -28,6 +28,7 @@ export async function startCommand(given: RunConfig, io: CommandIo): Promise<num
     singleNode: broker !== undefined,
     onTopicsReady: () => tail.start(),
   });
+  await using _http = await answerHttp(sidecar, config, log);
   await writeLine(io.stdout, readyLine(sidecar));
   const stop = Promise.race([signals.stop, aborted(io.stdoutClosed), tail.ended]);
   await runUntilStopped(sidecar, config, log, { stop, force: signals.force });
