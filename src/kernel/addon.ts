@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { Bpf2KafkaError, type ErrorCode } from '../errors.ts';
+import { explainAddonFailure, findAddon } from './addon-file.ts';
 import type { StructLayout } from './layout.ts';
 
 /**
@@ -129,21 +131,18 @@ interface NativeAddon {
   detach(pinPath: string, discard: boolean): FinalTotals | undefined;
 }
 
-const addonPath = '../../build/Release/bpf2kafka.node';
+const root = join(import.meta.dirname, '../..');
 
 let loaded: NativeAddon | undefined;
 
 function addon(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const file = findAddon(root);
   try {
-    loaded ??= createRequire(import.meta.url)(addonPath) as NativeAddon;
+    loaded = createRequire(import.meta.url)(file) as NativeAddon;
     return loaded;
   } catch (error) {
-    throw new Bpf2KafkaError('ERR_ADDON', {
-      operation: 'load the native addon',
-      reason: error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error),
-      remedy: 'build it with `npm run setup`',
-      cause: error,
-    });
+    throw explainAddonFailure(error);
   }
 }
 
