@@ -3,7 +3,7 @@
 # TypeScript itself. The package for everybody is built on Debian 12: what is built on a newer system needs its glibc.
 set -eu
 cd "$(dirname "$0")/.."
-sh scripts/setup.sh
+sh scripts/setup.sh ${BPF2KAFKA_ADDON_ONLY:+--addon-only}
 rm -rf dist
 node_modules/.bin/node node_modules/.bin/tsc -p tsconfig.build.json
 mkdir -p dist/schemas

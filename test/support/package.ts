@@ -14,6 +14,8 @@ export interface InstalledPackage extends AsyncDisposable {
   readonly directory: string;
   /** What `npx bpf2kafka` would start. */
   readonly program: string;
+  /** Holds what the stage `package` of deploy/Dockerfile makes, at the same path. */
+  readonly stage: string;
 }
 
 /**
@@ -31,14 +33,16 @@ export async function installPackage(): Promise<InstalledPackage> {
     await mkdir(bin);
     symlinkSync(process.execPath, join(bin, 'node'));
     symlinkSync('/bin/sh', join(bin, 'sh'));
-    const project = join(place, 'project');
-    await mkdir(project);
+    const stage = join(place, 'stage');
+    const project = join(stage, 'opt/bpf2kafka');
+    await mkdir(project, { recursive: true });
     await writeFile(join(project, 'package.json'), '{"private":true}');
     await npm(['install', '--ignore-scripts', '--prefer-offline', join(place, tarball)], project, bin);
     const installed = join(project, 'node_modules');
     return {
       directory: join(installed, 'bpf2kafka'),
       program: join(installed, '.bin', 'bpf2kafka'),
+      stage,
       [Symbol.asyncDispose]: remove,
     };
   } catch (error) {
