@@ -39,9 +39,10 @@ if (newEnough) {
 function respawn() {
   // So that a pinned Node.js that is itself too old ends with a line and not in a loop.
   const env = Object.assign({}, process.env, { BPF2KAFKA_RESPAWNED: '1' });
-  const child = spawn(ownNode, [script].concat(process.argv.slice(2)), { stdio: 'inherit', env });
   const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+  // Before the child is there: a signal that came in between would end this process and leave the child.
   for (const signal of forwarded) process.on(signal, () => child.kill(signal));
+  const child = spawn(ownNode, [script].concat(process.argv.slice(2)), { stdio: 'inherit', env });
   child.on('error', fail);
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code);

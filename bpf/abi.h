@@ -16,6 +16,12 @@
  *   v1/g1/exec_ring           ring buffer         struct exec_record and what it spans
  *   v1/g1/exec_ring_control   struct ring_control wake-up and commits of that ring
  *
+ *   v1/packet_control         struct packet_control    identity and commits of the streams "packets:INTERFACE"
+ *   v1/packet_interfaces      struct packet_interface  PACKET_INTERFACES; the table of interfaces
+ *   v1/packet_counters        struct packet_counters   2 * PACKET_INTERFACES, for each CPU
+ *   v1/packet_flows_0, _1     hash                     struct packet_key -> struct packet_count, by parity of the epoch
+ *   v1/packet_link_N          link                     the XDP program on the interface with index N
+ *
  * "v1" is PIN_LAYOUT_VERSION, "g1" the generation of the ring: a program with another record layout gets
  * a ring of its own beside the old one, and the sequence goes on.
  *
@@ -198,6 +204,116 @@ struct exec_record {
 	/* Take no room: they carry the names and numbers into the BTF. */
 	enum exec_field field_names[0];
 	enum exec_limit limits[0];
+};
+
+/* ---------------------------------------------------------------- packets ------------------------- */
+
+/*
+ * Two maps of flows, by parity of the epoch. The programs write to the one of the epoch that they latched;
+ * the other one is frozen: it is read without being changed, published, and cleared only when the broker has
+ * acknowledged all of it. Only then does the epoch advance again.
+ */
+
+struct packet_count {
+	__u64 packets;
+	__u64 bytes; /* of frames, from the Ethernet header on, as XDP sees them */
+};
+
+/* Which fields of packet_key are set; the others are 0. interface_index always is. The values of --packet-key. */
+enum packet_key_kind {
+	PACKET_KEY_FLOW,    /* all */
+	PACKET_KEY_SERVICE, /* all but source_port, where it is a port */
+	PACKET_KEY_HOSTS,   /* family and addresses */
+	PACKET_KEY_EXAMPLE, /* family, protocol, source address, ports */
+};
+
+struct packet_key {
+	__u32 interface_index;
+	__u8 family;		/* 4 or 6 */
+	__u8 protocol;		/* IANA number; of IPv6 the one behind all extension headers */
+	__u16 vlan;		/* VLAN id of the outer tag, plus 1; 0: no tag */
+	__u16 source_port;	/* host byte order; of ICMP and ICMPv6 the type; 0 without ports */
+	__u16 destination_port; /* host byte order; of ICMP and ICMPv6 the code */
+	__u8 source[16];	/* IPv4 in the first four */
+	__u8 destination[16];
+};
+
+/* What is counted without a key. In lower case and without the prefix they are the names in the topic. */
+enum packet_class {
+	PACKET_CLASS_FRAGMENT,	/* not the first of its datagram: it carries no ports */
+	PACKET_CLASS_MALFORMED, /* headers cut off, or lengths that are impossible */
+	PACKET_CLASS_NON_IP,
+	PACKET_CLASS_OVERFLOW, /* the map has no room for its key */
+	PACKET_CLASS_FILTERED, /* an address is excluded */
+	PACKET_CLASSES,
+	PACKET_KEYED = PACKET_CLASSES,
+};
+
+/*
+ * Of one interface and one parity, on one CPU. They only ever grow. `seen` is counted before anything is
+ * looked at, so that for each interface and epoch it has to be the sum of the keys and the classes.
+ */
+struct packet_counters {
+	struct packet_count seen;
+	struct packet_count classes[PACKET_CLASSES];
+	__u64 keys; /* inserted into the map */
+	__u64 reserved[3];
+};
+
+enum packet_limit {
+	PACKET_INTERFACES = 256, /* of an attach, gone ones included: an entry is never used again */
+	PACKET_PROBES = 8,	 /* an interface stands at its index modulo PACKET_INTERFACES, or so far behind it */
+	INTERFACE_NAME_BYTES = 16, /* IFNAMSIZ (include/uapi/linux/if.h) */
+};
+
+enum packet_link_type {
+	PACKET_LINK_ETHERNET,
+	PACKET_LINK_IP, /* no header below IP: tun, wireguard and others */
+};
+
+enum packet_mode {
+	PACKET_MODE_NATIVE,
+	PACKET_MODE_GENERIC,
+	PACKET_MODE_OFFLOAD,
+};
+
+/* Fixed for an attach but for the two times, so that what is read again after a crash is told alike. */
+struct packet_interface {
+	__u64 index;		/* 0: no entry */
+	__u64 link_type;	/* enum packet_link_type */
+	__u64 mode;		/* enum packet_mode */
+	__u64 unobserved_ns;	/* how long it was without the program, since it got it first */
+	__u64 observed_boot_ns; /* when it was last known to have it, CLOCK_BOOTTIME, ns; 0: not yet */
+	/* By parity, what the counters of all CPUs were when they were last acknowledged. */
+	struct packet_counters base[2];
+	char name[INTERFACE_NAME_BYTES];
+	char kind[INTERFACE_NAME_BYTES];
+	char parent[INTERFACE_NAME_BYTES]; /* empty: none */
+};
+
+/* As commit_slot, with an epoch for a position: the slot whose epoch is acked_epoch is the truth. */
+struct packet_commit {
+	__u64 epoch;
+	__u64 first_offset; /* in the topic, of the first record that was acknowledged there, plus 1; 0: none yet */
+	__u64 last_offset;  /* of the last one, plus 1 */
+	__u64 reserved;
+	/* By entry of the table: packets in acknowledged records, filtered ones left out; totals since attach_id. */
+	__u64 published[PACKET_INTERFACES];
+};
+
+struct packet_control {
+	__u64 complete;	    /* 1 once everything is pinned; before that, a start begins anew */
+	__u64 layout_hash;  /* as ring_control.layout_hash, of packet_key */
+	__u64 program_hash; /* as ring_control.program_hash */
+	__u64 key_kind;	    /* enum packet_key_kind */
+	__u64 flows;	    /* keys that each map holds */
+	__u64 network_namespace; /* inode number of the one that the interfaces are in */
+	__u64 acked_epoch;  /* everything up to it is acknowledged */
+	__u64 cleared_epoch; /* and its map is empty again; the epoch may advance */
+	struct packet_commit commits[2];
+	/* Take no room: they carry the names and numbers into the BTF. */
+	enum packet_key_kind key_kinds[0];
+	enum packet_class class_names[0];
 };
 
 #endif

@@ -1,67 +1,15 @@
 // The N-API boundary and nothing else: take arguments apart, call, turn failures into JavaScript errors.
 // src/kernel/addon.ts is its typed contract; it also checks the arguments.
-#define NAPI_VERSION 9
-#include <napi.h>
 
-#include <cstdio>
 #include <memory>
 
+#include "addon_packets.h"
 #include "capture.h"
-#include "error.h"
+#include "marshal.h"
 
 namespace bpf2kafka {
 
 namespace {
-
-Napi::Error to_javascript(Napi::Env env, const Error& error) {
-  Napi::Error wrapped = Napi::Error::New(env, error.what());
-  Napi::Object object = wrapped.Value();
-  object.Set("code", error.code);
-  object.Set("operation", error.operation);
-  object.Set("subject", error.subject);
-  object.Set("errno", error.number);
-  return wrapped;
-}
-
-template <typename Call>
-auto guarded(Napi::Env env, Call call) {
-  try {
-    return call();
-  } catch (const Error& error) {
-    throw to_javascript(env, error);
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw to_javascript(env, Error("ERR_ADDON", "call", "the native addon", 0, error.what()));
-  }
-}
-
-// Counters and positions stay below 2^53 for longer than any host runs.
-Napi::Number number(Napi::Env env, std::uint64_t value) { return Napi::Number::New(env, static_cast<double>(value)); }
-std::uint64_t unsigned_of(const Napi::Value& value) { return static_cast<std::uint64_t>(value.As<Napi::Number>().DoubleValue()); }
-
-std::string hexadecimal(std::uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
-
-Napi::Object to_javascript(Napi::Env env, const StructLayout& layout, const Enumerators& enumerators) {
-  Napi::Object fields = Napi::Object::New(env);
-  for (const Field& field : layout.fields) {
-    Napi::Object entry = Napi::Object::New(env);
-    entry.Set("offset", field.offset);
-    entry.Set("bytes", field.bytes);
-    fields.Set(field.name, entry);
-  }
-  Napi::Object names = Napi::Object::New(env);
-  for (const auto& [name, value] : enumerators) names.Set(name, value);
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("bytes", layout.bytes);
-  result.Set("fields", fields);
-  result.Set("enumerators", names);
-  return result;
-}
 
 void set_counters(Napi::Object object, const stream_counters& counters) {
   Napi::Env env = object.Env();
@@ -71,53 +19,18 @@ void set_counters(Napi::Object object, const stream_counters& counters) {
   object.Set("ringBusy", number(env, counters.ring_busy));
 }
 
-// Kept as one more than they are; -1 stands for none.
-void set_offsets(Napi::Object object, std::uint64_t first, std::uint64_t last) {
-  object.Set("firstOffset", Napi::Number::New(object.Env(), static_cast<double>(first) - 1));
-  object.Set("lastOffset", Napi::Number::New(object.Env(), static_cast<double>(last) - 1));
+Napi::Object to_javascript(Napi::Env env, const EpochCut& cut, const Capture& capture) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("epoch", number(env, cut.epoch));
+  object.Set("beginBootMicros", number(env, cut.begin_boot_ns / 1000));
+  object.Set("endBootMicros", number(env, cut.end_boot_ns / 1000));
+  set_counters(object, cut.counters);
+  object.Set("skipped", number(env, cut.skipped));
+  object.Set("seq", number(env, cut.seq));
+  object.Set("producerPosition", number(env, cut.producer_position));
+  object.Set("packets", packet_totals(env, cut.packets, capture));
+  return object;
 }
-
-// The barriers wait for the kernel, so the cut is made off the main loop. It keeps the capture alive.
-class AdvanceEpoch : public Napi::AsyncWorker {
- public:
-  AdvanceEpoch(Napi::Env env, std::shared_ptr<Capture> capture)
-      : Napi::AsyncWorker(env), capture_(std::move(capture)), deferred_(Napi::Promise::Deferred::New(env)) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
- protected:
-  void Execute() override {
-    try {
-      cut_ = capture_->advance_epoch();
-    } catch (const Error& error) {
-      error_ = std::make_unique<Error>(error);
-      SetError(error.what());
-    }
-  }
-
-  void OnOK() override {
-    Napi::Env env = Env();
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("epoch", number(env, cut_.epoch));
-    object.Set("beginBootMicros", number(env, cut_.begin_boot_ns / 1000));
-    object.Set("endBootMicros", number(env, cut_.end_boot_ns / 1000));
-    set_counters(object, cut_.counters);
-    object.Set("skipped", number(env, cut_.skipped));
-    object.Set("seq", number(env, cut_.seq));
-    object.Set("producerPosition", number(env, cut_.producer_position));
-    deferred_.Resolve(object);
-  }
-
-  void OnError(const Napi::Error& error) override {
-    deferred_.Reject(error_ ? to_javascript(Env(), *error_).Value() : error.Value());
-  }
-
- private:
-  std::shared_ptr<Capture> capture_;
-  Napi::Promise::Deferred deferred_;
-  EpochCut cut_;
-  std::unique_ptr<Error> error_;
-};
 
 class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
  public:
@@ -135,6 +48,8 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
                            InstanceMethod<&CaptureWrap::exec_layout>("execLayout"),
                            InstanceMethod<&CaptureWrap::advance_epoch>("advanceEpoch"),
                            InstanceMethod<&CaptureWrap::pending>("pending"),
+                           InstanceMethod<&CaptureWrap::open_packets>("openPackets"),
+                           InstanceMethod<&CaptureWrap::has_pinned_packets>("hasPinnedPackets"),
                            InstanceMethod<&CaptureWrap::detach>("detach"),
                            InstanceMethod<&CaptureWrap::unpin>("unpin"),
                            InstanceMethod<&CaptureWrap::close>("close"),
@@ -260,9 +175,10 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
   Napi::Value advance_epoch(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
       capture().begin_advance();
-      auto* worker = new AdvanceEpoch(info.Env(), capture_);  // deletes itself when it is done
-      worker->Queue();
-      return worker->promise();
+      // The barriers wait for the kernel, so the cut is made off the main loop.
+      return in_background(
+          info.Env(), [capture = capture_] { return capture->advance_epoch(); },
+          [capture = capture_](Napi::Env env, const EpochCut& cut) { return to_javascript(env, cut, *capture); });
     });
   }
 
@@ -270,6 +186,17 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     return guarded(info.Env(), [&] {
       return number(info.Env(), capture().ring().pending(unsigned_of(info[0]), unsigned_of(info[1])));
     });
+  }
+
+  Napi::Value open_packets(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      (void)capture();
+      return bpf2kafka::open_packets(info.Env(), capture_, info[0].As<Napi::Object>());
+    });
+  }
+
+  Napi::Value has_pinned_packets(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), capture().has_pinned_packets()); });
   }
 
   void detach(const Napi::CallbackInfo& info) {
@@ -314,12 +241,14 @@ Napi::Value detach(const Napi::CallbackInfo& info) {
     object.Set("undecodable", number(env, totals->undecodable));
     set_offsets(object, totals->first_offset, totals->last_offset);
     object.Set("discarded", number(env, totals->discarded));
+    object.Set("packets", final_packets(env, totals->packets));
     return object;
   });
 }
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("Capture", CaptureWrap::define(env));
+  prepare_packets(env);
   exports.Set("detach", Napi::Function::New<detach>(env, "detach"));
   return exports;
 }

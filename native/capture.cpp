@@ -85,10 +85,12 @@ std::uint64_t end_dispatcher(const PinPaths& paths) {
   throw Error("ERR_BPF", "detach", "the dispatcher", EBUSY, "another process holds it");
 }
 
-void refuse_backlog(const ExecRing& ring, const std::string& pin_path) {
+void refuse_backlog(const ExecRing& ring, const std::optional<PinnedPackets>& packets, const std::string& pin_path) {
+  const char* unacknowledged = " in the kernel have not been acknowledged by a broker";
   if (const std::uint64_t backlog = ring.backlog(); backlog > 0)
-    throw Error("ERR_BACKLOG", "detach", pin_path, 0,
-                std::to_string(backlog) + " records in the kernel have not been acknowledged by a broker");
+    throw Error("ERR_BACKLOG", "detach", pin_path, 0, std::to_string(backlog) + " records" + unacknowledged);
+  if (const std::uint64_t backlog = packets ? packets->backlog() : 0; backlog > 0)
+    throw Error("ERR_BACKLOG", "detach", pin_path, 0, std::to_string(backlog) + " packets" + unacknowledged);
 }
 
 stream_counters operator+(const stream_counters& a, const stream_counters& b) {
@@ -96,6 +98,15 @@ stream_counters operator+(const stream_counters& a, const stream_counters& b) {
           .fell_through = a.fell_through + b.fell_through,
           .ring_full = a.ring_full + b.ring_full,
           .ring_busy = a.ring_busy + b.ring_busy};
+}
+
+void add_totals(std::vector<PacketTotals>& all, const PacketTotals& more) {
+  for (PacketTotals& totals : all) {
+    if (totals.slot != more.slot) continue;
+    totals.counters = totals.counters + more.counters;
+    return;
+  }
+  all.push_back(more);
 }
 
 }  // namespace
@@ -219,8 +230,10 @@ EpochCut Capture::advance_epoch() {
     std::atomic<bool>& claimed;
     ~Claim() { claimed = false; }
   } claim{advancing_};
+  const std::lock_guard<std::mutex> lock(ending_);
   host_control& shared = control();
   const stream_control& counted = stream();
+  if (packets_) packets_->require_cleared();
   EpochCut cut;
   cut.epoch = shared.epoch;
   const std::uint64_t next = cut.epoch + 1;
@@ -229,6 +242,7 @@ EpochCut Capture::advance_epoch() {
   // will, has not begun.
   barrier_.wait();
   const stream_counters idle = counted.counters[next & 1];
+  if (packets_) cut.packets = packets_->totals(next & 1);
   cut.seq = __atomic_load_n(&counted.seq, __ATOMIC_ACQUIRE);
 
   cut.begin_boot_ns = shared.boundary_boot_ns[cut.epoch & 1];
@@ -239,6 +253,9 @@ EpochCut Capture::advance_epoch() {
   // Now every run that latched the old epoch has ended, and its set stands still.
   barrier_.wait();
   cut.counters = idle + counted.counters[cut.epoch & 1];
+  // An interface that was entered meanwhile is in the second list only; its idle set is empty.
+  for (const PacketTotals& frozen : packets_ ? packets_->totals(cut.epoch & 1) : std::vector<PacketTotals>())
+    add_totals(cut.packets, frozen);
   cut.producer_position = ring_->producer_position();
   cut.skipped = counted.skipped_before + skipped_by(dispatcher_);
   return cut;
@@ -252,11 +269,24 @@ void Capture::sync_clock() {
     add_clock_offset(shared, boot_nanoseconds() + clock_notice_ns, offset);
 }
 
+PacketCapture& Capture::open_packets(const PacketSettings& settings) {
+  if (packets_) throw Error("ERR_ADDON", "open", "the packets", EBUSY, "they are open already");
+  // Counts that a reader which was killed may have left frozen are not written to any more.
+  barrier_.wait();
+  packets_ = std::make_unique<PacketCapture>(paths_, host(), settings);
+  return *packets_;
+}
+
+bool Capture::has_pinned_packets() const { return PinnedPackets::open(paths_, host()).has_value(); }
+
 void Capture::detach() {
-  if (!exists(paths_.link())) return;
-  dispatcher_.close();
-  stream_mapping_.as<stream_control>()->skipped_before += end_dispatcher(paths_);
-  control().detached_boot_ns = boot_nanoseconds();
+  const std::lock_guard<std::mutex> lock(ending_);
+  if (packets_) packets_->detach_all();
+  if (exists(paths_.link())) {
+    dispatcher_.close();
+    stream_mapping_.as<stream_control>()->skipped_before += end_dispatcher(paths_);
+    control().detached_boot_ns = boot_nanoseconds();
+  }
   barrier_.wait();
 }
 
@@ -273,7 +303,8 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
   if (host && host->complete) {
     ExecRing ring(open_pinned(paths.map("exec_ring")), open_pinned(paths.map("exec_ring_control")));
     ring.resume();
-    if (!discard) refuse_backlog(ring, pin_path);
+    std::optional<PinnedPackets> packets = PinnedPackets::open(paths, *host);
+    if (!discard) refuse_backlog(ring, packets, pin_path);
     const Mapping host_mapping = map_control(paths, "host", sizeof(host_control));
     const Mapping stream_mapping = map_control(paths, "exec_stream", sizeof(stream_control));
     auto& stream = *stream_mapping.as<stream_control>();
@@ -281,9 +312,10 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
       stream.skipped_before += end_dispatcher(paths);
       host_mapping.as<host_control>()->detached_boot_ns = boot_nanoseconds();
     }
+    if (packets) packets->detach();
     Barrier().wait();
     // What came between the first look and the end: the pins stay, for a start that publishes it.
-    if (!discard) refuse_backlog(ring, pin_path);
+    if (!discard) refuse_backlog(ring, packets, pin_path);
 
     totals.attach_id = host->attach_id;
     totals.epoch = host->epoch;
@@ -294,6 +326,7 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
     totals.first_offset = ring.totals()[USER_FIRST_OFFSET];
     totals.last_offset = ring.totals()[USER_LAST_OFFSET];
     totals.discarded = ring.backlog();
+    if (packets) totals.packets = packets->final_totals();
   }
   paths.remove();
   return totals;

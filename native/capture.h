@@ -4,13 +4,16 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "abi.h"
 #include "exec_programs.h"
 #include "exec_ring.h"
 #include "kernel.h"
+#include "packet_capture.h"
 #include "pins.h"
 
 namespace bpf2kafka {
@@ -24,6 +27,7 @@ struct EpochCut {
   std::uint64_t skipped = 0;           // runs that the kernel's recursion guard kept out, when it was looked at
   std::uint64_t seq = 0;               // every number below it was given out in this epoch or before
   std::uint64_t producer_position = 0; // every record of this epoch or before ends before it
+  std::vector<PacketTotals> packets;   // one for each slot of the interface table
 };
 
 class Capture {
@@ -47,6 +51,14 @@ class Capture {
   ExecRing& ring() { return *ring_; }
   const ExecPrograms& programs() const { return programs_; }
 
+  // Begins to count packets or goes on with that; from then on every epoch that ends freezes their maps, and the next
+  // one can end only when those are acknowledged and cleared.
+  PacketCapture& open_packets(const PacketSettings& settings);
+  // True when packets are counted under these pins, whether they were opened or not.
+  bool has_pinned_packets() const;
+  // Null until they are opened.
+  const PacketCapture* packets() const { return packets_.get(); }
+
   // Notes how far wall time is from the time since boot, when that has changed by more than 5 ms.
   void sync_clock();
 
@@ -55,9 +67,9 @@ class Capture {
   // Ends the present epoch and begins the next. May run on any thread, one at a time; takes some 20 ms.
   EpochCut advance_epoch();
 
-  // Detaches the dispatcher and waits for runs that had begun; the records stay in the ring.
+  // Detaches the programs and waits for runs that had begun; records and counts stay.
   void detach();
-  // Removes every pin. What is in the ring is gone.
+  // Removes every pin. What is in the ring and in the maps is gone.
   void unpin();
 
  private:
@@ -78,11 +90,14 @@ class Capture {
   Barrier barrier_;
   Descriptor dispatcher_;  // none after detach
   std::atomic<bool> advancing_ = false;
+  // An epoch ends on another thread while the capture may be told to end.
+  std::mutex ending_;
   bool resumed_ = false;
   bool replaced_program_ = false;
   Mapping host_mapping_;
   Mapping stream_mapping_;
   std::unique_ptr<ExecRing> ring_;
+  std::unique_ptr<PacketCapture> packets_;
 };
 
 // The whole account of a capture that has ended, since attach_id.
@@ -96,10 +111,11 @@ struct FinalTotals {
   std::uint64_t first_offset = 0;  // as USER_FIRST_OFFSET
   std::uint64_t last_offset = 0;   // as USER_LAST_OFFSET
   std::uint64_t discarded = 0;     // records that were thrown away
+  std::vector<FinalPackets> packets;
 };
 
 // Ends and removes a pinned capture that nobody owns; empty when nothing was pinned. Throws ERR_BACKLOG
-// when records wait and `discard` is false.
+// when records or packets wait and `discard` is false.
 std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool discard);
 
 }  // namespace bpf2kafka

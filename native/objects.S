@@ -1,11 +1,16 @@
-/* The compiled BPF programs as bytes of the addon. EXEC_OBJECT is given by CMakeLists.txt. */
-	.section .rodata
+/* The compiled BPF programs as bytes of the addon; CMakeLists.txt says where they are. */
+	.macro embed name, file
 	.balign 8
-	.global exec_object_start
-	.hidden exec_object_start
-	.global exec_object_end
-	.hidden exec_object_end
-exec_object_start:
-	.incbin EXEC_OBJECT
-exec_object_end:
+	.global \name\()_object_start
+	.hidden \name\()_object_start
+	.global \name\()_object_end
+	.hidden \name\()_object_end
+\name\()_object_start:
+	.incbin "\file"
+\name\()_object_end:
+	.endm
+
+	.section .rodata
+	embed exec, exec.bpf.o
+	embed packets, packets.bpf.o
 	.section .note.GNU-stack, "", @progbits

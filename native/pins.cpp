@@ -7,14 +7,17 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <cstring>
 #include <memory>
-#include <vector>
 
 #include "error.h"
 
 namespace bpf2kafka {
 
 namespace {
+
+constexpr const char* packets_prefix = "packet_";
+constexpr const char* packet_link_prefix = "packet_link_";
 
 const std::array<const char*, 2> ring_maps = {"exec_ring", "exec_ring_control"};
 
@@ -76,10 +79,29 @@ std::string PinPaths::map(const std::string& name) const {
   return layout() + "/" + name;
 }
 
+std::string PinPaths::packet_link(std::uint32_t index) const {
+  return layout() + "/" + packet_link_prefix + std::to_string(index);
+}
+
+std::vector<std::uint32_t> PinPaths::packet_links() const {
+  std::vector<std::uint32_t> indices;
+  for (const std::string& name : entries(layout()))
+    if (name.rfind(packet_link_prefix, 0) == 0)
+      indices.push_back(static_cast<std::uint32_t>(std::stoul(name.substr(std::strlen(packet_link_prefix)))));
+  return indices;
+}
+
 void PinPaths::create_directories() const { make_directory(generation()); }
 
 void PinPaths::remove() const { remove_directory(directory_); }
 void PinPaths::remove_layout() const { remove_directory(layout()); }
+
+void PinPaths::remove_packets() const {
+  for (const std::string& name : entries(layout())) {
+    const std::string path = layout() + "/" + name;
+    if (name.rfind(packets_prefix, 0) == 0 && ::unlink(path.c_str()) != 0) fail("unpin", path, errno);
+  }
+}
 
 void PinPaths::refuse_other_layouts() const {
   const std::string own = layout().substr(directory_.size() + 1);

@@ -3,8 +3,10 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "abi.h"
 #include "descriptor.h"
@@ -22,12 +24,17 @@ class PinPaths {
   std::string link() const;        // the dispatcher's
   // Of a map by its name in the BPF program.
   std::string map(const std::string& name) const;
+  // Of the packet program on the interface with this index, and the indices of those that are pinned.
+  std::string packet_link(std::uint32_t index) const;
+  std::vector<std::uint32_t> packet_links() const;
 
   void create_directories() const;
   // Unpins everything and removes the directories.
   void remove() const;
   // The same, but for the pin directory itself.
   void remove_layout() const;
+  // Everything of packets.
+  void remove_packets() const;
   // Throws ERR_PIN_LAYOUT when the directory holds the pins of another layout version.
   void refuse_other_layouts() const;
 

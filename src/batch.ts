@@ -9,6 +9,12 @@ export interface Batch<Event> {
   commit(acknowledgement: Acknowledgement): void;
 }
 
+/** Batches out of the kernel, oldest first. */
+export interface Source<Event> extends AsyncIterable<Batch<Event>> {
+  /** Ends the iteration at once: nothing will be committed any more. What was not stays in the kernel. */
+  abandon(): void;
+}
+
 /** One Kafka record, ready to send. */
 export interface OutgoingRecord {
   /** The framed Avro value. */

@@ -5,7 +5,9 @@ import { resolve } from 'node:path';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { Bpf2KafkaError, type ErrorCode, reasonOf } from './errors.ts';
+import { type IpPrefix, parsePrefix, prefixText } from './ip-prefix.ts';
 import type { LogLevel } from './log.ts';
+import { type PacketKeyKind, packetKeyKinds } from './schemas/packet-count.ts';
 
 /** Settings of `run` and `start`. */
 export interface RunConfig {
@@ -29,6 +31,8 @@ export interface RunConfig {
   readonly ledgerIntervalMillis: number;
   /** Where to answer over HTTP; undefined for nowhere. */
   readonly http: ListenAddress | undefined;
+  /** Undefined when packets are not counted. */
+  readonly packets: PacketsConfig | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -36,6 +40,20 @@ export interface ListenAddress {
   /** A name or an address, an IPv6 address without brackets. */
   readonly host: string;
   readonly port: number;
+}
+
+export interface PacketsConfig {
+  /** Names, without repeats; `auto` among them stands for every physical interface that is up. */
+  readonly interfaces: readonly string[];
+  /** Networks whose packets are counted as filtered, whichever end is in them; without repeats. */
+  readonly excluded: readonly IpPrefix[];
+  /** Between two records of a key, 100 to 60,000. */
+  readonly intervalMillis: number;
+  readonly keyKind: PacketKeyKind;
+  /** Records a second on average; over it the interval grows. */
+  readonly budget: number;
+  /** Keys that each of the kernel's two maps has room for. */
+  readonly flows: number;
 }
 
 export interface TailConfig {
@@ -81,8 +99,8 @@ export interface HostFacts {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Values of the command line by flag name without dashes; only those that were given. */
-export type Flags = Readonly<Record<string, string | boolean | undefined>>;
+/** Values of the command line by flag name without dashes; only those that were given, a list of a repeatable flag. */
+export type Flags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 /** One row of the table below. */
 export interface Setting<Value> {
@@ -91,6 +109,8 @@ export interface Setting<Value> {
   readonly description: string;
   /** What stands for the value in the help; absent for a switch. */
   readonly placeholder?: string;
+  /** The flag can be given several times; the value is a list. */
+  readonly repeatable?: true;
   /** In words, where `fallback` alone does not say it. */
   readonly fallbackText?: string;
   /** Reads the text; its message says what is allowed. */
@@ -124,6 +144,22 @@ function matching(allowed: string, pattern: RegExp): z.ZodType<string, string> {
 
 function oneOf<const Choice extends string>(...choices: readonly Choice[]): z.ZodType<Choice, string> {
   return text(`one of ${choices.join(', ')}`, (given) => choices.find((choice) => choice === given));
+}
+
+/** Items with commas between, which is how the environment has a list; those of equal `identity` are one. */
+function list<Value>(
+  item: z.ZodType<Value, string>,
+  identity: (value: Value) => string,
+): z.ZodType<readonly Value[], string> {
+  return z
+    .string()
+    .transform(itemsOf)
+    .pipe(z.array(item))
+    .transform((values) => [...new Map(values.map((value) => [identity(value), value])).values()]);
+}
+
+function itemsOf(given: string): string[] {
+  return given.split(',').map((item) => item.trim());
 }
 
 const toggle = text('true or false', (given) => ({ true: true, false: false, 1: true, 0: false })[given.toLowerCase()]);
@@ -166,7 +202,9 @@ const registryUrl = text('an http or https address without user, password, query
   return plain && /^https?:$/.test(url.protocol) ? given : undefined;
 });
 
-const duration = text('a number with ms, s, m or h, as in 10s', (given) => {
+const duration = text('a number with ms, s, m or h, as in 10s', durationMillis);
+
+function durationMillis(given: string): number | undefined {
   const [, number, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(given) ?? [];
   if (number === undefined) return undefined;
   const millis = Math.round(
@@ -174,7 +212,7 @@ const duration = text('a number with ms, s, m or h, as in 10s', (given) => {
   );
   // What a timer of Node.js takes; beyond it a wait ends at once.
   return millis <= 2 ** 31 - 1 ? millis : undefined;
-});
+}
 
 const moment = text('a time as in 2026-11-24T22:00:00Z', (given) => {
   const millis = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(given)
@@ -199,6 +237,30 @@ export function defaultRingBytes(processors: number): number {
   const power = 2 ** Math.ceil(Math.log2(wanted));
   return Math.min(64 * 1024 * 1024, Math.max(4 * 1024 * 1024, power));
 }
+
+/** What the kernel takes as a name (dev_valid_name in net/core/dev.c); `auto` is ours. */
+const interfaceName = text('auto, or the name of an interface: 1 to 15 bytes, no blank, slash or colon', (given) => {
+  const bytes = Buffer.byteLength(given);
+  if (bytes < 1 || bytes > 15 || given === '.' || given === '..') return undefined;
+  return /[\0-\x20\x7f/:]/.test(given) ? undefined : given;
+});
+
+const ipPrefix: z.ZodType<IpPrefix, string> = z.string().transform((given, context) => {
+  const parsed = parsePrefix(given);
+  if ('prefix' in parsed) return parsed.prefix;
+  context.addIssue({ code: 'custom', message: parsed.allowed });
+  return z.NEVER;
+});
+
+const packetInterval = text('a time from 100ms to 60s, as in 1s', (given) => {
+  const millis = durationMillis(given);
+  return millis !== undefined && millis >= 100 && millis <= 60_000 ? millis : undefined;
+});
+
+const packetFlows = text('a whole number, 1024 to 16777216', (given) => {
+  const flows = wholeNumber(given);
+  return flows !== undefined && flows >= 1024 && flows <= 2 ** 24 ? flows : undefined;
+});
 
 const path = text('a path', (given) => (given === '' || given.includes('\0') ? undefined : resolve(given)));
 
@@ -338,6 +400,59 @@ const settings = {
     value: listenAddress,
     fallback: () => ({ host: '127.0.0.1', port: 8080 }),
   }),
+  interfaces: setting<readonly string[]>({
+    name: 'interface',
+    placeholder: 'NAME',
+    repeatable: true,
+    description: 'interface whose incoming packets are counted; auto is every physical interface that is up',
+    fallbackText: 'auto',
+    value: list(interfaceName, (name) => name),
+    fallback: () => ['auto'],
+  }),
+  excludeIp: setting<readonly IpPrefix[]>({
+    name: 'exclude-ip',
+    placeholder: 'CIDR',
+    repeatable: true,
+    description:
+      'address or network, as in 10.0.0.0/8 or 2001:db8::/32, whose packets, from it or to it, are counted in one sum, as filtered',
+    fallbackText: 'none',
+    value: list(ipPrefix, prefixText),
+    fallback: () => [],
+  }),
+  packetInterval: setting({
+    name: 'interval',
+    placeholder: 'TIME',
+    description: 'what one packet count covers, 100ms to 60s; longer while the broker is away',
+    fallbackText: '1s',
+    value: packetInterval,
+    fallback: () => 1_000,
+  }),
+  packetKey: setting<PacketKeyKind>({
+    name: 'packet-key',
+    placeholder: packetKeyKinds.join('|'),
+    description:
+      'what packets are counted by: flow (protocol, both addresses and ports, VLAN), service (flow without the source port), hosts (both addresses), example (protocol, source address, both ports)',
+    value: oneOf(...packetKeyKinds),
+    fallback: () => 'flow',
+  }),
+  packetBudget: setting({
+    name: 'packet-budget',
+    placeholder: 'N',
+    description: 'packet records a second on average; over it the interval grows, to 60s at most, and no count is lost',
+    fallbackText: '5000',
+    value: positive,
+    fallback: () => 5_000,
+  }),
+  packetFlows: setting({
+    name: 'packet-flows',
+    placeholder: 'N',
+    description:
+      'keys of one interval that the kernel has room for, 1024 to 16777216; packets of the others are counted in one sum, as overflow',
+    fallbackText: '131072',
+    value: packetFlows,
+    fallback: () => 131_072,
+  }),
+  noPackets: setting({ name: 'no-packets', description: 'count no packets', value: toggle, fallback: off }),
   logLevel: setting<LogLevel>({
     name: 'log-level',
     placeholder: 'LEVEL',
@@ -355,7 +470,7 @@ const settings = {
   limit: setting<number | undefined>({
     name: 'limit',
     placeholder: 'N',
-    description: 'end after N records',
+    description: 'end after N records; of packets without --json, after N tables',
     fallbackText: 'no limit',
     value: positive,
     fallback: none,
@@ -410,6 +525,13 @@ const runNames = [
   'maxBytesPerSecond',
   'ledgerInterval',
   'http',
+  'interfaces',
+  'excludeIp',
+  'packetInterval',
+  'packetKey',
+  'packetBudget',
+  'packetFlows',
+  'noPackets',
   'logLevel',
 ] as const satisfies readonly Name[];
 const tailNames = [
@@ -428,6 +550,7 @@ const detachNames = ['discard', 'pinPath', 'stateDir', 'logLevel'] as const sati
 export interface Option {
   readonly name: string;
   readonly placeholder: string | undefined;
+  readonly repeatable: boolean;
   readonly description: string;
 }
 
@@ -444,12 +567,15 @@ export function optionsOf(command: CommandName): readonly Option[] {
   };
   const options = names[command].map((name) => {
     const row: Setting<unknown> = settings[name];
-    return { name: row.name, placeholder: row.placeholder, description: `${row.description}${shownFallback(row)}` };
+    const { name: flag, placeholder, repeatable = false } = row;
+    const description = `${row.description}${repeatable ? '; repeatable' : ''}${shownFallback(row)}`;
+    return { name: flag, placeholder, repeatable, description };
   });
   if (command !== 'run' && command !== 'start') return options;
   const file = {
     name: configName,
     placeholder: 'FILE',
+    repeatable: false,
     description: 'YAML file with settings: the names of these options without the dashes',
   };
   return [file, ...options];
@@ -468,6 +594,7 @@ function shownFallback(row: Setting<unknown>): string {
 const configName = 'config';
 
 interface Given {
+  /** Of a list the items with commas between. */
   readonly text: string;
   /** Completes 'from …'. */
   readonly origin: string;
@@ -479,7 +606,9 @@ type Lookup = (name: string) => Given | undefined;
 function lookupIn(flags: Flags, environment: Environment, file: ReadonlyMap<string, Given>): Lookup {
   return (name) => {
     const flag = flags[name];
-    if (flag !== undefined) return { text: String(flag), origin: 'the command line' };
+    if (flag !== undefined) {
+      return { text: Array.isArray(flag) ? flag.join(',') : String(flag), origin: 'the command line' };
+    }
     const variable = environmentName(name);
     const inherited = environment[variable];
     // Compose files and unit files pass a variable on as empty when it is not set.
@@ -493,10 +622,14 @@ function read<Value>(row: Setting<Value>, lookup: Lookup, facts: HostFacts): Val
   if (given === undefined) return row.fallback(facts);
   const result = row.value.safeParse(given.text);
   if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const at = issue?.path[0];
+  // Of a list only the item that is wrong.
+  const wrong = typeof at === 'number' ? itemsOf(given.text)[at] : given.text;
   throw configError({
     operation: 'use',
-    subject: `--${row.name} ${JSON.stringify(given.text)} (from ${given.origin})`,
-    reason: `it must be ${result.error.issues[0]?.message}`,
+    subject: `--${row.name} ${JSON.stringify(wrong)} (from ${given.origin})`,
+    reason: `it must be ${issue?.message}`,
   });
 }
 
@@ -553,8 +686,22 @@ export function loadRunConfig(
     maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
     ledgerIntervalMillis: read(settings.ledgerInterval, lookup, facts),
     http: http === 'off' ? undefined : http,
+    packets: readPackets(lookup, facts),
     logLevel: read(settings.logLevel, lookup, facts),
   };
+}
+
+function readPackets(lookup: Lookup, facts: HostFacts): PacketsConfig | undefined {
+  // All are read, so that a wrong one is refused even where it would not matter.
+  const packets = {
+    interfaces: read(settings.interfaces, lookup, facts),
+    excluded: read(settings.excludeIp, lookup, facts),
+    intervalMillis: read(settings.packetInterval, lookup, facts),
+    keyKind: read(settings.packetKey, lookup, facts),
+    budget: read(settings.packetBudget, lookup, facts),
+    flows: read(settings.packetFlows, lookup, facts),
+  };
+  return read(settings.noPackets, lookup, facts) ? undefined : packets;
 }
 
 export function loadTailConfig(flags: Flags, environment: Environment): TailConfig {

@@ -105,7 +105,7 @@ function describe(error: unknown): { line: string; code: number } {
 
 function build(environment: Environment, io: CommandIo, commands: Commands, done: (code: number) => void): Command {
   const program = new Command('bpf2kafka')
-    .description('Publishes every exec of this host to Kafka as Avro.')
+    .description('Publishes every exec and every packet count of this host to Kafka as Avro.')
     .version(version, '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
@@ -127,7 +127,8 @@ function build(environment: Environment, io: CommandIo, commands: Commands, done
       .addHelpText('after', after);
     for (const option of optionsOf(name)) {
       const flags = option.placeholder === undefined ? `--${option.name}` : `--${option.name} <${option.placeholder}>`;
-      command.addOption(new Option(flags, option.description));
+      const parsed = new Option(flags, option.description);
+      command.addOption(option.repeatable ? parsed.argParser(append) : parsed);
     }
     return command;
   };
@@ -163,10 +164,18 @@ function build(environment: Environment, io: CommandIo, commands: Commands, done
   return program;
 }
 
+function append(value: string, previous: readonly string[] = []): readonly string[] {
+  return [...previous, value];
+}
+
 /** The flags that were given, by their names in the table of settings. */
 function flagsOf(command: Command): Flags {
   return Object.fromEntries(
-    command.options.map((option) => [option.name(), command.getOptionValue(option.attributeName())]),
+    command.options.map((option) => {
+      const value = command.getOptionValue(option.attributeName());
+      // `--no-X` sets X to false, which is true when nobody gave it.
+      return [option.name(), option.negate ? value === false || undefined : value];
+    }),
   );
 }
 
@@ -175,20 +184,27 @@ Examples:
   bpf2kafka run --brokers kafka-1:9092,kafka-2:9092 --registry http://registry:8081
   bpf2kafka run --brokers localhost:9092 --create-topics
   bpf2kafka tail exec --brokers localhost:9092 --json --limit 10
+  bpf2kafka tail packets --brokers localhost:9092
   bpf2kafka audit --brokers localhost:9092
   bpf2kafka schema exec-events
   bpf2kafka COMMAND --help`;
 
 const settingsHelp = (command: string) => `
 Each option is also read from the environment (--topic-prefix: BPF2KAFKA_TOPIC_PREFIX) and from the file of --config
-(topic-prefix: …). The command line goes before the environment, the environment before the file.
+(topic-prefix: …). The command line goes before the environment, the environment before the file. A list has commas
+between its items; so has a repeatable option in the environment, and it is a list in the file.
 
-Example:
-  bpf2kafka ${command} --brokers localhost:9092 --create-topics`;
+Examples:
+  bpf2kafka ${command} --brokers localhost:9092 --create-topics
+  bpf2kafka ${command} --brokers localhost:9092 --interface eth0 --interface lo --exclude-ip 10.0.0.0/8`;
 
 const tailHelp = `
+packets prints a table each second in which a count came in: a row for each source and destination port that sent
+packets since the start of tail, the busiest first. --json prints every record.
+
 Examples:
   bpf2kafka tail exec --brokers localhost:9092
+  bpf2kafka tail packets --brokers localhost:9092
   bpf2kafka tail exec --brokers localhost:9092 --from-beginning --json --limit 10`;
 
 const auditHelp = `

@@ -9,10 +9,13 @@ import { subjectOf, type TopicName, topicSchema } from './schemas/catalog.ts';
 import { type Codec, createCodec, type Framing } from './schemas/codec.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
+import type { PacketCount } from './schemas/packet-count.ts';
 
 /** Out of the sidecar: for each topic what encodes and what delivers. */
 export interface Outlets {
   readonly exec: Outlet<ExecEvent>;
+  /** Undefined when packets are not counted. */
+  readonly packets: Outlet<PacketCount> | undefined;
   /** With a producer of its own, so that a heartbeat never waits behind a backlog of events. */
   readonly ledger: Outlet<LedgerEntry>;
 }
@@ -31,8 +34,6 @@ export interface OutletsOptions {
   readonly singleNode?: boolean;
 }
 
-const topicNames = ['exec-events', 'bpf2kafka-ledger'] as const satisfies readonly TopicName[];
-
 /**
  * Reaches the broker, checks or creates the topics, and finds the schemas in the registry.
  * @throws Bpf2KafkaError ERR_BROKER, ERR_TOPIC, ERR_REGISTRY
@@ -41,7 +42,7 @@ export async function openOutlets({ config, log, clock, singleNode = false }: Ou
   const client = createKafkaClient({ brokers: config.brokers, clientId: config.clientId, log, clock });
   await using admin = await client.connectAdmin();
   const topics = await prepareTopics(admin, {
-    topics: topicNames,
+    topics: ['exec-events', ...(config.packets === undefined ? [] : ['packet-counts' as const]), 'bpf2kafka-ledger'],
     prefix: config.topicPrefix,
     createTopics: config.createTopics,
     singleNode,
@@ -52,7 +53,7 @@ export async function openOutlets({ config, log, clock, singleNode = false }: Ou
   const { hostId, stateDir, compression, maxBytesPerSecond = Number.POSITIVE_INFINITY } = config;
   const destinations = await assignDestinations({ topics, hostId, clusterId, stateDir, log });
 
-  async function open<Topic extends (typeof topicNames)[number]>(topic: Topic) {
+  async function open<Topic extends TopicName>(topic: Topic) {
     const codec = createCodec({ topic, framing: await framingOf(topic, config, log) });
     const delivery = new Delivery({
       client,
@@ -64,7 +65,11 @@ export async function openOutlets({ config, log, clock, singleNode = false }: Ou
     });
     return { codec, delivery, destination: destinations.get(topic) as Destination };
   }
-  return { exec: await open('exec-events'), ledger: await open('bpf2kafka-ledger') };
+  return {
+    exec: await open('exec-events'),
+    packets: config.packets && (await open('packet-counts')),
+    ledger: await open('bpf2kafka-ledger'),
+  };
 }
 
 async function framingOf(topic: TopicName, config: RunConfig, log: Log): Promise<Framing> {

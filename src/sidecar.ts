@@ -1,31 +1,35 @@
-import type { Batch } from './batch.ts';
+import type { Source } from './batch.ts';
 import { reasonOf } from './errors.ts';
 import type { Health } from './http/health.ts';
-import { type Capture, openCapture } from './kernel/addon.ts';
+import { closeInlets, type Inlets, openInlets } from './inlets.ts';
 import { isAttached } from './kernel/attached.ts';
-import { readBootId } from './kernel/boot-id.ts';
-import { WallClock } from './kernel/wall-clock.ts';
-import { ExecLedger } from './ledger/exec-ledger.ts';
-import { entryBefore, LastEntry, refuseOtherHostId } from './ledger/last-entry.ts';
+import { entriesBefore } from './ledger/closing-entries.ts';
+import { EpochsOnDemand } from './ledger/epochs.ts';
+import { ExecStream } from './ledger/exec-stream.ts';
+import { LastEntries, refuseOtherHostId } from './ledger/last-entries.ts';
+import { Ledger } from './ledger/ledger.ts';
+import type { StreamDestination } from './ledger/ledger-stream.ts';
+import { PacketStreams, packetStreamName } from './ledger/packet-streams.ts';
 import { type Outlet, type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
-import type { ExecEvent } from './schemas/exec-event.ts';
 import type { LedgerEntry, LedgerState } from './schemas/ledger-entry.ts';
 import { ExecSource } from './sources/exec.ts';
-import { type CaptureIdentity, createExecDecoder } from './sources/exec-decoder.ts';
+import { createExecDecoder } from './sources/exec-decoder.ts';
+import { createPacketDecoder } from './sources/packet-decoder.ts';
+import { PacketSource } from './sources/packets.ts';
 
 /**
- * The whole way of an exec, and the composition root that builds it:
+ * The whole way of an event, the same for every stream, and the composition root that builds it:
  *
- *   kernel --> ring --> source --> codec --> delivery --> topic
- *                ^                              |
- *                +------------ commit ----------+
+ *   kernel --> ring or map --> source --> codec --> delivery --> topic
+ *                   ^                                   |
+ *                   +-------------- commit -------------+
  *
- * Nothing leaves the ring before the broker has acknowledged it, so whenever this process dies, the next
- * one goes on with the first record that was not.
+ * Nothing leaves the kernel's buffer before the broker has acknowledged it, so whenever this process dies, the next
+ * one goes on with the first event that was not.
  */
-export async function publish(
-  source: AsyncIterable<Batch<ExecEvent>>,
-  { codec, delivery }: Pick<Outlet<ExecEvent>, 'codec' | 'delivery'>,
+export async function publish<Event>(
+  source: Source<Event>,
+  { codec, delivery }: Pick<Outlet<Event>, 'codec' | 'delivery'>,
   abort: AbortSignal,
 ): Promise<void> {
   let previous = Promise.resolve();
@@ -33,7 +37,7 @@ export async function publish(
     const encoded = codec.encode(batch.events); // while the batch before is on its way
     await previous;
     previous = delivery.accept(encoded, abort).then((acknowledgement) => batch.commit(acknowledgement));
-    previous.catch(() => {}); // awaited in the next turn
+    previous.catch(() => source.abandon()); // thrown in the next turn, for which a source may wait for this commit
   }
   await previous;
 }
@@ -55,62 +59,53 @@ export interface StopReport {
 
 /** How often the distance between wall time and time since boot is looked at, milliseconds. */
 const clockSyncInterval = 10_000;
+/** How often interfaces that have appeared are looked for, milliseconds. */
+const interfaceInterval = 1_000;
 
 export class Sidecar {
-  /** Names of the streams that are captured. */
-  readonly streams: readonly string[] = ['exec'];
-
   readonly #options: SidecarOptions;
-  readonly #capture: Capture;
+  readonly #inlets: Inlets;
   readonly #outlets: Outlets;
-  readonly #identity: CaptureIdentity;
-  readonly #wallClock: WallClock;
-  readonly #source: ExecSource;
-  readonly #ledger: ExecLedger;
-  readonly #lastEntry: LastEntry;
+  readonly #exec: ExecSource;
+  readonly #packets: PacketSource | undefined;
+  readonly #ledger: Ledger;
+  readonly #lastEntries: LastEntries;
   /** Ends what waits for the broker. */
   readonly #abort = new AbortController();
   /** Ends the regular entries of the ledger. */
   readonly #endAccounting = new AbortController();
-  #publishing: Promise<void> | undefined;
+  #publishingExec: Promise<void> | undefined;
+  #publishingPackets: Promise<void> | undefined;
   #accounting: Promise<void> | undefined;
   #stopping = false;
 
-  private constructor(options: SidecarOptions, capture: Capture, outlets: Outlets) {
+  private constructor(options: SidecarOptions, inlets: Inlets, outlets: Outlets, lastEntries: LastEntries) {
     const { config, clock, log } = options;
-    const { attachId, lastOffset, firstOffset } = capture.status();
+    const { capture, identity, wallClock } = inlets;
     this.#options = options;
-    this.#capture = capture;
+    this.#inlets = inlets;
     this.#outlets = outlets;
-    this.#identity = { hostId: config.hostId, hostName: config.hostName, bootId: readBootId(), attachId };
-    this.#wallClock = new WallClock(capture.clockOffsets());
-    const decoder = createExecDecoder(capture.execLayout(), this.#identity, this.#wallClock);
-    const moved = outlets.exec.destination.moved;
-    this.#source = new ExecSource({
+    this.#lastEntries = lastEntries;
+    this.#exec = new ExecSource({
       capture,
-      decoder,
+      decoder: createExecDecoder(capture.execLayout(), identity, wallClock),
       clock,
       log,
-      ...(moved || firstOffset < 0 ? {} : { firstOffset, lastOffset }),
+      offsets: offsetsAt(outlets.exec, capture.status()),
     });
-    this.#lastEntry = new LastEntry(config.stateDir);
-    this.#ledger = new ExecLedger({
-      capture,
-      reader: this.#source,
-      identity: this.#identity,
-      wallClock: this.#wallClock,
+    const execStream = new ExecStream({ capture, reader: this.#exec, ...ledgerSide(outlets.exec) });
+    this.#packets = packetSource(options, inlets, outlets);
+    const epochs = this.#packets ?? new EpochsOnDemand(capture);
+    const packetStreams = packetLedger(inlets, outlets, this.#packets);
+    this.#ledger = new Ledger({
+      epochs,
+      streamsOf: (cut) => [execStream, ...(packetStreams?.of(cut) ?? [])],
+      identity,
+      wallClock,
       clock,
       log,
       intervalMillis: config.ledgerIntervalMillis,
-      publish: (entry) => this.#publishEntry(entry),
-      deliveryState: () => ledgerState[outlets.exec.delivery.state.state],
-      destination: {
-        cluster_id: outlets.exec.destination.clusterId,
-        topic: outlets.exec.destination.topic,
-        partition: outlets.exec.destination.partition,
-        replication_factor: outlets.exec.destination.replicas,
-        min_insync_replicas: outlets.exec.destination.minInsyncReplicas,
-      },
+      publish: (entries) => this.#publishEntries(entries),
     });
   }
 
@@ -120,46 +115,49 @@ export class Sidecar {
    * this call began ends as `--on-exit` says, and one that was pinned before stays.
    */
   static async open(options: SidecarOptions): Promise<Sidecar> {
-    const { pinPath, execRingBytes, onExit } = options.config;
-    const capture = openCapture(pinPath, execRingBytes);
+    const inlets = openInlets(options);
     try {
-      logCapture(capture, options);
-      const { attachId } = capture.status();
-      const lastEntry = new LastEntry(options.config.stateDir);
-      refuseOtherHostId(await lastEntry.read(), { hostId: options.config.hostId, bootId: readBootId(), attachId });
+      const lastEntries = await LastEntries.read(options.config.stateDir);
+      refuseOtherHostId(lastEntries.kept, inlets.identity);
       const outlets = await openOutlets(options);
       await options.onTopicsReady?.();
-      return new Sidecar(options, capture, outlets);
+      return new Sidecar(options, inlets, outlets, lastEntries);
     } catch (error) {
-      if (!capture.status().resumed && onExit === 'detach') {
-        capture.detach();
-        capture.unpin();
-      }
-      capture.close();
+      closeInlets(inlets.capture, options.config.onExit);
       throw error;
     }
   }
 
+  /** Names of the streams that are captured now. */
+  get streams(): readonly string[] {
+    return ['exec', ...(this.#inlets.packets?.watch.attached.map(packetStreamName) ?? [])];
+  }
+
   get health(): Health {
-    const deliveries = Object.values(this.#outlets).map(({ destination, delivery }: Outlets[keyof Outlets]) => ({
-      topic: destination.topic,
-      ...delivery.state,
-    }));
+    const { exec, packets, ledger } = this.#outlets;
+    const deliveries = [exec, packets, ledger].flatMap((outlet) =>
+      outlet === undefined ? [] : [{ topic: outlet.destination.topic, ...outlet.delivery.state }],
+    );
     return { capturing: isAttached(this.#options.config.pinPath), stopping: this.#stopping, deliveries };
   }
 
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
   async run(): Promise<void> {
-    const timer = setInterval(() => this.#syncClock(), clockSyncInterval);
-    this.#publishing = publish(this.#source, this.#outlets.exec, this.#abort.signal);
+    const timers = [
+      setInterval(() => this.#syncClock(), clockSyncInterval),
+      setInterval(() => this.#inlets.packets?.watch.look(), interfaceInterval),
+    ];
+    const { exec, packets } = this.#outlets;
+    this.#publishingExec = publish(this.#exec, exec, this.#abort.signal);
+    if (this.#packets && packets) this.#publishingPackets = publish(this.#packets, packets, this.#abort.signal);
     this.#accounting = this.#account(this.#endAccounting.signal);
     try {
-      await Promise.all([this.#publishing, this.#accounting]);
+      await Promise.all([this.#publishingExec, this.#publishingPackets, this.#accounting]);
     } catch (error) {
       // `stop` has given up waiting, and reports what is left.
       if (!this.#abort.signal.aborted) throw error;
     } finally {
-      clearInterval(timer);
+      for (const timer of timers) clearInterval(timer);
     }
   }
 
@@ -172,76 +170,118 @@ export class Sidecar {
     const giveUp = () => this.#abort.abort();
     deadline.addEventListener('abort', giveUp, { once: true });
     if (deadline.aborted) giveUp();
-    const { exec, ledger } = this.#outlets;
-    exec.delivery.retryNow();
-    ledger.delivery.retryNow();
+    const { capture } = this.#inlets;
+    const deliveries = Object.values(this.#outlets).flatMap((outlet) => outlet?.delivery ?? []);
+    for (const delivery of deliveries) delivery.retryNow();
     try {
       const drained = await this.#drain();
-      // Before the capture ends: an epoch may be about to end on another thread.
       this.#endAccounting.abort();
       await settled(this.#accounting);
       const ending = drained && this.#options.config.onExit === 'detach';
-      if (ending) this.#capture.detach();
-      this.#source.finish();
-      await settled(this.#publishing);
+      if (ending) capture.detach();
+      this.#exec.finish();
+      await settled(this.#publishingExec);
       const accounted = await this.#finishAccount(ending);
-      await Promise.all([exec.delivery.close(), ledger.delivery.close()]);
+      this.#packets?.finish();
+      await settled(this.#publishingPackets);
+      await Promise.all(deliveries.map((delivery) => delivery.close()));
 
-      const backlog = this.#capture.backlog();
+      const backlog = capture.backlog();
       const detached = ending && accounted && backlog === 0;
-      if (detached) this.#capture.unpin();
+      if (detached) capture.unpin();
       return { backlog, capturing: !ending, detached };
     } finally {
       deadline.removeEventListener('abort', giveUp);
-      this.#capture.close();
+      capture.close();
     }
   }
 
   /** True when everything that had been captured was acknowledged; false when that was given up. */
   async #drain(): Promise<boolean> {
-    if (this.#abort.signal.aborted || this.#publishing === undefined) return false;
+    if (this.#abort.signal.aborted || this.#publishingExec === undefined) return false;
     const given = Promise.withResolvers<boolean>();
     this.#abort.signal.addEventListener('abort', () => given.resolve(false), { once: true });
-    void settled(this.#publishing).then(() => given.resolve(false));
-    void this.#source.drained().then(() => given.resolve(true));
+    for (const publishing of [this.#publishingExec, this.#publishingPackets])
+      void publishing?.catch(() => given.resolve(false));
+    void Promise.all([this.#exec.drained(), this.#packets?.drained()]).then(() => given.resolve(true));
     return given.promise;
   }
 
-  /** Ends the account of an attach that ended without one, then gives an entry at regular times. */
+  /** Ends the account of an attach that ended without one, then gives entries at regular times. */
   async #account(signal: AbortSignal): Promise<void> {
-    const kept = await this.#lastEntry.read();
-    const before = entryBefore(kept, {
-      ...this.#identity,
+    const { kept } = this.#lastEntries;
+    const before = entriesBefore(kept, {
+      ...this.#inlets.identity,
       nowMillis: this.#options.clock.nowMillis(),
-      moved: this.#outlets.exec.destination.moved,
+      moved: this.#outlets.exec.destination.moved || this.#outlets.packets?.destination.moved === true,
     });
-    if (before !== undefined) await this.#publishEntry(before);
-    this.#ledger.resume(kept?.entry);
+    if (before.length > 0) await this.#publishEntries(before);
+    this.#ledger.resume(kept.map(({ entry }) => entry));
     await this.#ledger.run(signal);
   }
 
-  /** True when the last entry is acknowledged and closed. */
+  /** True when the last entries are acknowledged and closed. */
   async #finishAccount(ending: boolean): Promise<boolean> {
     if (this.#abort.signal.aborted) return false;
     try {
-      return (await this.#ledger.finish(ending ? 'stopped' : undefined)).closed;
+      return await this.#ledger.finish(ending ? 'stopped' : undefined, this.#abort.signal);
     } catch (error) {
-      this.#options.log.warn({ reason: reasonOf(error) }, 'the last entry of the ledger was not published');
+      this.#options.log.warn({ reason: reasonOf(error) }, 'the last entries of the ledger were not published');
       return false;
     }
   }
 
-  async #publishEntry(entry: LedgerEntry): Promise<void> {
+  async #publishEntries(entries: readonly LedgerEntry[]): Promise<void> {
     const { codec, delivery } = this.#outlets.ledger;
-    await this.#lastEntry.write({ entry, published: false });
-    await delivery.accept(codec.encode([entry]), this.#abort.signal);
-    await this.#lastEntry.write({ entry, published: true });
+    await this.#lastEntries.write(entries, { published: false });
+    await delivery.accept(codec.encode(entries), this.#abort.signal);
+    await this.#lastEntries.write(entries, { published: true });
   }
 
   #syncClock(): void {
-    this.#capture.syncClock();
-    this.#wallClock.update(this.#capture.clockOffsets());
+    const { capture, wallClock } = this.#inlets;
+    capture.syncClock();
+    wallClock.update(capture.clockOffsets());
   }
+}
+
+function packetSource(
+  { config, clock, log }: SidecarOptions,
+  { capture, identity, wallClock, packets }: Inlets,
+  outlets: Outlets,
+): PacketSource | undefined {
+  if (config.packets === undefined || packets === undefined || outlets.packets === undefined) return undefined;
+  const { intervalMillis, budget } = config.packets;
+  const layout = packets.capture.layout();
+  const { keyKind } = packets.capture.status();
+  return new PacketSource({
+    capture,
+    packets: packets.capture,
+    decoderOf: createPacketDecoder({ layout, identity, wallClock, keyKind }),
+    clock,
+    log,
+    intervalMillis,
+    budget,
+    offsets: offsetsAt(outlets.packets, packets.capture.status()),
+  });
+}
+
+function packetLedger(
+  { packets }: Inlets,
+  outlets: Outlets,
+  source: PacketSource | undefined,
+): PacketStreams | undefined {
+  if (packets === undefined || outlets.packets === undefined || source === undefined) return undefined;
+  const programTag = packets.capture.status().programHash;
+  return new PacketStreams({ epochs: source, reader: source, programTag, ...ledgerSide(outlets.packets) });
+}
+
+/** What an earlier process had acknowledged at the outlet's destination. */
+function offsetsAt<Event>(
+  { destination }: Outlet<Event>,
+  { firstOffset, lastOffset }: { readonly firstOffset: number; readonly lastOffset: number },
+) {
+  return destination.moved || firstOffset < 0 ? undefined : { firstOffset, lastOffset };
 }
 
 const ledgerState = {
@@ -251,24 +291,24 @@ const ledgerState = {
   throttled: 'throttled',
 } as const satisfies Record<string, LedgerState>;
 
+/** What the ledger says of where records go. */
+function ledgerSide<Event>({ delivery, destination }: Outlet<Event>): {
+  readonly deliveryState: () => LedgerState;
+  readonly destination: StreamDestination;
+} {
+  return {
+    deliveryState: () => ledgerState[delivery.state.state],
+    destination: {
+      cluster_id: destination.clusterId,
+      topic: destination.topic,
+      partition: destination.partition,
+      replication_factor: destination.replicas,
+      min_insync_replicas: destination.minInsyncReplicas,
+    },
+  };
+}
+
 /** Resolves when the promise has ended, one way or the other. */
 async function settled(promise: Promise<unknown> | undefined): Promise<void> {
   await promise?.catch(() => {});
-}
-
-function logCapture(capture: Capture, { config, log }: SidecarOptions): void {
-  const { resumed, replacedProgram, attachId, ringBytes, corrupt } = capture.status();
-  const backlog = capture.backlog();
-  const bytesOfTypicalRecord = 320;
-  const secondsOf1000ExecsPerSecond = Math.round(ringBytes / bytesOfTypicalRecord / 1000);
-  log.info(
-    { pinPath: config.pinPath, attachId, backlog, ringBytes, secondsOf1000ExecsPerSecond, replacedProgram },
-    resumed ? 'took over the pinned capture' : 'capturing',
-  );
-  if (resumed && ringBytes !== config.execRingBytes) {
-    log.warn({ ringBytes, wanted: config.execRingBytes }, 'the ring keeps its size until the capture is detached');
-  }
-  if (corrupt > 0) {
-    log.error({ corrupt }, 'the ring was not readable where it had been left; the records up to here count as lost');
-  }
 }

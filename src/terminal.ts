@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
+import type { WriteStream } from 'node:tty';
 
 /** What a command may write to; standard output belongs to what it prints, standard error to what goes wrong. */
 export interface CommandIo {
@@ -15,6 +16,20 @@ export async function writeLine(stream: Writable, line: string, signal?: AbortSi
   const options = signal === undefined ? {} : { signal };
   // A stream that fails or an abort ends the wait; whoever owns the stream hears of the failure.
   await once(stream, 'drain', options).catch(() => {});
+}
+
+/** How many lines a terminal shows at once; undefined when the stream is no terminal. */
+export function screenLines(stream: Writable): number | undefined {
+  const { isTTY = false, rows } = stream as Partial<WriteStream>;
+  // A pseudo-terminal that nobody has sized says 0.
+  return isTTY ? rows || 24 : undefined;
+}
+
+/** `HH:MM:SS.mmm` of a time in milliseconds since 1970. */
+export function localTime(millis: number): string {
+  const time = new Date(millis);
+  const pad = (value: number, width = 2) => String(value).padStart(width, '0');
+  return `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}.${pad(time.getMilliseconds(), 3)}`;
 }
 
 /**

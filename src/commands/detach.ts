@@ -2,27 +2,41 @@ import { systemClock } from '../clock.ts';
 import type { DetachConfig } from '../config.ts';
 import { detachPinned } from '../kernel/addon.ts';
 import { readBootId } from '../kernel/boot-id.ts';
-import { detachedEntry, LastEntry } from '../ledger/last-entry.ts';
+import { detachedEntries } from '../ledger/closing-entries.ts';
+import { LastEntries } from '../ledger/last-entries.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
 
 /**
- * Removes the pinned programs and maps that no `run` owns. The final entry of their account is kept in the state
+ * Removes the pinned programs and maps that no `run` owns. The final entries of their account are kept in the state
  * directory, for the next start to publish: this command talks to no broker.
  */
 export async function detachCommand(config: DetachConfig, io: CommandIo): Promise<number> {
-  const lastEntry = new LastEntry(config.stateDir);
-  const last = (await lastEntry.read())?.entry;
+  const lastEntries = await LastEntries.read(config.stateDir);
   const totals = detachPinned(config.pinPath, config.discard);
   if (totals !== undefined && totals.attachId > 0) {
-    const entry = detachedEntry(last, totals, { bootId: readBootId(), nowMillis: systemClock.nowMillis() });
-    if (entry !== undefined) await lastEntry.write({ entry, published: false });
+    const last = lastEntries.kept.map(({ entry }) => entry);
+    const entries = detachedEntries(last, totals, { bootId: readBootId(), nowMillis: systemClock.nowMillis() });
+    await lastEntries.write(entries, { published: false });
   }
-  await writeLine(io.stdout, detachLine(config.pinPath, totals?.discarded));
+  await writeLine(io.stdout, detachLine(config.pinPath, totals));
   return 0;
 }
 
-function detachLine(pinPath: string, discarded: number | undefined): string {
-  if (discarded === undefined) return `nothing is pinned in ${pinPath}`;
-  if (discarded === 0) return `detached ${pinPath}`;
-  return `detached ${pinPath}; lost: ${discarded} records that no broker had acknowledged`;
+/** What is shown of the totals. */
+interface Discarded {
+  readonly discarded: number;
+  readonly packets: readonly { readonly discarded: number }[];
+}
+
+/** @param totals undefined when nothing was pinned */
+export function detachLine(pinPath: string, totals: Discarded | undefined): string {
+  if (totals === undefined) return `nothing is pinned in ${pinPath}`;
+  const { discarded: records, packets } = totals;
+  const counted = packets.reduce((total, { discarded }) => total + discarded, 0);
+  if (records === 0 && counted === 0) return `detached ${pinPath}`;
+  const lost = [
+    ...(records > 0 ? [`${records} records that no broker had acknowledged`] : []),
+    ...(counted > 0 ? [`the counts of ${counted} packets`] : []),
+  ];
+  return `detached ${pinPath}; lost: ${lost.join(', ')}`;
 }

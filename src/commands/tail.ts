@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { type Clock, systemClock } from '../clock.ts';
 import type { TailConfig } from '../config.ts';
 import { createKafkaClient } from '../kafka/client.ts';
 import { createLog, type Log } from '../log.ts';
@@ -6,9 +7,19 @@ import type { TopicEvents, TopicName } from '../schemas/catalog.ts';
 import { createDecoder } from '../schemas/codec.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
 import type { LedgerEntry } from '../schemas/ledger-entry.ts';
+import type { PacketCount } from '../schemas/packet-count.ts';
 import { createSchemaFetcher } from '../schemas/registry.ts';
 import type { StreamName } from '../streams.ts';
-import { type CommandIo, escapeArgument, escapeArgumentBytes, escapeJson, escapeText, writeLine } from '../terminal.ts';
+import {
+  type CommandIo,
+  escapeArgument,
+  escapeArgumentBytes,
+  escapeJson,
+  escapeText,
+  localTime,
+  writeLine,
+} from '../terminal.ts';
+import { printPacketTables } from './tail-packets.ts';
 
 /** What tail needs of a record in a topic. */
 export interface TailRecord {
@@ -24,18 +35,6 @@ export type OpenRecords = (options: {
   readonly signal: AbortSignal;
 }) => Promise<AsyncIterable<TailRecord> & AsyncDisposable>;
 
-/** How a stream is printed. */
-interface StreamView<Topic extends TopicName> {
-  readonly topic: Topic;
-  readonly text: (event: TopicEvents[Topic]) => string;
-  readonly json: (event: TopicEvents[Topic]) => string;
-}
-
-const streams = {
-  exec: { topic: 'exec-events', text: execLine, json: execJson } satisfies StreamView<'exec-events'>,
-  ledger: { topic: 'bpf2kafka-ledger', text: ledgerLine, json: ledgerJson } satisfies StreamView<'bpf2kafka-ledger'>,
-};
-
 export interface TailOptions extends TailConfig {
   readonly out: Writable;
   /** Where records that cannot be read are reported, a line each. */
@@ -45,22 +44,50 @@ export interface TailOptions extends TailConfig {
   readonly signal: AbortSignal;
   /** Called once, when every record that is written from now on will be printed. */
   readonly onReady?: () => void;
+  /** How much of a screen a table may take, up to 1. */
+  readonly screenShare?: number;
+  readonly clock?: Clock;
   /** Replaced in tests. */
   readonly open?: OpenRecords;
 }
 
 /**
- * Prints the records of the stream's topic as they are written, until the limit is reached or the signal aborts; answers with
- * how many were printed. Fails with ERR_BROKER, ERR_TOPIC.
+ * Prints what is written to the stream's topic, until the limit is reached or the signal aborts; answers with how many
+ * records, or tables of packets, were printed. Fails with ERR_BROKER, ERR_TOPIC.
  */
-export function tailStream(name: StreamName, options: TailOptions): Promise<number> {
-  // Each on its own, so that the type of the events follows from the name.
-  return name === 'exec' ? tail(streams.exec, options) : tail(streams.ledger, options);
+export async function tailStream(name: StreamName, options: TailOptions): Promise<number> {
+  const { json, clock = systemClock } = options;
+  switch (name) {
+    case 'exec':
+      return printLines(events('exec-events', options), json ? execJson : execLine, options);
+    case 'ledger':
+      return printLines(events('bpf2kafka-ledger', options), json ? plainJson : ledgerLine, options);
+    case 'packets':
+      if (json) return printLines(events('packet-counts', options), plainJson, options);
+      return printPacketTables((signal) => events('packet-counts', { ...options, signal }), { ...options, clock });
+  }
 }
 
-async function tail<Topic extends TopicName>(view: StreamView<Topic>, options: TailOptions): Promise<number> {
-  const { out, err, limit = Number.POSITIVE_INFINITY, signal } = options;
-  const { topic } = view;
+async function printLines<Event>(
+  events: AsyncIterable<Event>,
+  lineOf: (event: Event) => string,
+  { out, limit = Number.POSITIVE_INFINITY, signal }: TailOptions,
+): Promise<number> {
+  let printed = 0;
+  for await (const event of events) {
+    await writeLine(out, lineOf(event), signal);
+    printed += 1;
+    if (printed >= limit) break;
+  }
+  return printed;
+}
+
+/** The events of a topic as they come, until the signal aborts; those that cannot be read are reported. */
+async function* events<Topic extends TopicName>(
+  topic: Topic,
+  options: TailOptions,
+): AsyncGenerator<TopicEvents[Topic], void, void> {
+  const { err, signal } = options;
   const open =
     options.open ?? createKafkaClient({ brokers: options.brokers, clientId: 'bpf2kafka-tail', log: options.log }).read;
   const decoder = createDecoder({
@@ -74,20 +101,16 @@ async function tail<Topic extends TopicName>(view: StreamView<Topic>, options: T
     signal,
   });
   options.onReady?.();
-  let printed = 0;
   for await (const { partition, offset, value } of records) {
     const decoded = await decoder.decode(value);
     if (signal.aborted) break;
-    if (!decoded.ok) {
-      const where = `record at offset ${offset} of partition ${partition}`;
-      await writeLine(err, `bpf2kafka: cannot read the ${where}: ${escapeText(decoded.reason)}`, signal);
+    if (decoded.ok) {
+      yield decoded.event;
       continue;
     }
-    await writeLine(out, options.json ? view.json(decoded.event) : view.text(decoded.event), signal);
-    printed += 1;
-    if (printed >= limit) break;
+    const where = `record at offset ${offset} of partition ${partition}`;
+    await writeLine(err, `bpf2kafka: cannot read the ${where}: ${escapeText(decoded.reason)}`, signal);
   }
-  return printed;
 }
 
 /** `tail` of the command line; SIGINT and SIGTERM end it with 0. */
@@ -142,12 +165,6 @@ function split(raw: Buffer, count: number): Buffer[] | undefined {
   return parts.length === count ? parts : undefined;
 }
 
-function localTime(millis: number): string {
-  const time = new Date(millis);
-  const pad = (value: number, width = 2) => String(value).padStart(width, '0');
-  return `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}.${pad(time.getMilliseconds(), 3)}`;
-}
-
 /** The event with its Avro field names on one line, exact; bytes as base64. */
 export function execJson(event: ExecEvent): string {
   return escapeJson(JSON.stringify({ ...event, args_raw: event.args_raw?.toString('base64') ?? null }));
@@ -168,6 +185,7 @@ export function ledgerLine(entry: LedgerEntry): string {
   );
 }
 
-export function ledgerJson(entry: LedgerEntry): string {
-  return escapeJson(JSON.stringify(entry));
+/** For what has no bytes in it. */
+function plainJson(event: LedgerEntry | PacketCount): string {
+  return escapeJson(JSON.stringify(event));
 }

@@ -71,6 +71,27 @@ export interface EpochCut {
   readonly seq: number;
   /** Ring position behind the last record of this epoch. */
   readonly producerPosition: number;
+  /** One for each slot of the interface table. */
+  readonly packets: readonly PacketTotals[];
+}
+
+/** What came in on the interface of one slot through the end of one epoch, in packets; totals since attachId. */
+export interface PacketTotals {
+  /** Index in the pinned table of interfaces; never used again within an attach. */
+  readonly slot: number;
+  readonly interfaceIndex: number;
+  /** Not unique: an interface that is removed and made again gets another slot. */
+  readonly name: string;
+  readonly seen: number;
+  readonly seenBytes: number;
+  readonly fragment: number;
+  readonly malformed: number;
+  readonly nonIp: number;
+  /** Their keys found no room in the map. */
+  readonly overflow: number;
+  readonly filtered: number;
+  /** How long the interface was not observed. */
+  readonly unobservedMicros: number;
 }
 
 /** The whole account of a capture that has ended; totals since attachId. */
@@ -85,7 +106,142 @@ export interface FinalTotals extends Pick<EpochCut, 'entered' | 'fellThrough' | 
   readonly lastOffset: number;
   /** Records that were thrown away. */
   readonly discarded: number;
+  /** One for each slot of the interface table. */
+  readonly packets: readonly FinalPackets[];
 }
+
+/** What became of the packets of one slot; totals since attachId. */
+export interface FinalPackets extends Pick<PacketTotals, 'name' | 'seen' | 'filtered'> {
+  /** In acknowledged records. */
+  readonly published: number;
+  /** As in CaptureStatus. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+  /** Were counted, and thrown away with the maps. */
+  readonly discarded: number;
+}
+
+/** What makes a key besides the interface (enum packet_key_kind), and where XDP counts (enum packet_mode). */
+export type PacketKeyKind = 'flow' | 'service' | 'hosts' | 'example';
+export type XdpMode = 'native' | 'generic' | 'offload';
+
+/** How packets are counted. */
+export interface PacketSettings {
+  readonly keyKind: PacketKeyKind;
+  /** Keys that each of the two maps holds. */
+  readonly flows: number;
+  /** Packets from or to these are counted as filtered. */
+  readonly excluded: readonly AddressPrefix[];
+}
+
+export interface AddressPrefix {
+  readonly family: 4 | 6;
+  /** 4 or 16 bytes. */
+  readonly address: Uint8Array;
+  /** Bits. */
+  readonly prefixLength: number;
+}
+
+export interface PacketStatus {
+  /** Packets were counted under these pins before this process came; then keyKind and flows are theirs. */
+  readonly resumed: boolean;
+  readonly replacedProgram: boolean;
+  readonly programHash: string;
+  readonly keyKind: PacketKeyKind;
+  readonly flows: number;
+  /** The epoch that ended last; its counts stand still. */
+  readonly frozenEpoch: number;
+  /** The broker has everything through it. */
+  readonly ackedEpoch: number;
+  /** And its counts are cleared: the next epoch may end. */
+  readonly clearedEpoch: number;
+  /** Offsets of the first and the last acknowledged record at the present destination; -1 before there is one. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+}
+
+/** A slot of the pinned table of interfaces: every one that ever had the program under this attach. */
+export interface InterfaceSlot {
+  readonly slot: number;
+  readonly index: number;
+  readonly name: string;
+  readonly kind: string;
+  readonly parent: string | null;
+  readonly mode: XdpMode;
+  /** Packets in acknowledged records, filtered ones left out; since attachId. */
+  readonly published: number;
+}
+
+/** An interface as it is now. */
+export interface NetworkInterface {
+  readonly index: number;
+  readonly name: string;
+  /** physical, loopback, the kernel's word for a virtual one, or unknown. */
+  readonly kind: string;
+  readonly up: boolean;
+  /** It has our program. */
+  readonly attached: boolean;
+}
+
+/** What the epoch that ended last has counted. */
+export interface FrozenPackets {
+  readonly epoch: number;
+  readonly beginBootMicros: number;
+  readonly endBootMicros: number;
+  /** Entries that `take` hands out. */
+  readonly keys: number;
+  readonly classes: readonly ClassCount[];
+  /** By slot: the packets of all of it, filtered ones left out. */
+  readonly packets: readonly number[];
+}
+
+/** Packets without a key. */
+export interface ClassCount {
+  readonly slot: number;
+  /** Value of enum packet_class. */
+  readonly trafficClass: number;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface AcknowledgedPackets {
+  /** In the topic; -1 when nothing was acknowledged there yet. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+  /** Packets in the acknowledged records of the frozen epoch, filtered ones left out. */
+  readonly published: readonly { readonly slot: number; readonly packets: number }[];
+}
+
+/** The packets of a running capture. Only what the frozen epoch has counted is read; it stays until it is cleared. */
+export interface PacketCapture {
+  status(): PacketStatus;
+  /** Of struct packet_key, which stands at the beginning of an entry of `packetEntryBytes`. */
+  layout(): StructLayout;
+  table(): InterfaceSlot[];
+  /** Every interface of this network namespace. */
+  interfaces(): NetworkInterface[];
+  /**
+   * Counts on this interface from now on.
+   * @returns the mode, and why it is not native (empty when it is)
+   */
+  attach(index: number): { readonly mode: XdpMode; readonly nativeRefusal: string };
+  /** Counts on this interface no more. */
+  detach(index: number): void;
+  /** Reads what the frozen epoch has counted, off the main loop; 200,000 keys take some 80 ms. Nothing is changed. */
+  readFrozen(): Promise<FrozenPackets>;
+  /** Copies entries of the last `readFrozen` into the buffer, from this one on; returns how many. */
+  take(into: Uint8Array, from: number): number;
+  /** Says, in one store, that the broker has everything of the frozen epoch. */
+  acknowledge(acknowledged: AcknowledgedPackets): void;
+  /** Makes room for the next epoch, off the main loop; after `acknowledge`. */
+  clearFrozen(): Promise<void>;
+  /** Keys in the map that is being written to. */
+  fill(): number;
+}
+
+/** An entry of `take`: struct packet_key, and behind it at these offsets u64 packets and u64 bytes. */
+export const packetEntryBytes = 64;
+export const packetEntryCounts = { packets: 48, bytes: 56 } as const;
 
 /** What a commit says of the records that it covers. */
 export interface Committed {
@@ -114,7 +270,10 @@ export interface Capture {
   /** Notes a new clock offset when wall time was set or has drifted by more than 5 ms. */
   syncClock(): void;
   execLayout(): StructLayout;
-  /** Ends the present epoch and begins the next. One at a time; the main loop goes on meanwhile, some 20 ms. */
+  /**
+   * Ends the present epoch and begins the next. One at a time, and with packets only when the epoch before is cleared;
+   * the main loop goes on meanwhile, some 20 ms.
+   */
   advanceEpoch(): Promise<EpochCut>;
   /** Records of `epoch` and before that wait between the consumer position and `producerPosition` of its cut. */
   pending(epoch: number, producerPosition: number): number;
@@ -126,8 +285,14 @@ export interface Capture {
   close(): void;
 }
 
+/** What is there only to be opened. */
+interface NativeCapture extends Capture {
+  openPackets(settings: PacketSettings): PacketCapture;
+  hasPinnedPackets(): boolean;
+}
+
 interface NativeAddon {
-  Capture: new (pinPath: string, ringBytes: number) => Capture;
+  Capture: new (pinPath: string, ringBytes: number) => NativeCapture;
   detach(pinPath: string, discard: boolean): FinalTotals | undefined;
 }
 
@@ -191,6 +356,32 @@ export function openCapture(pinPath: string, ringBytes: number): Capture {
       reason: `it must be a power of two from ${minimumRingBytes} to ${2 ** 31}`,
     });
   return translated(() => new (addon().Capture)(pinPath, ringBytes));
+}
+
+/**
+ * Counts packets under the pins of the capture, on no interface yet, or goes on with those that are counted there. From
+ * then on no epoch of the capture ends before the packets of the one before are acknowledged and cleared.
+ */
+export function openPackets(capture: Capture, settings: PacketSettings): PacketCapture {
+  const packets = translated(() => (capture as NativeCapture).openPackets(settings));
+  return {
+    status: () => packets.status(),
+    layout: () => packets.layout(),
+    table: () => packets.table(),
+    interfaces: () => translated(() => packets.interfaces()),
+    attach: (index) => translated(() => packets.attach(index)),
+    detach: (index) => translated(() => packets.detach(index)),
+    readFrozen: () => packets.readFrozen(),
+    take: (into, from) => packets.take(into, from),
+    acknowledge: (acknowledged) => packets.acknowledge(acknowledged),
+    clearFrozen: () => packets.clearFrozen(),
+    fill: () => packets.fill(),
+  };
+}
+
+/** Packets are counted under the pins of the capture, by this process or by one before it. */
+export function hasPinnedPackets(capture: Capture): boolean {
+  return translated(() => (capture as NativeCapture).hasPinnedPackets());
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { EpochCut } from '../kernel/addon.ts';
+import type { EpochCut, PacketTotals } from '../kernel/addon.ts';
 
 /**
  * The equation: seen = published + filtered + lost + pending. Every term is counted where it happens and
@@ -51,4 +51,12 @@ export function execAccount(cut: KernelTotals, { published, undecodable, pending
     // Only what happened: an empty map says that nothing was lost.
     lost: Object.fromEntries(Object.entries(lost).filter(([, count]) => count > 0)),
   };
+}
+
+/** The account of the packets of one interface, counted in packets, not in records. */
+export function packetAccount(
+  { seen, filtered }: Pick<PacketTotals, 'seen' | 'filtered'>,
+  { published, pending }: Pick<ReaderTotals, 'published' | 'pending'>,
+): Account {
+  return { seen, published, pending, filtered: filtered > 0 ? { exclude_ip: filtered } : {}, lost: {} };
 }

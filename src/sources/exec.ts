@@ -1,8 +1,10 @@
-import type { Acknowledgement, Batch } from '../batch.ts';
+import type { Acknowledgement, Batch, Source } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import type { Capture } from '../kernel/addon.ts';
 import type { Log } from '../log.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
+import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
+import { CommittedByEpoch } from './committed-by-epoch.ts';
 import type { ExecDecoder } from './exec-decoder.ts';
 
 /** What one batch takes at most; delivery sends a batch of this size in one request. */
@@ -25,16 +27,15 @@ export interface ExecSourceOptions {
   readonly decoder: ExecDecoder;
   readonly clock: Clock;
   readonly log: Log;
-  /** Of the first and the last record that an earlier process had acknowledged at the same destination. */
-  readonly firstOffset?: number;
-  readonly lastOffset?: number;
+  /** Of what an earlier process had acknowledged at the same destination. */
+  readonly offsets?: { readonly firstOffset: number; readonly lastOffset: number } | undefined;
 }
 
 /**
  * The execs of this host, in batches, oldest first. A batch is only looked at: the kernel keeps its
  * records until `commit`, and a process that dies before that leaves them to the next one.
  */
-export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
+export class ExecSource implements Source<ExecEvent> {
   readonly #capture: Capture;
   readonly #decoder: ExecDecoder;
   readonly #clock: Clock;
@@ -45,12 +46,10 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
   #outstanding = 0;
   /** Epochs of records that made no sense and wait for the next commit. */
   #uncommitted: number[] = [];
-  /** What was committed of the newest epoch, for the cut that ends the one before it. */
-  #newest = { epoch: 0, acknowledged: 0, undecodable: 0 };
-  /** Of the first and the last record that was acknowledged at the present destination. */
-  #firstOffset: number | undefined;
-  #lastOffset = -1;
+  readonly #committed = new CommittedByEpoch();
+  readonly #offsets: AcknowledgedOffsets;
   #finishing = false;
+  #abandoned = false;
   /** Aborted, and replaced, to end the current wait. */
   #wait = new AbortController();
   #onEmpty: (() => void)[] = [];
@@ -60,8 +59,7 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     this.#decoder = options.decoder;
     this.#clock = options.clock;
     this.#log = options.log;
-    this.#firstOffset = options.firstOffset;
-    this.#lastOffset = options.lastOffset ?? -1;
+    this.#offsets = new AcknowledgedOffsets(options.log, options.offsets);
     this.#capture.onWake(() => this.#wait.abort(wakeUp));
   }
 
@@ -69,6 +67,12 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
   finish(): void {
     this.#finishing = true;
     this.#wait.abort(wakeUp);
+  }
+
+  /** Ends the iteration at once; what was not committed stays in the ring. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.finish();
   }
 
   /** Resolves when the ring has been found empty, with everything committed, after this call. */
@@ -81,7 +85,7 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch<ExecEvent>, void> {
     let lastRecord = Number.NEGATIVE_INFINITY;
-    for (;;) {
+    while (!this.#abandoned) {
       const begun = this.#clock.elapsedMillis();
       const { records, full, batch } = this.#read();
       if (batch !== undefined) yield batch;
@@ -99,9 +103,12 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     }
   }
 
-  /** Of the records that were committed in this process, those that latched a later epoch than this one. */
+  /**
+   * Of the records that were committed in this process, those that latched a later epoch than this one.
+   * @param epoch the newest one that has ended, or the one of the call before
+   */
   committedAfter(epoch: number): { readonly acknowledged: number; readonly undecodable: number } {
-    return this.#newest.epoch > epoch ? this.#newest : { acknowledged: 0, undecodable: 0 };
+    return this.#committed.after(epoch);
   }
 
   /** How many complete records were read, whether there may be more, and what is to be published of them. */
@@ -116,7 +123,7 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
       const bytes = this.#buffer.readUInt32LE(at);
       const event = this.#decoder.decode(this.#buffer, at + 8, bytes);
       if (event !== undefined) events.push(event);
-      else undecodable.push(this.#decoder.epochOf(this.#buffer, at + 8, bytes) ?? this.#newest.epoch);
+      else undecodable.push(this.#decoder.epochOf(this.#buffer, at + 8, bytes) ?? this.#committed.newest);
       at += 8 + Math.ceil(bytes / 8) * 8;
     }
     if (undecodable.length > before) {
@@ -143,32 +150,19 @@ export class ExecSource implements AsyncIterable<Batch<ExecEvent>> {
     position: number,
     events: readonly ExecEvent[],
     undecodable: readonly number[],
-    { firstOffset, lastOffset }: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>,
+    offsets: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>,
   ): void {
-    if (events.length > 0) {
-      if (firstOffset <= this.#lastOffset) {
-        // Unclean election, or a topic that was made anew: what had been acknowledged behind it is gone.
-        this.#log.error({ offset: firstOffset, before: this.#lastOffset }, 'broker_rewound: an offset was given twice');
-      }
-      this.#firstOffset ??= firstOffset;
-      this.#lastOffset = lastOffset;
-    }
+    if (events.length > 0) this.#offsets.note(offsets);
     this.#capture.commit(position, {
       acknowledged: events.length,
       undecodable: undecodable.length,
-      firstOffset: this.#firstOffset ?? -1,
-      lastOffset: this.#lastOffset,
+      firstOffset: this.#offsets.first,
+      lastOffset: this.#offsets.last,
     });
-    for (const { epoch } of events) this.#enter(epoch).acknowledged += 1;
-    for (const epoch of undecodable) this.#enter(epoch).undecodable += 1;
-  }
-
-  /** Where to count a record of the epoch: nowhere that matters, unless it is the newest. */
-  #enter(epoch: number): { acknowledged: number; undecodable: number } {
     // A broken record may have latched any number; no true one is past the capture's own.
-    if (epoch > this.#newest.epoch && epoch <= this.#capture.status().epoch)
-      this.#newest = { epoch, acknowledged: 0, undecodable: 0 };
-    return epoch === this.#newest.epoch ? this.#newest : { acknowledged: 0, undecodable: 0 };
+    const present = this.#capture.status().epoch;
+    for (const { epoch } of events) if (epoch <= present) this.#committed.of(epoch).acknowledged += 1;
+    for (const epoch of undecodable) if (epoch <= present) this.#committed.of(epoch).undecodable += 1;
   }
 
   /** Waits, but not past a wake-up, `finish` or `drained`. */

@@ -1,4 +1,3 @@
-
 import avsc from 'avsc';
 import { Network, type StartedNetwork } from 'testcontainers';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';

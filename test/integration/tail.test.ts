@@ -4,14 +4,18 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { OutgoingBatch } from '../../src/batch.ts';
+import { ReadBack } from '../../src/commands/read-back.ts';
 import { tailStream } from '../../src/commands/tail.ts';
 import { createKafkaClient, type PartitionProducer } from '../../src/kafka/client.ts';
 import { createLog } from '../../src/log.ts';
 import { createCodec, type Framing } from '../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
+import type { PacketCount } from '../../src/schemas/packet-count.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { fullEvent } from '../unit/schemas/events.ts';
+import { classCount, flowCount } from '../unit/schemas/packet-counts.ts';
 
 const script = join(import.meta.dirname, '../../bin/bpf2kafka.js');
 const log = createLog('silent');
@@ -30,11 +34,19 @@ afterAll(async () => {
   await kafka?.[Symbol.asyncDispose]();
 });
 
-async function publish(prefix: string, pids: number[], framing: Framing = { kind: 'single-object' }): Promise<void> {
+function publish(prefix: string, pids: number[], framing: Framing = { kind: 'single-object' }): Promise<void> {
   const events = pids.map((pid) => ({ ...fullEvent, args_raw: null, pid }));
-  const { records } = createCodec({ topic: 'exec-events', framing }).encode(events);
+  return send(`${prefix}exec-events`, createCodec({ topic: 'exec-events', framing }).encode(events));
+}
+
+function publishPackets(prefix: string, counts: Partial<PacketCount>[]): Promise<void> {
+  const codec = createCodec({ topic: 'packet-counts', framing: { kind: 'single-object' } });
+  return send(`${prefix}packet-counts`, codec.encode(counts.map((count) => ({ ...flowCount, ...count }))));
+}
+
+async function send(topic: string, { records }: OutgoingBatch): Promise<void> {
   await producer.send({
-    topic: `${prefix}exec-events`,
+    topic,
     partition: 0,
     records: records.map((record) => ({ key: fullEvent.host_id, ...record })),
     compression: 'zstd',
@@ -42,12 +54,15 @@ async function publish(prefix: string, pids: number[], framing: Framing = { kind
   });
 }
 
-function start(words: string[]): {
+function start(
+  words: string[],
+  stream = 'exec',
+): {
   child: ChildProcess;
   stdout: () => string;
   ended: Promise<[number | null, string]>;
 } {
-  const child = spawn(process.execPath, [script, 'tail', 'exec', '--brokers', kafka.brokers, ...words], {
+  const child = spawn(process.execPath, [script, 'tail', stream, '--brokers', kafka.brokers, ...words], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   children.push(child);
@@ -110,6 +125,96 @@ test('a topic that is not there is one line and exit code 4', async () => {
   const [code, stderr] = await start(['--topic-prefix', 'absent.']).ended;
   expect(code).toBe(4);
   expect(stderr).toMatch(/^bpf2kafka: [^\n]*absent\.exec-events[^\n]*\n$/);
+});
+
+describe('packets', () => {
+  const udp = { protocol: 'udp', protocol_number: 17, source_port: 53, destination_port: 40_000 };
+
+  test('a table for each second in which a count came, with the sums since the start, repeats left out', async () => {
+    await kafka.createTopic('table.packet-counts');
+    await publishPackets('table.', [{ epoch: 1, packets: 5 }, udp, { ...classCount('non_ip'), packets: 9 }]);
+    const { child, stdout, ended } = start(['--topic-prefix', 'table.', '--from-beginning'], 'packets');
+    const tables = () =>
+      stdout()
+        .split(/^\S+ web-17\.example\.org eth0\n/m)
+        .slice(1);
+    await waitFor(() => tables().length === 1, { what: 'the first table is printed', timeout: 20_000 });
+
+    const next = [
+      { epoch: 2, packets: 7 },
+      { epoch: 2, packets: 1, source_address: '2001:db8::7', address_family: 'ipv6' as const },
+    ];
+    await publishPackets('table.', next);
+    await waitFor(() => tables().length === 2, { what: 'the second table is printed' });
+    // As after a crash of the sidecar: only what is behind it shows that it was read.
+    await publishPackets('table.', next);
+    await publishPackets('table.', [{ epoch: 3, packets: 1000 }]);
+    await waitFor(() => stdout().includes(' | 1012\n'), { what: 'the sum of the third epoch is printed' });
+    child.kill('SIGINT');
+    expect(await ended).toEqual([0, '']);
+    const rest = '198.51.100.7:53 => :40000/udp | 1\n(non_ip) | 9\n';
+    expect(tables()).toEqual([
+      `198.51.100.7:51022 => :443 | 5\n${rest}`,
+      `198.51.100.7:51022 => :443 | 12\n${rest.replace('(', '[2001:db8::7]:51022 => :443 | 1\n(')}`,
+      `198.51.100.7:51022 => :443 | 1012\n${rest.replace('(', '[2001:db8::7]:51022 => :443 | 1\n(')}`,
+    ]);
+  });
+
+  test('--json --limit prints the oldest records, each on a line', async () => {
+    await kafka.createTopic('json.packet-counts');
+    const counts = [{ epoch: 1, packets: 5 }, udp, classCount('overflow'), { epoch: 2 }];
+    await publishPackets('json.', counts);
+    const { stdout, ended } = start(
+      ['--topic-prefix', 'json.', '--from-beginning', '--json', '--limit', '3'],
+      'packets',
+    );
+    expect(await ended).toEqual([0, '']);
+    const lines = stdout().trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as PacketCount)).toEqual(
+      counts.slice(0, 3).map((count) => ({ ...flowCount, ...count })),
+    );
+  });
+
+  test('execs and tables share one output without breaking into each other', async () => {
+    await kafka.createTopic('both.exec-events');
+    await kafka.createTopic('both.packet-counts');
+    const stdout = new PassThrough();
+    let shown = '';
+    stdout.on('data', (chunk: Buffer) => {
+      shown += chunk.toString();
+    });
+    const io = { stdout, stderr: new PassThrough(), stdoutClosed: new AbortController().signal };
+    const source = { brokers: [kafka.brokers], registry: undefined, topicPrefix: 'both.' };
+    await using readBack = new ReadBack(['exec', 'packets'], source, log, io);
+    await readBack.start();
+    const flows = Array.from({ length: 3000 }, (_, source_port) => ({ source_port }));
+    const tables = () =>
+      shown.match(/ web-17\.example\.org eth0\n(198\.51\.100\.7:\d+ => :443 \| \d+\n){3000}/g)?.length;
+    let execs = 0;
+    for (let epoch = 1; epoch <= 2; epoch++) {
+      await publishPackets(
+        'both.',
+        flows.map((flow) => ({ ...flow, epoch })),
+      );
+      // Execs keep coming while the table is printed.
+      await waitFor(
+        async () => {
+          await publish(
+            'both.',
+            Array.from({ length: 50 }, () => ++execs),
+          );
+          return tables() === epoch;
+        },
+        { what: `the table of epoch ${epoch} is printed in one piece`, timeout: 20_000, interval: 5 },
+      );
+    }
+    await waitFor(() => shown.includes(` pid: ${execs} `), { what: 'the last exec is printed' });
+    const lines = shown.trimEnd().split('\n');
+    const exec = /^[\d:.]+ pid: \d+ comm: curl curl -sS .* ""$/;
+    expect(lines.filter((line) => exec.test(line))).toHaveLength(execs);
+    const ofTable = /^([\d:.]+ web-17\.example\.org eth0|198\.51\.100\.7:\d+ => :443 \| \d+)$/;
+    expect(lines.filter((line) => !exec.test(line) && !ofTable.test(line))).toEqual([]);
+  });
 });
 
 describe('in the process', () => {

@@ -65,6 +65,14 @@ describe('defaults', () => {
       maxBytesPerSecond: undefined,
       ledgerIntervalMillis: 10_000,
       http: { host: '127.0.0.1', port: 8080 },
+      packets: {
+        interfaces: ['auto'],
+        excluded: [],
+        intervalMillis: 1_000,
+        keyKind: 'flow',
+        budget: 5_000,
+        flows: 131_072,
+      },
       logLevel: 'info',
     });
   });
@@ -141,6 +149,116 @@ describe('flags go before the environment, the environment before the file', () 
     expect(run({ ...brokers, config: file('') })).toEqual(run());
     expect(run({ ...brokers, config: file('# nothing\n') })).toEqual(run());
     expect(run({ ...brokers, config: file('registry:\n') })).toEqual(run());
+  });
+});
+
+describe('packets', () => {
+  const network = (family: 4 | 6, address: number[], prefixLength: number) => ({
+    family,
+    address: Uint8Array.from(address),
+    prefixLength,
+  });
+  const documentation = [0x20, 0x01, 0x0d, 0xb8, ...new Array<number>(12).fill(0)];
+
+  test('a list comes from a flag given twice, from the environment with commas, and from a list in the file', () => {
+    const config = file('interface:\n  - eth0\n  - lo\nexclude-ip: [10.0.0.0/8, "2001:db8::/32"]\n');
+    const expected = {
+      interfaces: ['eth0', 'lo'],
+      excluded: [network(4, [10, 0, 0, 0], 8), network(6, documentation, 32)],
+    };
+    const environment = { BPF2KAFKA_INTERFACE: 'eth0, lo', BPF2KAFKA_EXCLUDE_IP: '10.0.0.0/8,2001:db8::/32' };
+    const flags = { interface: ['eth0', 'lo'], 'exclude-ip': ['10.0.0.0/8', '2001:db8::/32'] };
+    expect(run({ ...brokers, ...flags }).packets).toMatchObject(expected);
+    expect(run(brokers, environment).packets).toMatchObject(expected);
+    expect(run({ ...brokers, config }).packets).toMatchObject(expected);
+  });
+
+  test('a list replaces the one of a farther source', () => {
+    const config = file('interface: [eth0, eth1]\n');
+    const environment = { BPF2KAFKA_INTERFACE: 'lo' };
+    expect(run({ ...brokers, config }, environment).packets?.interfaces).toEqual(['lo']);
+    expect(run({ ...brokers, config, interface: ['auto'] }, environment).packets?.interfaces).toEqual(['auto']);
+  });
+
+  test('what is given twice is there once, however it is written', () => {
+    const flags = {
+      interface: ['eth0', 'lo', 'eth0'],
+      'exclude-ip': ['192.0.2.1', '192.0.2.1/32', '2001:db8::/32', '2001:DB8:0::/32'],
+    };
+    expect(run({ ...brokers, ...flags }).packets).toMatchObject({
+      interfaces: ['eth0', 'lo'],
+      excluded: [network(4, [192, 0, 2, 1], 32), network(6, documentation, 32)],
+    });
+  });
+
+  test('--no-packets counts none, and says false in a nearer source', () => {
+    const config = file('no-packets: true\n');
+    expect(run({ ...brokers, 'no-packets': true }).packets).toBeUndefined();
+    expect(run(brokers, { BPF2KAFKA_NO_PACKETS: 'true' }).packets).toBeUndefined();
+    expect(run({ ...brokers, config }).packets).toBeUndefined();
+    expect(run({ ...brokers, config }, { BPF2KAFKA_NO_PACKETS: 'false' }).packets).toBeDefined();
+  });
+
+  test('a wrong value is refused even when no packets are counted', () => {
+    expect(failure(() => run({ ...brokers, 'no-packets': true, interval: '1' })).message).toContain('--interval "1"');
+  });
+
+  test.each([
+    ['interval', '100ms', { intervalMillis: 100 }],
+    ['interval', '60s', { intervalMillis: 60_000 }],
+    ['interval', '1m', { intervalMillis: 60_000 }],
+    ['packet-key', 'flow', { keyKind: 'flow' }],
+    ['packet-key', 'service', { keyKind: 'service' }],
+    ['packet-key', 'hosts', { keyKind: 'hosts' }],
+    ['packet-key', 'example', { keyKind: 'example' }],
+    ['packet-budget', '1', { budget: 1 }],
+    ['packet-flows', '1024', { flows: 1024 }],
+    ['packet-flows', '16777216', { flows: 16_777_216 }],
+    ['interface', 'fifteen-bytes-x', { interfaces: ['fifteen-bytes-x'] }],
+    ['interface', 'grün@if7.100', { interfaces: ['grün@if7.100'] }],
+  ])('--%s %s is taken', (name, value, expected) => {
+    expect(run({ ...brokers, [name]: value }).packets).toMatchObject(expected);
+  });
+
+  test.each([
+    ['interval', '99ms'],
+    ['interval', '61s'],
+    ['interval', '0s'],
+    ['interval', '1'],
+    ['packet-key', 'flows'],
+    ['packet-budget', '0'],
+    ['packet-flows', '1023'],
+    ['packet-flows', '16777217'],
+    ['packet-flows', '128k'],
+    ['interface', ''],
+    ['interface', '.'],
+    ['interface', '..'],
+    ['interface', 'a b'],
+    ['interface', 'a/b'],
+    ['interface', 'eth0:1'],
+    ['interface', 'a\nb'],
+    ['interface', 'sixteen-bytes-xx'],
+    ['interface', 'ääääääää'],
+    ['exclude-ip', '10.0.0.0/33'],
+    ['no-packets', 'yes'],
+  ])('--%s %j is refused by name', (name, value) => {
+    const error = failure(() => run({ ...brokers, [name]: value }));
+    expect(error).toMatchObject({ code: 'ERR_CONFIG', exitCode: 2 });
+    expect(error.message).toMatch(new RegExp(`--${name} .*from the command line.*must be`));
+    expect(error.message).not.toContain('\n');
+  });
+
+  test('of a list the line names the item that is wrong, where it came from, and what is right', () => {
+    expect(failure(() => run({ ...brokers, 'exclude-ip': ['192.0.2.1', '10.1.2.3/8'] })).message).toBe(
+      'cannot use --exclude-ip "10.1.2.3/8" (from the command line): it must be 10.0.0.0/8 for the network, or 10.1.2.3 for the address',
+    );
+    expect(failure(() => run(brokers, { BPF2KAFKA_INTERFACE: 'eth0,,lo' })).message).toBe(
+      'cannot use --interface "" (from the environment, BPF2KAFKA_INTERFACE): it must be auto, or the name of an interface: 1 to 15 bytes, no blank, slash or colon',
+    );
+    const config = file('exclude-ip:\n  - 10.0.0.0/8\n  - ten\n');
+    expect(failure(() => run({ ...brokers, config })).message).toMatch(
+      /--exclude-ip "ten" \(from .*yaml, line 1\): it must be an IPv4 or IPv6 address or network, as in /,
+    );
   });
 });
 

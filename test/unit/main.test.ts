@@ -52,6 +52,18 @@ describe('the command line', () => {
     });
   });
 
+  test('a repeatable flag is handed over as a list, a switch that is on by default only when it is switched off', async () => {
+    const seen: Flags[] = [];
+    const run: Commands['run'] = async (flags) => {
+      seen.push(Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined)));
+      return 0;
+    };
+    await call(['run', '--interface', 'eth0', '--interface', 'lo', '--exclude-ip', '10.0.0.0/8'], { run });
+    await call(['run', '--no-packets'], { run });
+    await call(['run'], { run });
+    expect(seen).toEqual([{ interface: ['eth0', 'lo'], 'exclude-ip': ['10.0.0.0/8'] }, { 'no-packets': true }, {}]);
+  });
+
   test('the exit code is the one of the command', async () => {
     expect((await call(['detach', '--discard'], { detach: async () => 3 })).code).toBe(3);
     expect((await call(['start'], { start: async () => 0 })).code).toBe(0);

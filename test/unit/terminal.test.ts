@@ -1,7 +1,14 @@
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { escapeArgument, escapeArgumentBytes, escapeJson, escapeText, writeLine } from '../../src/terminal.ts';
+import {
+  escapeArgument,
+  escapeArgumentBytes,
+  escapeJson,
+  escapeText,
+  screenLines,
+  writeLine,
+} from '../../src/terminal.ts';
 
 const dangerous: [string, string, string][] = [
   ['newline', '\n', '\\n'],
@@ -93,6 +100,12 @@ describe('bytes that are not UTF-8', () => {
     expect(escapeArgumentBytes(Buffer.from('plain'))).toBe('plain');
     expect(escapeArgumentBytes(Buffer.from('Grüße an'))).toBe('"Grüße an"');
   });
+});
+
+test('only a terminal has a height, and one that nobody has sized has 24 lines', () => {
+  expect(screenLines(new PassThrough())).toBeUndefined();
+  expect(screenLines(Object.assign(new PassThrough(), { isTTY: true, rows: 50 }))).toBe(50);
+  expect(screenLines(Object.assign(new PassThrough(), { isTTY: true, rows: 0 }))).toBe(24);
 });
 
 describe('writeLine', () => {

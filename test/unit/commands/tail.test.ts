@@ -5,7 +5,10 @@ import { execJson, execLine, type OpenRecords, type TailRecord, tailStream } fro
 import { createLog } from '../../../src/log.ts';
 import { createCodec } from '../../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
+import type { PacketCount } from '../../../src/schemas/packet-count.ts';
+import type { StreamName } from '../../../src/streams.ts';
 import { fullEvent } from '../schemas/events.ts';
+import { classCount, flowCount } from '../schemas/packet-counts.ts';
 
 const plain: ExecEvent = { ...fullEvent, args_raw: null };
 
@@ -88,13 +91,17 @@ describe('tail', () => {
     return { open, seen };
   }
 
-  async function tail(records: TailRecord[], changed: { limit?: number; json?: boolean; fromBeginning?: boolean }) {
+  async function tail(
+    records: TailRecord[],
+    changed: { limit?: number; json?: boolean; fromBeginning?: boolean },
+    stream: StreamName = 'exec',
+  ) {
     const stop = new AbortController();
     const out = new PassThrough();
     const err = new PassThrough();
     const { open, seen } = fake(records);
     let ready = 0;
-    const printed = await tailStream('exec', {
+    const printed = await tailStream(stream, {
       brokers: ['unused:1'],
       registry: undefined,
       topicPrefix: 'p.',
@@ -152,5 +159,38 @@ describe('tail', () => {
       expect.stringMatching(/^bpf2kafka: cannot read the record at offset 1 of partition 0: .*neither/),
       expect.stringMatching(/offset 2 of partition 0: it has no value/),
     ]);
+  });
+
+  describe('packets', () => {
+    const counts = [
+      { ...flowCount, packets: 5 },
+      { ...flowCount, packets: 5 },
+      { ...classCount('non_ip'), interface_name: 'a\u202eb' },
+    ];
+    const packets = createCodec({ topic: 'packet-counts', framing: { kind: 'single-object' } })
+      .encode(counts)
+      .records.map(({ value }) => value);
+
+    test('--json prints every record, repeats too, exact and harmless, and the limit counts them', async () => {
+      const { printed, seen, out } = await tail(recordsOf(packets), { limit: 3, json: true }, 'packets');
+      expect([printed, seen.topics, seen.closed]).toEqual([3, ['p.packet-counts'], true]);
+      expect(out).not.toContain('\u202e');
+      const lines = out.trimEnd().split('\n');
+      expect(lines.map((line) => JSON.parse(line) as PacketCount)).toEqual(counts);
+    });
+
+    test('the text is a table, the limit counts tables, and what cannot be read is reported', async () => {
+      const records = recordsOf([...packets, Buffer.from('no Avro')]);
+      const { printed, ready, seen, out, err } = await tail(records, { limit: 1 }, 'packets');
+      expect([printed, ready, seen.topics, seen.closed]).toEqual([1, 1, ['p.packet-counts'], true]);
+      expect(out.split('\n')).toEqual([
+        expect.stringMatching(/ web-17\.example\.org "a\\u202eb"$/),
+        '(non_ip) | 1',
+        expect.stringMatching(/ web-17\.example\.org eth0$/),
+        '198.51.100.7:51022 => :443 | 5',
+        '',
+      ]);
+      expect(err).toMatch(/^bpf2kafka: cannot read the record at offset 3 of partition 0: /);
+    });
   });
 });

@@ -90,7 +90,7 @@ class SteppedClock extends FakeClock {
   }
 }
 
-function setUp(offsets: { firstOffset?: number; lastOffset?: number } = {}) {
+function setUp(offsets?: { firstOffset: number; lastOffset: number }) {
   const capture = new FakeCapture();
   const clock = new SteppedClock();
   const errors: unknown[] = [];
@@ -100,7 +100,7 @@ function setUp(offsets: { firstOffset?: number; lastOffset?: number } = {}) {
     decoder,
     clock,
     log: log as never,
-    ...offsets,
+    offsets,
   });
   return { capture, clock, source, errors };
 }

@@ -1,0 +1,49 @@
+// The compiled packet program with its settings, from the object file in the addon to the pinned maps.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "abi.h"
+#include "bpf_object.h"
+#include "layout.h"
+#include "pins.h"
+
+namespace bpf2kafka {
+
+struct Prefix {
+  std::uint32_t bits = 0;
+  int family = 4;  // 4 or 6
+  std::array<std::uint8_t, 16> address{};  // IPv4 in the first four
+};
+
+struct PacketSettings {
+  packet_key_kind key_kind = PACKET_KEY_FLOW;
+  std::uint32_t flows = 0;       // keys that each of the two maps holds
+  std::vector<Prefix> excluded;  // packets from or to these are not keyed
+};
+
+class PacketPrograms {
+ public:
+  PacketPrograms();
+
+  StructLayout key_layout() const { return describe_struct(object_.types(), "packet_key"); }
+  // Names and values of the enums of a key and of what is counted.
+  Enumerators enumerators() const;
+  std::uint64_t layout_hash() const { return hash_of(key_layout(), enumerators()); }
+  std::uint64_t hash() const { return object_.hash(); }
+
+  // Creates the maps that are not pinned yet, pins them, and loads the program on them; once. Key kind and size
+  // of maps that are pinned already must be theirs.
+  void load(const PinPaths& paths, const PacketSettings& settings);
+  // After load.
+  int program() const { return bpf_program__fd(object_.program("count_packets")); }
+
+ private:
+  void exclude(const std::vector<Prefix>& prefixes) const;
+
+  BpfObject object_;
+};
+
+}  // namespace bpf2kafka

@@ -1,0 +1,125 @@
+import type { FinalPackets, FinalTotals } from '../kernel/addon.ts';
+import type { LedgerEntry } from '../schemas/ledger-entry.ts';
+import { type Account, execAccount, packetAccount, unexplained } from './account.ts';
+import { type AttachIdentity, isFinal, isOf, type Kept } from './last-entries.ts';
+import { packetStreamName } from './packet-streams.ts';
+
+/** What a start is: a new attach, or one that goes on. */
+interface Start extends AttachIdentity {
+  readonly nowMillis: number;
+  /** The attach goes on, with another topic, partition or cluster to write to. */
+  readonly moved: boolean;
+}
+
+/**
+ * What a start has to publish before its own first entries: the end of an attach that has none yet, or, in a ledger
+ * that does not know this attach, what it had published elsewhere.
+ */
+export function entriesBefore(kept: readonly Kept[], start: Start): readonly LedgerEntry[] {
+  return kept.flatMap(({ entry, published }) => {
+    if (isOf(entry, start)) return start.moved ? [entry] : [];
+    if (isFinal(entry)) return published ? [] : [entry];
+    return [crashEntry(entry, entry.boot_id === start.bootId ? 'pins_removed' : 'host_crash', start.nowMillis)];
+  });
+}
+
+/**
+ * The end of an attach of which nothing is left but its newest entry. What was pending then is lost, at most: some of
+ * it may have been published. What happened since is not known, and a number for it would be a lie.
+ */
+function crashEntry(last: LedgerEntry, reason: string, nowMillis: number): LedgerEntry {
+  return {
+    ...last,
+    state: 'closing',
+    interval_start: last.interval_end,
+    interval_end: nowMillis,
+    closed: true,
+    pending: 0,
+    lost: last.pending > 0 ? { ...last.lost, [reason]: last.pending } : last.lost,
+    unobserved_micros: last.unobserved_micros + Math.max(0, nowMillis - last.interval_end) * 1000,
+  };
+}
+
+/**
+ * The end of an attach that `detach` has removed, exact: the kernel had stopped when it was counted.
+ * @param last the newest entries that are known; with none of this attach nothing is known of its host either
+ */
+export function detachedEntries(
+  last: readonly LedgerEntry[],
+  totals: FinalTotals,
+  { bootId, nowMillis }: { readonly bootId: string; readonly nowMillis: number },
+): readonly LedgerEntry[] {
+  const ofAttach = last.filter((entry) => isOf(entry, { bootId, attachId: totals.attachId }));
+  const known = new Map(ofAttach.map((entry) => [entry.stream_name, entry]));
+  const exec = known.get('exec');
+  const packets = Map.groupBy(totals.packets, ({ name }) => packetStreamName(name));
+  return [
+    ...(exec === undefined ? [] : [execEnd(exec, totals, nowMillis)]),
+    ...[...packets].flatMap(([stream, slots]) => {
+      const before = known.get(stream) ?? newStream(stream, ofAttach);
+      return before === undefined ? [] : [packetsEnd(before, slots, totals, nowMillis)];
+    }),
+  ];
+}
+
+function execEnd(last: LedgerEntry, totals: FinalTotals, nowMillis: number): LedgerEntry {
+  const { acknowledged: published, undecodable, discarded } = totals;
+  const account = execAccount(totals, { published, undecodable, pending: 0 });
+  return {
+    ...detachedEntry(last, totals, nowMillis, withDiscarded(account, discarded)),
+    low_watermark: totals.attachId + totals.entered - totals.fellThrough,
+    destination: last.destination && { ...last.destination, ...offsetsOf(totals) },
+  };
+}
+
+function offsetsOf({ firstOffset, lastOffset }: Pick<FinalTotals, 'firstOffset' | 'lastOffset'>) {
+  return { first_offset: firstOffset, last_offset: lastOffset };
+}
+
+function packetsEnd(
+  last: LedgerEntry,
+  slots: readonly FinalPackets[],
+  totals: FinalTotals,
+  nowMillis: number,
+): LedgerEntry {
+  const total = (name: 'seen' | 'filtered' | 'published' | 'discarded') =>
+    slots.reduce((sum, slot) => sum + slot[name], 0);
+  const account = packetAccount(
+    { seen: total('seen'), filtered: total('filtered') },
+    { published: total('published'), pending: 0 },
+  );
+  return {
+    ...detachedEntry(last, totals, nowMillis, withDiscarded(account, total('discarded'))),
+    low_watermark: totals.epoch + 1,
+    // They are those of the topic, the same for every interface.
+    destination: last.destination && { ...last.destination, ...offsetsOf(slots[0] as FinalPackets) },
+  };
+}
+
+/** An interface that had appeared after the last entries: what is the same for all streams is in theirs. */
+function newStream(stream: string, ofAttach: readonly LedgerEntry[]): LedgerEntry | undefined {
+  const [other] = ofAttach;
+  const packets = ofAttach.find(({ stream_name }) => stream_name.startsWith(packetStreamName('')));
+  return other && { ...other, stream_name: stream, unobserved_micros: 0, destination: packets?.destination ?? null };
+}
+
+function withDiscarded(account: Account, discarded: number): Account {
+  return discarded > 0 ? { ...account, lost: { ...account.lost, discarded } } : account;
+}
+
+function detachedEntry(last: LedgerEntry, { epoch }: FinalTotals, nowMillis: number, account: Account): LedgerEntry {
+  return {
+    ...last,
+    epoch,
+    state: 'closing',
+    interval_start: last.interval_end,
+    interval_end: nowMillis,
+    closed: true,
+    seen: account.seen,
+    published: account.published,
+    pending: account.pending,
+    filtered: { ...account.filtered },
+    lost: { ...account.lost },
+    unexplained: unexplained(account),
+  };
+}
