@@ -32,6 +32,12 @@ base() {
   mapfile -t programs < <(type -P bash cat env grep head ls mkdir sed sleep tail tr)
   copy "${programs[@]}"
   copy_libraries "${programs[@]}"
+  # What programs load by name at run time: name look-ups, and the native libraries in Java archives.
+  local libc name
+  libc=$(ldd /bin/bash | awk '$1 == "libc.so.6" { print $3 }')
+  for name in libpthread.so.0 libdl.so.2 librt.so.1 libm.so.6 libresolv.so.2 libnss_files.so.2 libnss_dns.so.2; do
+    copy "$(dirname "$libc")/$name"
+  done
   [ -e "$root/bin/bash" ] || ln -s /usr/bin/bash "$root/bin/bash"
   ln -s bash "$root/bin/sh"
   echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"

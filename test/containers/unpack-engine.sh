@@ -44,9 +44,24 @@ case $ID:${VERSION_ID:-} in
     ;;
 esac
 
+# For the names of containers in a network, inside the containers' own namespaces.
+if ! command -v iptables >/dev/null; then
+  download download iptables libxtables12 libip4tc2 libip6tc2 libnftnl11 libnfnetlink0 libmnl0 libnetfilter-conntrack3
+fi
+
 for package in *.deb; do dpkg -x "$package" "$unfinished"; done
 cd "$unfinished"
 rm -rf packages apt
+if [ -e usr/sbin/xtables-nft-multi ]; then
+  cat >usr/sbin/iptables <<'SCRIPT'
+#!/bin/sh
+usr=$(dirname "$(dirname "$(readlink -f "$0")")")
+libraries=$(echo "$usr"/lib/*-linux-gnu)
+LD_LIBRARY_PATH=$libraries XTABLES_LIBDIR=$libraries/xtables exec "$usr/sbin/xtables-nft-multi" "$(basename "$0")" "$@"
+SCRIPT
+  chmod +x usr/sbin/iptables
+  cp usr/sbin/iptables usr/sbin/ip6tables
+fi
 mkdir -p config/cli-plugins
 for plugin in usr/libexec/docker/cli-plugins/*; do ln -s "../../$plugin" config/cli-plugins/; done
 mv "$unfinished" "$1"

@@ -13,7 +13,7 @@ import {
 import { type Engine, findEngine, NoEngine } from '../support/engine.ts';
 import { type Images, prepareImages } from '../support/images.ts';
 import { readTopic, type TopicRecord } from '../support/kcat.ts';
-import { compare, holesIn, startStorm } from '../support/storm.ts';
+import { compare, holesIn, startStorm, tokensIn } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 let engine: Engine;
@@ -72,43 +72,89 @@ describe('the sidecar in a container, beside Kafka and a registry in containers'
     return records;
   }
 
-  it('sees the execs of the host and of other containers, and the registry gives the schema of what it published', async () => {
+  it('sees the execs of the host and of other containers, and the registry gives the schema of what it published', {
+    timeout: 120_000,
+  }, async () => {
     await using place = await ContainerPlace.create(images.BPF2KAFKA_IMAGE, 'seen');
     const sidecar = await place.run(...flags('seen.'));
     const storm = startStorm({ count: 100 });
     await storm.ended;
     const inside = `container-${process.pid}`;
-    expect((await kafka.container.exec(['env', `TOKEN=${inside}`, 'true'])).exitCode).toBeDefined();
+    await kafka.container.exec(['env', `TOKEN=${inside}`, 'sh', '-c', ':']);
 
     const records = await recordsWith('seen.exec-events', storm.tokens);
-    const events = await Promise.all(records.map(({ value }) => decode(value, registry.url)));
-    const ofContainer = await waitFor(() => events.find(({ argv }) => argv.includes(`TOKEN=${inside}`)), {
-      what: 'the exec in the container of Kafka is there',
+    const ofHost = records.find((record) => tokensIn(record).some((token) => storm.tokens.has(token))) as TopicRecord;
+    expect(await decode(ofHost.value, registry.url)).toMatchObject({ comm: 'noop' });
+    const ofContainer = records.find(({ value }) => value.includes(`TOKEN=${inside}`)) as TopicRecord;
+    expect(await decode(ofContainer.value, registry.url)).toMatchObject({
+      comm: 'env',
+      args: ['env', `TOKEN=${inside}`, 'sh', '-c', ':'],
     });
-    expect(ofContainer).toMatchObject({ comm: 'env', argv: ['env', `TOKEN=${inside}`, 'true'] });
-    expect(ofContainer.pid).toBeGreaterThan(1);
-    await sidecar.stop();
+    await place.end(sidecar);
+  });
+
+  it('has no capability but the four that it needs, and nothing to write to but its mounts', {
+    timeout: 120_000,
+  }, async () => {
+    await using place = await ContainerPlace.create(images.BPF2KAFKA_IMAGE, 'rights');
+    const sidecar = await place.run(...flags('rights.'));
+    const { output } = await sidecar.exec([
+      'node',
+      '-e',
+      `const { readFileSync, writeFileSync } = require('node:fs');
+       console.log(/CapEff:\\s*(\\w+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]);
+       try { writeFileSync('/written', ''); } catch (error) { console.log(error.code); }`,
+    ]);
+    const capabilities = (1n << 12n) | (1n << 19n) | (1n << 38n) | (1n << 39n); // NET_ADMIN, SYS_PTRACE, PERFMON, BPF
+    expect(output.trim().split('\n')).toEqual([capabilities.toString(16).padStart(16, '0'), 'EROFS']);
+    await place.end(sidecar);
+  });
+
+  it('loses nothing when the container of Kafka is restarted under load', { timeout: 180_000 }, async () => {
+    await using place = await ContainerPlace.create(images.BPF2KAFKA_IMAGE, 'broker');
+    const sidecar = await place.run(...flags('broker.'));
+    const storm = startStorm({ count: 3_000, rate: 500 });
+    await kafka.container.restart({ timeout: 10_000 });
+    await storm.ended;
+    const records = await recordsWith('broker.exec-events', storm.tokens);
+    expect(holesIn(records)).toEqual([]);
+    await place.end(sidecar);
+  });
+
+  it('has no gap when its container is replaced under load, and the audit closes', { timeout: 180_000 }, async () => {
+    await using place = await ContainerPlace.create(images.BPF2KAFKA_IMAGE, 'replaced');
+    const ring = ['--exec-ring-bytes', String(16 * 1024 * 1024)];
+    const words = [...flags('replaced.'), ...ring, '--no-packets'];
+    const first = await place.run(...words);
+    const storm = startStorm({ count: 5_000, rate: 1_000 });
+    await waitFor(async () => (await readTopic(kafka.brokers, 'replaced.exec-events')).length > 500, {
+      what: 'the storm is on',
+    });
+    await place.end(first);
+    const second = await place.run(...words);
+    await storm.ended;
+    const records = await recordsWith('replaced.exec-events', storm.tokens);
+    expect(compare(storm.tokens, records)).toEqual({ missing: [], found: 5_000, repeated: 0 });
+    expect(holesIn(records)).toEqual([]);
+    await place.end(second);
+
+    const audit = await engine.docker([
+      ...['run', '--rm', '--network', 'host', images.BPF2KAFKA_IMAGE, 'audit'],
+      ...['--brokers', kafka.brokers, '--registry', registry.url, '--topic-prefix', 'replaced.'],
+    ]);
+    expect(audit).toMatch(/closed/);
   });
 });
 
 interface DecodedExec {
   readonly pid: number;
   readonly comm: string;
-  readonly argv: readonly string[];
+  readonly args: readonly string[] | null;
 }
-
-const types = new Map<number, Promise<avsc.Type>>();
 
 /** By the book of Confluent's framing, without any code of ours. */
 async function decode(value: Buffer, url: string): Promise<DecodedExec> {
   expect(value[0]).toBe(0);
-  const id = value.readUInt32BE(1);
-  const known = types.get(id) ?? schemaOf(id, url);
-  types.set(id, known);
-  return (await known).fromBuffer(value.subarray(5)) as DecodedExec;
-}
-
-async function schemaOf(id: number, url: string): Promise<avsc.Type> {
-  const { schema } = (await (await fetch(`${url}/schemas/ids/${id}`)).json()) as { schema: string };
-  return avsc.Type.forSchema(JSON.parse(schema));
+  const { schema } = (await (await fetch(`${url}/schemas/ids/${value.readUInt32BE(1)}`)).json()) as { schema: string };
+  return avsc.Type.forSchema(JSON.parse(schema)).fromBuffer(value.subarray(5)) as DecodedExec;
 }

@@ -80,6 +80,7 @@ export class ContainerPlace implements AsyncDisposable {
   readonly pinPath: string;
   readonly stateDir: string;
   readonly #image: string;
+  readonly #running = new Set<StartedTestContainer>();
 
   private constructor(image: string, pinPath: string, stateDir: string) {
     this.#image = image;
@@ -94,9 +95,10 @@ export class ContainerPlace implements AsyncDisposable {
   }
 
   /** The sidecar in a container as docker-compose.yml runs it; resolves when it has printed `ready`. */
-  run(...flags: string[]): Promise<StartedTestContainer> {
+  async run(...flags: string[]): Promise<StartedTestContainer> {
     const words = ['run', '--pin-path', this.pinPath, '--on-exit', 'keep', '--http', '127.0.0.1:0', ...flags];
-    return new Container(this.#image, 'host')
+    let log = '';
+    const container = new Container(this.#image, 'host')
       .onTheHost()
       .withBindMounts([
         { source: '/sys/fs/bpf', target: '/sys/fs/bpf', mode: 'rw' },
@@ -108,10 +110,28 @@ export class ContainerPlace implements AsyncDisposable {
       .withAddedCapabilities('BPF', 'PERFMON', 'NET_ADMIN', 'SYS_PTRACE')
       .withCommand(words)
       .withWaitStrategy(Wait.forLogMessage(/^ready /))
-      .start();
+      .withLogConsumer((lines) => {
+        lines.on('data', (line) => {
+          log += line;
+        });
+      });
+    try {
+      const started = await container.start();
+      this.#running.add(started);
+      return started;
+    } catch (error) {
+      throw new Error(`the sidecar's container did not become ready: ${log}`, { cause: error });
+    }
+  }
+
+  /** Lets the sidecar publish what is left. */
+  async end(sidecar: StartedTestContainer): Promise<void> {
+    this.#running.delete(sidecar);
+    await sidecar.stop({ timeout: 20_000 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const sidecar of this.#running) await sidecar.stop();
     detachPinned(this.pinPath, true);
     await rm(this.stateDir, { recursive: true, force: true });
   }

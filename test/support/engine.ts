@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -73,6 +73,7 @@ async function startPrivateEngine(): Promise<Engine> {
     DOCKER_HOST: socket,
     DOCKER_CONFIG: join(unpacked, 'config'),
   };
+  const bridge = await makeBridge();
   const log = join(place, 'log');
   const output = openSync(log, 'w');
   const words = [
@@ -80,7 +81,7 @@ async function startPrivateEngine(): Promise<Engine> {
     // Kept, so that the images of one run are there for the next.
     ...['--data-root', join(root, '.cache/engine/data')],
     ...['--userland-proxy-path', join(unpacked, 'usr/sbin/docker-proxy')],
-    ...['--iptables=false', '--ip6tables=false', '--ip-forward=false', '--bridge=none'],
+    ...['--iptables=false', '--ip6tables=false', '--ip-forward=false', '--bridge', bridge],
   ];
   // It ends in order when the tests are killed, and its containers with it.
   const daemon = spawn('setpriv', ['--pdeathsig', 'TERM', 'dockerd', ...words], {
@@ -88,8 +89,11 @@ async function startPrivateEngine(): Promise<Engine> {
     stdio: ['ignore', output, output],
   });
   closeSync(output);
-  const stop = () => stopDaemon(daemon, place);
-  const engine = engineOf(environment, stop);
+  const engine: Engine = engineOf(environment, async () => {
+    if (!hasEnded(daemon)) await removeEverything(engine);
+    await stopDaemon(daemon, place);
+    await removeBridge(bridge);
+  });
   try {
     await once(daemon, 'spawn');
     await waitFor(async () => hasEnded(daemon) || (await engine.docker(['version'])) !== '', {
@@ -97,11 +101,43 @@ async function startPrivateEngine(): Promise<Engine> {
       timeout: 30_000,
     });
     if (hasEnded(daemon)) throw new Error(`the Docker engine ended at once:\n${await readFile(log, 'utf8')}`);
+    await removeEverything(engine);
     return engine;
   } catch (error) {
-    await stop();
+    await stopDaemon(daemon, place);
+    await removeBridge(bridge);
     throw error;
   }
+}
+
+const bridgePrefix = 'b2ktest';
+
+/**
+ * The default network of the private engine, because an engine leaves its own behind. Its addresses are from the range
+ * for measurements between networks (RFC 2544), which nobody else's network has.
+ */
+async function makeBridge(): Promise<string> {
+  for (const name of readdirSync('/sys/class/net')) {
+    const pid = name.startsWith(bridgePrefix) ? name.slice(bridgePrefix.length) : undefined;
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) await removeBridge(name);
+  }
+  const bridge = `${bridgePrefix}${process.pid}`;
+  await execute('ip', ['link', 'add', bridge, 'type', 'bridge']);
+  await execute('ip', ['address', 'add', '198.19.255.1/24', 'dev', bridge]);
+  await execute('ip', ['link', 'set', bridge, 'up']);
+  return bridge;
+}
+
+async function removeBridge(bridge: string): Promise<void> {
+  await execute('ip', ['link', 'delete', bridge]);
+}
+
+/** All but images. A network that is left keeps a bridge on the host, with addresses that the next one wants. */
+async function removeEverything(engine: Engine): Promise<void> {
+  const containers = await engine.docker(['ps', '--all', '--quiet']);
+  if (containers !== '') await engine.docker(['rm', '--force', '--volumes', ...containers.split('\n')]);
+  await engine.docker(['network', 'prune', '--force']);
+  await engine.docker(['volume', 'prune', '--all', '--force']);
 }
 
 async function stopDaemon(daemon: ChildProcess, place: string): Promise<void> {
@@ -121,7 +157,12 @@ function hasEnded(child: ChildProcess): boolean {
 function engineOf(environment: Readonly<Record<string, string>>, stop: () => Promise<void>): Engine {
   const docker = async (words: readonly string[], more: Readonly<Record<string, string>> = {}) => {
     const env = { ...environment, ...more };
-    return (await execute('docker', words, { env, cwd: root, maxBuffer: 64 * 1024 * 1024 })).stdout.trim();
+    try {
+      return (await execute('docker', words, { env, cwd: root, maxBuffer: 64 * 1024 * 1024 })).stdout.trim();
+    } catch (error) {
+      const { stdout, stderr } = error as { stdout: string; stderr: string };
+      throw new Error(`docker ${words.join(' ')} failed:\n${stdout}${stderr}`, { cause: error });
+    }
   };
   return { environment, docker, [Symbol.asyncDispose]: stop };
 }
