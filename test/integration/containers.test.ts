@@ -1,7 +1,9 @@
+import { existsSync } from 'node:fs';
 import avsc from 'avsc';
 import { Network, type StartedNetwork } from 'testcontainers';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { whyNoCapture } from '../support/capture.ts';
+import { chooseFreePort } from '../../src/embedded-kafka/free-port.ts';
+import { removePins, whyNoCapture } from '../support/capture.ts';
 import {
   type ContainerKafka,
   ContainerPlace,
@@ -143,6 +145,54 @@ describe('the sidecar in a container, beside Kafka and a registry in containers'
       ...['--brokers', kafka.brokers, '--registry', registry.url, '--topic-prefix', 'replaced.'],
     ]);
     expect(audit).toMatch(/closed/);
+  });
+});
+
+describe('docker-compose.yml', () => {
+  const project = `bpf2kafka-test-${process.pid}`;
+  const pinPath = `/sys/fs/bpf/${project}-compose`;
+  let settings: Record<string, string>;
+  const compose = (...words: string[]) => engine.docker(['compose', '--project-name', project, ...words], settings);
+
+  beforeAll(async () => {
+    if (whyNot !== undefined) return;
+    const [kafka, registry, http] = [await chooseFreePort(), await chooseFreePort(), await chooseFreePort()];
+    settings = {
+      ...images,
+      KAFKA_PORT: String(kafka),
+      REGISTRY_PORT: String(registry),
+      BPF2KAFKA_HTTP: `127.0.0.1:${http}`,
+      BPF2KAFKA_PIN_PATH: pinPath,
+    };
+  });
+  afterAll(async () => {
+    if (whyNot !== undefined) return;
+    await compose('--profile', 'demo', 'down', '--volumes', '--timeout', '20');
+    removePins(pinPath);
+  });
+
+  it('comes up in the order of health, shows execs on its console, and ends with nothing in the kernel', {
+    timeout: 300_000,
+  }, async () => {
+    await compose('--profile', 'demo', 'up', '--detach', '--no-build', '--wait', '--wait-timeout', '120');
+    expect(await (await fetch(`http://${settings.BPF2KAFKA_HTTP}/readyz`)).json()).toMatchObject({ ready: true });
+    const storm = startStorm({ count: 20 });
+    await storm.ended;
+    await waitFor(
+      async () => {
+        const shown = await compose('--profile', 'demo', 'logs', '--no-log-prefix', 'console');
+        return [...storm.tokens].every((token) => shown.includes(token));
+      },
+      { what: 'the console shows the execs', timeout: 30_000, interval: 500 },
+    );
+
+    await compose('up', '--detach', '--no-build', '--wait', '--force-recreate', '--no-deps', 'sidecar');
+    expect(existsSync(pinPath)).toBe(true);
+
+    settings.BPF2KAFKA_ON_EXIT = 'detach';
+    await compose('up', '--detach', '--no-build', '--wait', '--no-deps', 'sidecar');
+    await compose('--profile', 'demo', 'down', '--timeout', '20');
+    expect(existsSync(pinPath)).toBe(false);
   });
 });
 
