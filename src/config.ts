@@ -31,6 +31,8 @@ export interface RunConfig {
   readonly ledgerIntervalMillis: number;
   /** Where to answer over HTTP; undefined for nowhere. */
   readonly http: ListenAddress | undefined;
+  /** The service manager that waits to hear from this process; no setting of a user. */
+  readonly serviceManager: ServiceManagerConfig | undefined;
   /** Undefined when packets are not counted. */
   readonly packets: PacketsConfig | undefined;
   readonly logLevel: LogLevel;
@@ -40,6 +42,14 @@ export interface ListenAddress {
   /** A name or an address, an IPv6 address without brackets. */
   readonly host: string;
   readonly port: number;
+}
+
+/** What systemd gives to a service of `Type=notify`. */
+export interface ServiceManagerConfig {
+  /** NOTIFY_SOCKET: a path, or a name that begins with @. */
+  readonly socket: string;
+  /** Within this time it wants to hear from us, milliseconds; undefined when it does not watch. */
+  readonly watchdogMillis: number | undefined;
 }
 
 export interface PacketsConfig {
@@ -686,6 +696,7 @@ export function loadRunConfig(
     maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
     ledgerIntervalMillis: read(settings.ledgerInterval, lookup, facts),
     http: http === 'off' ? undefined : http,
+    serviceManager: readServiceManager(environment),
     packets: readPackets(lookup, facts),
     logLevel: read(settings.logLevel, lookup, facts),
   };
@@ -746,6 +757,15 @@ export function loadDetachConfig(flags: Flags, environment: Environment): Detach
     stateDir: read(settings.stateDir, lookup, noFacts),
     logLevel: read(settings.logLevel, lookup, noFacts),
   };
+}
+
+/** sd_notify(3), sd_watchdog_enabled(3). */
+function readServiceManager(environment: Environment): ServiceManagerConfig | undefined {
+  const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: micros, WATCHDOG_PID: pid } = environment;
+  if (socket === undefined || socket === '') return undefined;
+  const watched = pid === undefined || Number(pid) === process.pid;
+  const watchdogMillis = watched && micros !== undefined ? Math.floor(Number(micros) / 1000) : 0;
+  return { socket, watchdogMillis: watchdogMillis > 0 ? watchdogMillis : undefined };
 }
 
 function requiredBrokers(lookup: Lookup, facts: HostFacts): readonly string[] {

@@ -4,6 +4,7 @@ import { Bpf2KafkaError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { Sidecar, type StopReport } from '../sidecar.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
+import { ServiceManager } from './service-manager.ts';
 import { type StopRequest, stopSignals } from './stop-signals.ts';
 
 /** Captures and publishes until SIGINT or SIGTERM. */
@@ -12,7 +13,10 @@ export async function runCommand(config: RunConfig, io: CommandIo): Promise<numb
   using signals = stopSignals();
   const sidecar = await Sidecar.open({ config, log, clock: systemClock });
   await using _http = await answerHttp(sidecar, config, log);
+  using manager = new ServiceManager(config.serviceManager, log);
   await writeLine(io.stdout, readyLine(sidecar));
+  manager.ready(readyLine(sidecar));
+  void signals.stop.then(() => manager.stopping());
   await runUntilStopped(sidecar, config, log, signals);
   return 0;
 }

@@ -294,6 +294,7 @@ interface NativeCapture extends Capture {
 interface NativeAddon {
   Capture: new (pinPath: string, ringBytes: number) => NativeCapture;
   detach(pinPath: string, discard: boolean): FinalTotals | undefined;
+  tellServiceManager(socket: string, message: string): number;
 }
 
 const root = join(import.meta.dirname, '../..');
@@ -390,4 +391,12 @@ export function hasPinnedPackets(capture: Capture): boolean {
  */
 export function detachPinned(pinPath: string, discard: boolean): FinalTotals | undefined {
   return translated(() => addon().detach(pinPath, discard));
+}
+
+/**
+ * Sends a message of sd_notify(3); not of the kernel, but Node.js has no such sockets.
+ * @returns 0 or an errno
+ */
+export function tellServiceManager(socket: string, message: string): number {
+  return addon().tellServiceManager(socket, message);
 }

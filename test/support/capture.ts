@@ -14,7 +14,7 @@ const bpffs = '/sys/fs/bpf';
 const prefix = 'bpf2kafka-test-';
 
 /** The path of a program of test/tools. */
-export function tool(name: 'noop' | 'spawn_storm' | 'exec_with' | 'ring_poke'): string {
+export function tool(name: 'noop' | 'spawn_storm' | 'exec_with' | 'ring_poke' | 'notify_listener'): string {
   return join(import.meta.dirname, '../../build/Release', name);
 }
 

@@ -65,6 +65,7 @@ describe('defaults', () => {
       maxBytesPerSecond: undefined,
       ledgerIntervalMillis: 10_000,
       http: { host: '127.0.0.1', port: 8080 },
+      serviceManager: undefined,
       packets: {
         interfaces: ['auto'],
         excluded: [],
@@ -407,5 +408,27 @@ test('tail, schema and detach read the settings they share with run', () => {
   expect(loadDetachConfig({ discard: true }, environment)).toMatchObject({
     discard: true,
     pinPath: '/sys/fs/bpf/other',
+  });
+});
+
+describe('a service manager', () => {
+  const NOTIFY_SOCKET = '/run/systemd/notify';
+  test.each([
+    [{}, undefined],
+    [{ NOTIFY_SOCKET }, { socket: NOTIFY_SOCKET, watchdogMillis: undefined }],
+    [
+      { NOTIFY_SOCKET, WATCHDOG_USEC: '30000000' },
+      { socket: NOTIFY_SOCKET, watchdogMillis: 30_000 },
+    ],
+    [
+      { NOTIFY_SOCKET, WATCHDOG_USEC: '30000000', WATCHDOG_PID: String(process.pid) },
+      { socket: NOTIFY_SOCKET, watchdogMillis: 30_000 },
+    ],
+    [
+      { NOTIFY_SOCKET, WATCHDOG_USEC: '30000000', WATCHDOG_PID: '1' },
+      { socket: NOTIFY_SOCKET, watchdogMillis: undefined },
+    ],
+  ])('%j', (environment, expected) => {
+    expect(run(brokers, environment).serviceManager).toEqual(expected);
   });
 });
