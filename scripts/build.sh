@@ -19,7 +19,10 @@ ldd build/Release/bpf2kafka.node | awk '$2 == "=>" { print $1, $3 }' |
     cp -L "$file" "$addon/$name"
     # Whoever hands a library on hands its licence on.
     owner=$(dpkg -S "*/$(basename "$(readlink -f "$file")")" | head -n 1 | cut -d: -f1)
-    cp "/usr/share/doc/$owner/copyright" "$addon/licences/$owner"
+    if ! cp "/usr/share/doc/$owner/copyright" "$addon/licences/$owner"; then
+      printf 'build: the licence of %s is not there: apt-get install --reinstall %s\n' "$name" "$owner" >&2
+      exit 1
+    fi
   done
 needs=$(readelf -W --dyn-syms "$addon"/*.node "$addon"/*.so* | grep -o '@GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
 printf 'build: %s files in dist; the addon needs glibc %s\n' "$(find dist -type f | wc -l)" "${needs#@GLIBC_}"
