@@ -1,9 +1,11 @@
 import type { AuditConfig } from '../config.ts';
 import { createKafkaClient } from '../kafka/client.ts';
-import { readSnapshot, type Snapshot } from '../kafka/snapshot.ts';
-import { Audit } from '../ledger/audit.ts';
-import type { AuditReport } from '../ledger/audit-report.ts';
-import { auditLines } from '../ledger/audit-text.ts';
+import type { ReadRecord } from '../kafka/reader.ts';
+import { readSnapshot, type Snapshot, type SnapshotOptions } from '../kafka/snapshot.ts';
+import { Audit } from '../ledger/audit/audit.ts';
+import type { TopicFacts } from '../ledger/audit/audit-facts.ts';
+import type { AuditReport } from '../ledger/audit/audit-report.ts';
+import { auditLines } from '../ledger/audit/audit-text.ts';
 import { createLog } from '../log.ts';
 import { createDecoder } from '../schemas/codec.ts';
 import { createSchemaFetcher } from '../schemas/registry.ts';
@@ -12,16 +14,16 @@ import { type CommandIo, escapeJson, escapeText, writeLine } from '../terminal.t
 /** Records that cannot be read are told one by one up to here, and then as a number. */
 const unreadableShown = 10;
 
-/** What an audit needs of a topic's content; replaced in tests. */
+/** What an audit needs of the topics' content; replaced in tests. */
 export type OpenSnapshot = (
-  topics: readonly string[],
+  topics: Pick<SnapshotOptions, 'topics' | 'optional'>,
 ) => Promise<Pick<Snapshot, 'clusterId' | 'offsets' | 'records' | 'offsetsNow'>>;
 
 /** `audit` of the command line: 0 when every account closes, 1 when one does not or there is none. */
 export async function auditCommand(config: AuditConfig, io: CommandIo): Promise<number> {
   // What ends the audit is thrown; what the client tries again is its own affair.
   const client = createKafkaClient({ brokers: config.brokers, clientId: 'bpf2kafka-audit', log: createLog('error') });
-  const report = await audit(config, io, (topics) => readSnapshot(client, { topics }));
+  const report = await audit(config, io, (topics) => readSnapshot(client, topics));
   if (config.json) await writeLine(io.stdout, auditJson(config, report));
   else for (const line of auditLines(report)) await writeLine(io.stdout, line);
   return report.closes ? 0 : 1;
@@ -33,56 +35,72 @@ export async function audit(
   open: OpenSnapshot,
 ): Promise<AuditReport> {
   const ledgerTopic = `${config.topicPrefix}bpf2kafka-ledger`;
-  const recordTopic = `${config.topicPrefix}exec-events`;
-  // The ledger first: what its entries account for was in the other topic before they were written.
-  const snapshot = await open([ledgerTopic, recordTopic]);
+  const execTopic = `${config.topicPrefix}exec-events`;
+  const packetTopic = `${config.topicPrefix}packet-counts`;
+  // The ledger first: what its entries account for was in the other topics before they were written. A host that never
+  // counted packets has no topic for them.
+  const snapshot = await open({ topics: [ledgerTopic, execTopic], optional: [packetTopic] });
   const schemaById = config.registry === undefined ? {} : { schemaById: createSchemaFetcher(config.registry) };
   const ledger = createDecoder({ topic: 'bpf2kafka-ledger', ...schemaById });
-  const records = createDecoder({ topic: 'exec-events', ...schemaById });
+  const execs = createDecoder({ topic: 'exec-events', ...schemaById });
+  const packets = createDecoder({ topic: 'packet-counts', ...schemaById });
 
   const books = new Audit();
-  let unreadable = 0;
-  for await (const { topic, partition, offset, value } of snapshot.records) {
-    let reason: string;
+  /** Resolves with the reason when it could not be read. */
+  const add = async ({ topic, partition, offset, value }: ReadRecord): Promise<string | undefined> => {
     if (topic === ledgerTopic) {
       const decoded = await ledger.decode(value);
-      if (decoded.ok) {
-        books.addEntry(decoded.event);
-        continue;
-      }
-      reason = decoded.reason;
+      if (!decoded.ok) return decoded.reason;
+      books.addEntry(decoded.event);
+    } else if (topic === packetTopic) {
+      const decoded = await packets.decode(value);
+      if (!decoded.ok) return decoded.reason;
+      books.addPacketCount(decoded.event, partition, Number(offset));
     } else {
-      const decoded = await records.decode(value);
-      if (decoded.ok) {
-        books.addRecord(decoded.event, partition, Number(offset));
-        continue;
-      }
-      reason = decoded.reason;
+      const decoded = await execs.decode(value);
+      if (!decoded.ok) return decoded.reason;
+      books.addRecord(decoded.event, partition, Number(offset));
     }
+    return undefined;
+  };
+  let unreadable = 0;
+  for await (const record of snapshot.records) {
+    const reason = await add(record);
+    if (reason === undefined) continue;
     unreadable += 1;
     if (unreadable > unreadableShown) continue;
-    const where = `${escapeText(topic)}, record at offset ${offset} of partition ${partition}`;
+    const where = `${escapeText(record.topic)}, record at offset ${record.offset} of partition ${record.partition}`;
     await writeLine(io.stderr, `bpf2kafka: cannot read ${where}: ${escapeText(reason)}`);
   }
   if (unreadable > unreadableShown) {
     await writeLine(io.stderr, `bpf2kafka: cannot read ${unreadable - unreadableShown} more records`);
   }
 
-  const before = new Map(snapshot.offsets.get(recordTopic)?.map(({ partition, high }) => [partition, high]));
-  const now = await snapshot.offsetsNow(recordTopic);
   return books.finish({
     now: Date.now(),
     clusterId: snapshot.clusterId,
-    topic: recordTopic,
-    partitions: now.map(({ partition, low, high }) => ({
-      partition,
-      logStart: Number(low),
-      end: Number(before.get(partition) ?? high),
-    })),
+    ...(await factsOf(execTopic, snapshot)),
+    packetCounts: await factsOf(packetTopic, snapshot),
     unreadable,
     since: config.since,
     until: config.until,
   });
+}
+
+/** What is left of a topic now, up to the end that was read. */
+async function factsOf(
+  topic: string,
+  { offsets, offsetsNow }: Pick<Snapshot, 'offsets' | 'offsetsNow'>,
+): Promise<TopicFacts> {
+  const then = offsets.get(topic);
+  if (then === undefined) return { topic, partitions: [] };
+  const ends = new Map(then.map(({ partition, high }) => [partition, high]));
+  const partitions = (await offsetsNow(topic)).map(({ partition, low, high }) => ({
+    partition,
+    logStart: Number(low),
+    end: Number(ends.get(partition) ?? high),
+  }));
+  return { topic, partitions };
 }
 
 function auditJson({ since, until }: AuditConfig, report: AuditReport): string {

@@ -182,19 +182,19 @@ export function createKafkaClient({ brokers, clientId, log, clock = systemClock 
   const client: KafkaClient = {
     brokers,
     connectAdmin: async ({ deadlineMillis = connectDeadlineMillis, signal } = {}) => {
-      const deadline = clock.nowMillis() + deadlineMillis;
+      const deadline = clock.elapsedMillis() + deadlineMillis;
       let reason: unknown;
       for (;;) {
         const admin = new Admin(open(), brokers, clock);
         try {
-          const left = Math.max(0, deadline - clock.nowMillis());
+          const left = Math.max(0, deadline - clock.elapsedMillis());
           await withDeadline(admin.connect(), left, clock, signal);
           return admin;
         } catch (error) {
           await admin.close();
           // That the time is up says less than why the attempt before it failed.
           if (reason === undefined || !(error instanceof DeadlineError)) reason = error;
-          const over = clock.nowMillis() + connectPauseMillis >= deadline || signal?.aborted;
+          const over = clock.elapsedMillis() + connectPauseMillis >= deadline || signal?.aborted;
           if (over || error instanceof DeadlineError || isAuthenticationError(error)) {
             throw brokerError('reach the broker', brokers, reason);
           }
@@ -273,16 +273,26 @@ interface Connection {
   readonly sockets: Sockets;
 }
 
+/** What kafkajs warns of, and nobody needs to act on. */
+const expectedWords: readonly RegExp[] = [
+  // Said once for every producer: our retries are meant to be few (see `retry`).
+  /^Limiting retries for the idempotent producer/,
+  // An answer with an error in it, which comes back to the caller, who knows whether it means anything: a topic that is
+  // asked for before it is made, a coordinator that is still loading.
+  /^Response \w+\(key: /,
+  // After it the consumer starts again by itself.
+  /^Crash: .*coordinator is loading/,
+  // Our own doing.
+  /the client is closed$/,
+];
+
 /**
  * kafkajs's words to ours: message and broker only (its entries carry stack traces), warnings and errors once a minute
  * with the number of those between; everything else, and those, at debug.
  */
 function writeLogEntry({ namespace, level, log: entry }: LogEntry, log: Log, warnings: LogLimit): void {
   const fields = { kafkajs: namespace, broker: entry.broker as unknown };
-  // The first is said once for every producer: our retries are meant to be few (see `retry`). The second is an answer
-  // with an error in it, which comes back to the caller, who knows whether it means anything: a topic that is asked for
-  // before it is made, a coordinator that is still loading.
-  const expected = /^Limiting retries for the idempotent producer|^Response \w+\(key: /.test(entry.message);
+  const expected = expectedWords.some((words) => words.test(entry.message));
   const suppressed = level <= kafkajs.logLevel.WARN && !expected ? warnings.pass() : undefined;
   if (suppressed === undefined) log.debug(fields, entry.message);
   else log.warn({ ...fields, suppressed }, entry.message);
@@ -375,7 +385,7 @@ class Admin implements KafkaAdmin {
   }
 
   async topicOffsets(topic: string): Promise<readonly PartitionOffsets[]> {
-    const deadline = this.#clock.nowMillis() + connectDeadlineMillis;
+    const deadline = this.#clock.elapsedMillis() + connectDeadlineMillis;
     for (;;) {
       try {
         const offsets = await this.#deadline(this.#admin.fetchTopicOffsets(topic));
@@ -383,7 +393,7 @@ class Admin implements KafkaAdmin {
       } catch (error) {
         // The metadata names the leader of a new partition before that broker leads it; kafkajs does not ask again.
         const moving = (error as { retriable?: unknown }).retriable === true && protocolErrorOf(error) !== undefined;
-        if (!moving || this.#clock.nowMillis() >= deadline) {
+        if (!moving || this.#clock.elapsedMillis() >= deadline) {
           throw brokerError('read the offsets of a topic', this.#brokers, error);
         }
         await this.#clock.sleep(connectPauseMillis);

@@ -5,7 +5,10 @@ import type { ReadRecord } from './reader.ts';
 /** What some topics held at one moment. */
 export interface Snapshot {
   readonly clusterId: string;
-  /** Of each topic, in the order in which they were asked for: one before another was never ahead of it. */
+  /**
+   * Of each topic, in the order in which they were asked for: one before another was never ahead of it. Optional ones
+   * that do not exist are left out.
+   */
   readonly offsets: ReadonlyMap<string, readonly PartitionOffsets[]>;
   /** Every record up to those offsets, in the order of each partition; ends by itself. */
   readonly records: AsyncIterable<ReadRecord>;
@@ -16,6 +19,8 @@ export interface Snapshot {
 export interface SnapshotOptions {
   /** Full names. */
   readonly topics: readonly string[];
+  /** Those that need not exist; they are asked for last. */
+  readonly optional?: readonly string[];
   readonly clock?: Clock;
   /** How long nothing may come before the rest of the offsets is taken for empty, milliseconds. */
   readonly quietMillis?: number;
@@ -30,7 +35,7 @@ export interface SnapshotOptions {
  */
 export async function readSnapshot(
   client: KafkaClient,
-  { topics, clock = systemClock, quietMillis = 15_000 }: SnapshotOptions,
+  { topics, optional = [], clock = systemClock, quietMillis = 15_000 }: SnapshotOptions,
 ): Promise<Snapshot> {
   await using admin = await client.connectAdmin();
   const clusterId = await admin.clusterId();
@@ -39,6 +44,10 @@ export async function readSnapshot(
     // A topic that is missing is told by the reader, in words; its offsets would be an error of the protocol.
     const there = await admin.describeTopic(topic);
     offsets.set(topic, there === undefined ? [] : await admin.topicOffsets(topic));
+  }
+  for (const topic of optional) {
+    const there = await admin.describeTopic(topic);
+    if (there !== undefined) offsets.set(topic, await admin.topicOffsets(topic));
   }
   return {
     clusterId,

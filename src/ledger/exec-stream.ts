@@ -42,6 +42,7 @@ export class ExecStream implements LedgerStream {
     });
     return {
       ...account,
+      closed: account.pending === 0,
       lowWatermark: cut.seq,
       impaired: losses(cut, undecodable - later.undecodable),
       unobservedMicros,

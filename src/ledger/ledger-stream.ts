@@ -25,6 +25,11 @@ export interface LedgerStream {
 }
 
 export interface StreamAccount extends Account {
+  /**
+   * Every record of this epoch and before is acknowledged or lost. More than nothing pending: records of filtered packets
+   * are not pending, and have to be there all the same.
+   */
+  readonly closed: boolean;
   /** Of this epoch, for when it is closed. */
   readonly lowWatermark: number;
   /** Events whose loss can be told before an epoch ends, or that lost their key: when they grow, the stream is degraded. */

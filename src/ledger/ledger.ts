@@ -168,18 +168,18 @@ export class Ledger {
     return entries;
   }
 
-  /** The accounts once nothing is pending, or as they stand after a while; none of a stream that cannot tell its own. */
+  /** The accounts once they are closed, or as they stand after a while; none of a stream that cannot tell its own. */
   async #settle(lines: readonly Line[], signal: AbortSignal): Promise<ReadonlyMap<Line, Told>> {
     const { clock } = this.#options;
     const told = new Map<Line, Told>();
     const deadline = clock.elapsedMillis() + closeWithin;
     for (let pause = closePoll; ; pause *= 2) {
       for (const line of lines) {
-        if (told.get(line)?.account.pending === 0) continue;
+        if (told.get(line)?.account.closed) continue;
         const now = this.#account(line);
         if (now !== undefined) told.set(line, now);
       }
-      const closed = lines.every((line) => told.get(line)?.account.pending === 0);
+      const closed = lines.every((line) => told.get(line)?.account.closed);
       if (closed || clock.elapsedMillis() >= deadline || signal.aborted) return told;
       await clock.sleep(pause, signal);
     }
@@ -200,7 +200,7 @@ export class Ledger {
     // Nothing of a closed epoch changes any more; only the offsets have gone on with those after it.
     if (line.last?.closed && line.last.epoch === cut.epoch) return { ...line.last, state };
     const wallMillis = (bootMicros: number) => Math.floor((bootMicros + wallClock.offsetAt(bootMicros)) / 1000);
-    const closed = account.pending === 0;
+    const { closed } = account;
     return {
       host_id: identity.hostId,
       host_name: identity.hostName,
@@ -229,7 +229,12 @@ export class Ledger {
 
 /** Whether nobody learns anything from the second one: without a new cut a closed account stays as it is. */
 function tellsTheSame(before: LedgerEntry, after: LedgerEntry): boolean {
-  return before.epoch === after.epoch && before.pending === after.pending && before.state === after.state;
+  return (
+    before.epoch === after.epoch &&
+    before.closed === after.closed &&
+    before.pending === after.pending &&
+    before.state === after.state
+  );
 }
 
 /** What the promise brings, or undefined as soon as the signal aborts. */

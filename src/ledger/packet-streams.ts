@@ -17,6 +17,8 @@ export interface PacketReader {
    * @returns undefined while its map is still being read
    */
   pending(slot: number, epoch: number): number | undefined;
+  /** Every record through the newest cut is acknowledged, those of filtered packets too. */
+  readonly settled: boolean;
 }
 
 export interface PacketStreamsOptions {
@@ -81,6 +83,7 @@ class PacketStream implements LedgerStream {
     const total = (name: 'seen' | 'filtered' | 'overflow' | 'unobservedMicros') => sumOf(slots, name);
     return {
       ...packetAccount({ seen: total('seen'), filtered: total('filtered') }, { published, pending }),
+      closed: reader.settled,
       lowWatermark: cut.epoch + 1,
       impaired: total('overflow'),
       unobservedMicros: total('unobservedMicros'),

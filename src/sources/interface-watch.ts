@@ -10,6 +10,9 @@ export interface InterfaceWatchOptions {
 }
 
 const automatic = 'auto';
+/** Under which a failure of the look itself is told; no interface has this name. */
+const everyInterface = '*';
+const notCounted = 'packets are not counted there';
 
 /**
  * Puts the packet program on the interfaces that are wanted, also on those that appear later or come up. One that
@@ -19,7 +22,7 @@ export class InterfaceWatch {
   readonly #options: InterfaceWatchOptions;
   /** By name, what was told of it last. */
   readonly #told = new Map<string, string>();
-  #attached: ReadonlySet<string> = new Set();
+  #attached = new Set<string>();
 
   constructor(options: InterfaceWatchOptions) {
     this.#options = options;
@@ -37,20 +40,32 @@ export class InterfaceWatch {
     const attached = new Set<string>();
     for (const found of present) {
       const isWanted = this.#isWanted(found);
-      if (found.attached && !isWanted) this.#detach(found);
-      else if (found.attached || (isWanted && this.#isUp(found) && this.#attach(found))) attached.add(found.name);
+      if (found.attached && (isWanted || !this.#detach(found))) attached.add(found.name);
+      if (!found.attached && isWanted && this.#isUp(found) && this.#attach(found)) attached.add(found.name);
     }
     for (const name of this.#attached) {
-      if (!attached.has(name))
-        log.warn({ interface: name }, 'the interface is gone; nothing is counted there any more');
+      if (attached.has(name)) continue;
+      const reason = present.some((found) => found.name === name) ? 'it has lost the program' : 'it is gone';
+      log.warn({ interface: name, reason }, `${notCounted} any more`);
     }
     this.#attached = attached;
     for (const name of wanted) {
       if (name !== automatic && !present.some((found) => found.name === name))
-        this.#tell(name, 'it does not exist', 'they are when it appears');
+        this.#tell(name, 'it does not exist', `${notCounted}; they are when it appears`);
     }
-    if (wanted.includes(automatic) && attached.size === 0)
-      this.#tell(automatic, 'no physical interface is up', 'name others with --interface');
+    if (!wanted.includes(automatic)) return;
+    if (attached.size > 0 || present.some(({ kind, up }) => kind === 'physical' && up)) this.#told.delete(automatic);
+    else this.#tell(automatic, 'no physical interface is up', `${notCounted}; name others with --interface`);
+  }
+
+  /** The same, again and again: a failure is told once, and what was found before stays. */
+  lookAgain(): void {
+    try {
+      this.look();
+      this.#told.delete(everyInterface);
+    } catch (error) {
+      this.#tell(everyInterface, reasonOf(error), 'cannot look for interfaces');
+    }
   }
 
   #isWanted({ name, kind }: NetworkInterface): boolean {
@@ -59,14 +74,28 @@ export class InterfaceWatch {
   }
 
   #isUp({ name, up }: NetworkInterface): boolean {
-    if (!up && this.#options.wanted.includes(name)) this.#tell(name, 'it is down', 'they are when it comes up');
+    if (!up && this.#options.wanted.includes(name))
+      this.#tell(name, 'it is down', `${notCounted}; they are when it comes up`);
     return up;
   }
 
-  /** An earlier process was asked to count there, and this one was not. */
-  #detach({ index, name }: NetworkInterface): void {
-    this.#options.packets.detach(index);
-    this.#options.log.info({ interface: name, index }, 'packets are not counted there any more');
+  /** An earlier process was asked to count there, and this one was not. False when it goes on. */
+  #detach({ index, name }: NetworkInterface): boolean {
+    const { packets, log } = this.#options;
+    try {
+      packets.detach(index);
+      log.info({ interface: name, index }, `${notCounted} any more`);
+      this.#told.delete(name);
+      this.#attached.delete(name);
+      return true;
+    } catch (error) {
+      this.#tell(
+        name,
+        reasonOf(error),
+        'packets are still counted there, though the interface is not asked for any more',
+      );
+      return false;
+    }
   }
 
   #attach({ index, name }: NetworkInterface): boolean {
@@ -78,15 +107,14 @@ export class InterfaceWatch {
       this.#told.delete(name);
       return true;
     } catch (error) {
-      this.#tell(name, reasonOf(error));
+      this.#tell(name, reasonOf(error), notCounted);
       return false;
     }
   }
 
-  #tell(name: string, reason: string, remedy?: string): void {
+  #tell(name: string, reason: string, message: string): void {
     if (this.#told.get(name) === reason) return;
     this.#told.set(name, reason);
-    const what = 'packets are not counted there';
-    this.#options.log.warn({ interface: name, reason }, remedy === undefined ? what : `${what}; ${remedy}`);
+    this.#options.log.warn({ interface: name, reason }, message);
   }
 }

@@ -1,4 +1,4 @@
-import type { Batch, Source } from '../batch.ts';
+import type { Batch } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import {
   type Capture,
@@ -13,7 +13,7 @@ import type { PacketCount } from '../schemas/packet-count.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import type { PacketDecoder } from './packet-decoder.ts';
 
-/** What one batch takes at most; decoding and encoding it keeps the main loop for some 3 ms. */
+/** What one batch takes at most; decoding and encoding it keeps the main loop for 1 to 2 ms. */
 const recordsAtMost = 500;
 /** With a budget that is spent the next epoch waits, but not longer than this (milliseconds). */
 const longestInterval = 60_000;
@@ -41,23 +41,28 @@ export interface PacketSourceOptions {
  * regular times one ends, its counts stand still and are given out, and only when all of them are committed and
  * cleared the next one ends. While the broker is away none does; the counts grow in the kernel meanwhile.
  */
-export class PacketSource implements Source<PacketCount> {
+export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
   readonly #options: PacketSourceOptions;
   readonly #buffer = Buffer.alloc(recordsAtMost * packetEntryBytes);
   #newest: EpochCut | undefined;
-  /** By slot, packets of the frozen epoch until it is acknowledged; undefined while it is being read. */
-  #pending: readonly number[] | undefined = [];
+  /** By slot, packets of the frozen epoch until it is acknowledged; undefined until it has been read. */
+  #pending: readonly number[] | undefined;
+  /** Every record of the frozen epoch is acknowledged, those of filtered packets too. */
+  #settled = false;
   /** By slot, packets of all epochs that were acknowledged. */
   readonly #acknowledged: number[] = [];
   readonly #offsets: AcknowledgedOffsets;
-  /** Who waits for the cut that ends the present epoch, and who for the next one, whenever it comes. */
-  #wanted: PromiseWithResolvers<EpochCut>[] = [];
-  #awaited: PromiseWithResolvers<EpochCut>[] = [];
-  #onCleared: (() => void)[] = [];
+  /** The cut that somebody wants as soon as it can be made, and the one that somebody waits for, whenever it comes. */
+  #wanted: PromiseWithResolvers<EpochCut> | undefined;
+  #awaited: PromiseWithResolvers<EpochCut> | undefined;
+  #onCleared: PromiseWithResolvers<void> | undefined;
   #ending = false;
-  /** Nothing will be acknowledged any more. */
-  readonly #abandoned = new AbortController();
-  /** Aborted, and replaced, to end the current wait. */
+  #abandoned = false;
+  /** Why no epoch ends any more. */
+  #ended: unknown;
+  /** Ends the wait for the acknowledgement of the frozen epoch. */
+  #stopWaiting: () => void = () => {};
+  /** Aborted, and replaced, to end the wait for the next epoch. */
   #wait = new AbortController();
 
   constructor(options: PacketSourceOptions) {
@@ -94,127 +99,169 @@ export class PacketSource implements Source<PacketCount> {
     return this.#pending && (this.#pending[slot] ?? 0);
   }
 
-  /** The cut that ends the present epoch, as soon as the packets of the one before are acknowledged. */
+  /** Every record through the newest cut is acknowledged, those of filtered packets too. */
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  /**
+   * The cut that ends the present epoch, as soon as the packets of the one before are acknowledged. Rejects when the
+   * iteration ends before that, or has ended; so does `next`.
+   */
   advance(): Promise<EpochCut> {
-    const wanted = Promise.withResolvers<EpochCut>();
-    this.#wanted.push(wanted);
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    this.#wanted ??= Promise.withResolvers();
     this.#wait.abort(wakeUp);
-    return wanted.promise;
+    return this.#wanted.promise;
   }
 
   /** The next cut that is made anyway. */
   next(): Promise<EpochCut> {
-    const awaited = Promise.withResolvers<EpochCut>();
-    this.#awaited.push(awaited);
-    return awaited.promise;
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    this.#awaited ??= Promise.withResolvers();
+    return this.#awaited.promise;
   }
 
   /** Resolves when everything that was counted before this call is acknowledged and cleared. */
   async drained(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
     await this.advance();
-    this.#onCleared.push(resolve);
-    return promise;
+    this.#onCleared ??= Promise.withResolvers();
+    return this.#onCleared.promise;
   }
 
-  /** Ends the iteration once nothing waits for an acknowledgement; what is counted since stays in the kernel. */
+  /**
+   * Ends the iteration once nothing waits for an acknowledgement, nor anybody for `advance`; what is counted since stays
+   * in the kernel.
+   */
   finish(): void {
     this.#ending = true;
     this.#wait.abort(wakeUp);
   }
 
-  /** Ends the iteration at once; what was not committed stays in the kernel. */
+  /**
+   * Ends the iteration, and what waits for an acknowledgement that will not come; what was not committed stays in the
+   * kernel. A batch that was given out may still be committed until the iteration has ended.
+   */
   abandon(): void {
-    this.#abandoned.abort(wakeUp);
+    this.#abandoned = true;
+    this.#stopWaiting();
     this.finish();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch<PacketCount>, void> {
+    let reason: unknown = new Error('no epoch ends any more: the source of packets has ended');
+    try {
+      yield* this.#epochs();
+    } catch (error) {
+      reason = error;
+      throw error;
+    } finally {
+      this.#ended = reason;
+      this.#wanted?.reject(reason);
+      this.#awaited?.reject(reason);
+    }
+  }
+
+  async *#epochs(): AsyncGenerator<Batch<PacketCount>, void> {
     const { packets, clock } = this.#options;
     // What a process before this one left between its last two steps.
     const { frozenEpoch, ackedEpoch, clearedEpoch } = packets.status();
     let records = 0;
-    if (ackedEpoch !== frozenEpoch) records = yield* this.#publishFrozen();
-    else if (clearedEpoch !== frozenEpoch) await packets.clearFrozen();
+    if (ackedEpoch !== frozenEpoch) {
+      records = yield* this.#publishFrozen();
+    } else {
+      this.#pending = [];
+      this.#settled = true;
+      if (clearedEpoch !== frozenEpoch) await packets.clearFrozen();
+    }
     let begun = clock.elapsedMillis();
     for (;;) {
       await this.#untilDue(begun, records);
-      if (this.#abandoned.signal.aborted || (this.#ending && this.#wanted.length === 0)) break;
+      if (this.#abandoned || (this.#ending && this.#wanted === undefined)) return;
       begun = clock.elapsedMillis();
       await this.#advance();
       records = yield* this.#publishFrozen();
     }
-    const ended = new Error('no epoch ends any more');
-    for (const { reject } of [...this.#wanted, ...this.#awaited]) reject(ended);
   }
 
   async #advance(): Promise<void> {
-    const waiting = [...this.#wanted.splice(0), ...this.#awaited.splice(0)];
+    const wanted = this.#wanted;
+    const awaited = this.#awaited;
+    this.#wanted = undefined;
+    this.#awaited = undefined;
     try {
       const cut = await this.#options.capture.advanceEpoch();
       // In one turn: whoever is told of the cut finds what is pending of it unknown, and not that of the one before.
       this.#newest = cut;
       this.#pending = undefined;
-      for (const { resolve } of waiting) resolve(cut);
+      this.#settled = false;
+      wanted?.resolve(cut);
+      awaited?.resolve(cut);
     } catch (error) {
-      for (const { reject } of waiting) reject(error);
+      wanted?.reject(error);
+      awaited?.reject(error);
       throw error;
     }
   }
 
   /** Gives out what the epoch that ended last has counted; returns, when that is acknowledged and cleared, the records. */
   async *#publishFrozen(): AsyncGenerator<Batch<PacketCount>, number> {
-    const { packets, decoderOf } = this.#options;
+    const { packets } = this.#options;
     const frozen = await packets.readFrozen();
     this.#pending = frozen.packets;
-    const decoder = decoderOf(frozen, packets.table());
-    const records = frozen.keys + frozen.classes.length;
+    const records = frozen.classes.length + frozen.keys;
     let uncommitted = records;
-    const whole = Promise.withResolvers<void>();
-    const acknowledged = () => {
-      this.#acknowledge(frozen);
-      whole.resolve();
-    };
+    const waiting = Promise.withResolvers<void>();
+    this.#stopWaiting = waiting.resolve;
     const batchOf = (events: readonly PacketCount[]): Batch<PacketCount> => ({
       events,
       commit: (acknowledgement) => {
         this.#offsets.note(acknowledgement);
         uncommitted -= events.length;
-        if (uncommitted === 0) acknowledged();
+        if (uncommitted > 0) return;
+        this.#acknowledge(frozen);
+        waiting.resolve();
       },
     });
 
-    if (records === 0) acknowledged();
-    if (frozen.classes.length > 0) yield batchOf(frozen.classes.map((count) => decoder.unkeyed(count)));
-    for (let from = 0; from < frozen.keys; ) {
-      const taken = packets.take(this.#buffer, from);
-      const events: PacketCount[] = [];
-      for (let i = 0; i < taken; i += 1) events.push(decoder.keyed(this.#buffer, i * packetEntryBytes));
+    if (records === 0) this.#acknowledge(frozen);
+    for (const events of inPieces(this.#eventsOf(frozen), recordsAtMost)) {
+      if (this.#abandoned) return records;
       yield batchOf(events);
-      from += taken;
     }
-    this.#abandoned.signal.addEventListener('abort', () => whole.resolve(), { once: true });
-    await whole.promise;
-    if (this.#abandoned.signal.aborted) return records;
+    if (uncommitted > 0) await waiting.promise;
+    if (this.#abandoned) return records;
     await packets.clearFrozen();
-    for (const resolve of this.#onCleared.splice(0)) resolve();
+    this.#onCleared?.resolve();
+    this.#onCleared = undefined;
     return records;
   }
 
-  /** The commit point of the epoch, one store in the kernel. */
+  *#eventsOf(frozen: FrozenPackets): Generator<PacketCount, void> {
+    const { packets, decoderOf } = this.#options;
+    const decoder = decoderOf(frozen, packets.table());
+    for (const count of frozen.classes) yield decoder.unkeyed(count);
+    for (let from = 0; from < frozen.keys; ) {
+      const taken = packets.take(this.#buffer, from);
+      for (let entry = 0; entry < taken; entry += 1) yield decoder.keyed(this.#buffer, entry * packetEntryBytes);
+      from += taken;
+    }
+  }
+
+  /** The commit point of the epoch, one store in the kernel; from then on its counts are no longer pending. */
   #acknowledge({ packets }: FrozenPackets): void {
     const published: { slot: number; packets: number }[] = [];
     for (const [slot, count] of packets.entries()) {
-      if (count === 0) continue;
-      published.push({ slot, packets: count });
-      this.#acknowledged[slot] = this.acknowledged(slot) + count;
+      if (count > 0) published.push({ slot, packets: count });
     }
     this.#options.packets.acknowledge({
       firstOffset: this.#offsets.first,
       lastOffset: this.#offsets.last,
       published,
     });
+    for (const { slot, packets: count } of published) this.#acknowledged[slot] = this.acknowledged(slot) + count;
     this.#pending = [];
+    this.#settled = true;
   }
 
   /** Waits for the time of the next epoch, which somebody who wants it now, or a map that fills up, brings forward. */
@@ -222,7 +269,7 @@ export class PacketSource implements Source<PacketCount> {
     const { clock, packets, intervalMillis, budget } = this.#options;
     const due = begun + Math.max(intervalMillis, Math.min(longestInterval, (records / budget) * 1000));
     const { flows } = packets.status();
-    while (!this.#ending && this.#wanted.length === 0) {
+    while (!this.#ending && this.#wanted === undefined) {
       const left = due - clock.elapsedMillis();
       if (left <= 0) return;
       if (clock.elapsedMillis() - begun >= intervalMillis && packets.fill() >= fullEnough * flows) return;
@@ -230,4 +277,14 @@ export class PacketSource implements Source<PacketCount> {
       if (this.#wait.signal.aborted) this.#wait = new AbortController();
     }
   }
+}
+
+function* inPieces<Item>(items: Iterable<Item>, atMost: number): Generator<readonly Item[], void> {
+  let piece: Item[] = [];
+  for (const item of items) {
+    if (piece.push(item) < atMost) continue;
+    yield piece;
+    piece = [];
+  }
+  if (piece.length > 0) yield piece;
 }

@@ -4,14 +4,16 @@ import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { auditCommand } from '../../src/commands/audit.ts';
 import { createKafkaClient, type PartitionProducer } from '../../src/kafka/client.ts';
-import type { AuditReport } from '../../src/ledger/audit-report.ts';
+import type { AuditReport } from '../../src/ledger/audit/audit-report.ts';
 import { createLog } from '../../src/log.ts';
 import type { TopicEvents, TopicName } from '../../src/schemas/catalog.ts';
 import { createCodec } from '../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
+import type { PacketCount } from '../../src/schemas/packet-count.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
-import { type EpochPlan, simulate } from '../unit/ledger/histories.ts';
+import { type EpochPlan, simulate } from '../unit/ledger/audit/histories.ts';
+import { type PacketEpoch, type StoredCount, simulatePackets } from '../unit/ledger/audit/packet-histories.ts';
 
 let kafka: TestKafka;
 let producer: PartitionProducer;
@@ -97,14 +99,29 @@ async function publish<Topic extends TopicName>(prefix: string, topic: Topic, ev
 }
 
 /** The topics as a sidecar would have left them; the ledger names the topic `home`. */
-async function topics(prefix: string, entries: readonly LedgerEntry[], events: readonly ExecEvent[], home = prefix) {
+async function topics(
+  prefix: string,
+  entries: readonly LedgerEntry[],
+  events: readonly ExecEvent[],
+  home = prefix,
+  counts?: readonly PacketCount[],
+) {
   // More partitions than are used: an audit must not wait for what is empty.
   await kafka.createTopic(`${prefix}exec-events`, { partitions: 3 });
   await kafka.createTopic(`${prefix}bpf2kafka-ledger`, { partitions: 2 });
   await publish(prefix, 'exec-events', events);
+  if (counts !== undefined) {
+    await kafka.createTopic(`${prefix}packet-counts`, { partitions: 2 });
+    await publish(prefix, 'packet-counts', counts);
+  }
+  const topicOf = ({ stream_name }: LedgerEntry) => (stream_name === 'exec' ? 'exec-events' : 'packet-counts');
   const named = entries.map((entry) => ({
     ...entry,
-    destination: entry.destination && { ...entry.destination, cluster_id: clusterId, topic: `${home}exec-events` },
+    destination: entry.destination && {
+      ...entry.destination,
+      cluster_id: clusterId,
+      topic: `${home}${topicOf(entry)}`,
+    },
   }));
   // Order is no promise: the newest first, and some twice.
   await publish(prefix, 'bpf2kafka-ledger', [...named.toReversed(), ...named.slice(0, 2)]);
@@ -174,6 +191,93 @@ test.each([
   const { code, out } = await audit(`${kind}.`);
   expect(code).toBe(1);
   expect(out).toMatch(new RegExp(`attach 1000000, .* exec: .*does not close: .*${kind}: `));
+});
+
+/** The same host with two interfaces, three epochs with an entry each: one was written twice, one still has to close. */
+function packetHistory(): { entries: LedgerEntry[]; events: ExecEvent[]; counts: PacketCount[] } {
+  const epochOf = (plan: Partial<PacketEpoch>): PacketEpoch => ({
+    traffic: [
+      { slot: 0, key: 1, trafficClass: 'keyed', packets: 10 },
+      { slot: 0, key: 2, trafficClass: 'keyed', packets: 2 ** 33 },
+      { slot: 1, key: 1, trafficClass: 'fragment', packets: 7 },
+      { slot: 1, key: 0, trafficClass: 'filtered', packets: 3 },
+    ],
+    entry: 'closed',
+    late: false,
+    again: 0,
+    ...plan,
+  });
+  const epochs = [epochOf({}), epochOf({ entry: 'opened', again: 4 }), epochOf({ entry: 'open' })];
+  const { entries, records, facts } = simulatePackets(
+    [{ live: true, attaches: [{ slots: ['eth0', 'eth1'], epochs, end: 'stopped', through: 0 }] }],
+    36_000_000,
+    { alone: true },
+  );
+  const shift = Date.now() - facts.now;
+  const moved = <Timed extends { interval_start: number; interval_end: number }>(timed: Timed): Timed => ({
+    ...timed,
+    interval_start: timed.interval_start + shift,
+    interval_end: timed.interval_end + shift,
+  });
+  const execs = history();
+  return {
+    entries: [...execs.entries, ...entries.map(moved)],
+    events: execs.events,
+    counts: records.map(({ count }: StoredCount) => moved(count)),
+  };
+}
+
+test('an honest history with packets closes: a line for each interface, and sums of their own', async () => {
+  const { entries, events, counts } = packetHistory();
+  await topics('packets.', entries, events, 'packets.', counts);
+  const { code, out, err } = await audit('packets.');
+  expect(err).toBe('');
+  const lines = out.trimEnd().split('\n');
+  expect(lines.slice(1)).toEqual([
+    expect.stringContaining(' exec: seen 5 = '),
+    expect.stringMatching(
+      /attach 36000000, \S+Z packets:eth0: seen 17179869204 = published 17179869204 \+ filtered 0 \+ lost 0; records 8, distinct 4 of 17179869204 packets and 0 filtered, repeats 2; closed \(8589934602 pending in the open epoch 36000002\) \(8589934602 packets not yet accounted\)$/,
+    ),
+    expect.stringMatching(
+      /packets:eth1: seen 20 = published 14 \+ filtered 6 \(exclude_ip 6\) \+ lost 0; records 8, distinct 4 of 14 packets and 6 filtered, repeats 2; closed .*\(3 filtered packets not yet accounted\)$/,
+    ),
+    expect.stringMatching(
+      /^lost: 2 \(fell_through 1, ring_full 1\); 2 accounts, seen 16, .*; packets: 2 accounts, seen 17179869224, published 17179869218, filtered 6, records 16, repeats 4, not yet accounted 8589934609$/,
+    ),
+  ]);
+  expect(code).toBe(0);
+  const { packet_totals, totals } = JSON.parse((await audit('packets.', { json: true })).out) as AuditReport;
+  expect([totals.seen, packet_totals?.seen]).toEqual([16, 17_179_869_224]);
+});
+
+test('one packet record left out does not close: its interface and its epoch are named', async () => {
+  const { entries, events, counts } = packetHistory();
+  const left = counts.filter(({ epoch, source_address }) => epoch !== 36_000_001 || source_address !== '192.0.2.1');
+  await topics('packet-gone.', entries, events, 'packet-gone.', left);
+  const { code, out } = await audit('packet-gone.');
+  expect(code).toBe(1);
+  expect(out).toMatch(
+    /packets:eth0: .*does not close: lost_after_ack: 10 of 8589934602 packets in epochs 36000001 to 36000001 /,
+  );
+  expect(out.trimEnd().split('\n').at(-1)).toBe('does not close: 1 of 4 accounts');
+});
+
+test('packets without their topic do not close, and a forged filter neither', async () => {
+  const { entries, events, counts } = packetHistory();
+  await topics('packet-topic.', entries, events);
+  expect(await audit('packet-topic.')).toMatchObject({
+    code: 1,
+    out: expect.stringContaining('there is no topic packet-topic.packet-counts'),
+  });
+  const forged = entries.map((entry) =>
+    entry.stream_name === 'packets:eth1'
+      ? { ...entry, seen: entry.seen + 5, filtered: { exclude_ip: (entry.filtered.exclude_ip ?? 0) + 5 } }
+      : entry,
+  );
+  await topics('packet-forged.', forged, events, 'packet-forged.', counts);
+  const { code, out } = await audit('packet-forged.');
+  expect(code).toBe(1);
+  expect(out).toMatch(/packets:eth1: .*does not close: lost_after_ack: 5 of 8 filtered packets in epochs/);
 });
 
 test('a topic that was made anew is lost_after_ack', async () => {

@@ -153,7 +153,7 @@ describe('the ledger', () => {
     await waitFor(async () => (await readLedger(kafka.brokers, 'discard.')).length > 0, { what: 'an entry' });
     expect(await first.end('SIGTERM')).toBe(0);
     await startStorm({ count: 200 }).ended;
-    await using detach = new CommandProcess(['detach', '--discard', ...place.flags]);
+    await using detach = new CommandProcess(['detach', '--discard', ...place.paths]);
     expect(await detach.exit()).toBe(0);
     const discarded = Number(/lost: (\d+) records/.exec(detach.lines[0] ?? '')?.[1]);
     expect(discarded).toBeGreaterThanOrEqual(200);

@@ -88,20 +88,30 @@ export class SidecarPlace implements AsyncDisposable {
   readonly pinPath: string;
   readonly stateDir: string;
 
-  private constructor(stateDir: string, pinPath: string) {
+  readonly #interfaces: readonly string[];
+
+  private constructor(stateDir: string, pinPath: string, interfaces: readonly string[]) {
     this.stateDir = stateDir;
     this.pinPath = pinPath;
+    this.#interfaces = interfaces;
   }
 
-  static async create(name: string): Promise<SidecarPlace> {
+  /** @param interfaces those of the test; without any no packets are counted: the others belong to the machine */
+  static async create(name: string, interfaces: readonly string[] = []): Promise<SidecarPlace> {
     removeLeftovers();
     const stateDir = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-state-'));
-    return new SidecarPlace(stateDir, `/sys/fs/bpf/bpf2kafka-test-${process.pid}-${name}`);
+    return new SidecarPlace(stateDir, `/sys/fs/bpf/bpf2kafka-test-${process.pid}-${name}`, interfaces);
   }
 
-  /** Flags that every command line of this place needs. */
-  get flags(): string[] {
+  /** Where everything is, for any command. */
+  get paths(): string[] {
     return ['--pin-path', this.pinPath, '--state-dir', this.stateDir];
+  }
+
+  /** What `run` and `start` need besides. */
+  get flags(): string[] {
+    const interfaces = this.#interfaces.flatMap((name) => ['--interface', name]);
+    return [...this.paths, ...(interfaces.length > 0 ? interfaces : ['--no-packets'])];
   }
 
   /** Starts `bpf2kafka run` and waits until it captures and the broker has answered. */

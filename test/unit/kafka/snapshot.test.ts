@@ -9,13 +9,15 @@ const offsets = (...bounds: [low: number, high: number][]): PartitionOffsets[] =
 /** A client whose topics have these offsets, and whose reader gives these records and then waits, as a topic does. */
 function clientOf(topics: Record<string, PartitionOffsets[]>, records: readonly (readonly [string, number, number])[]) {
   const asked: string[] = [];
+  let read: readonly string[] = [];
   let opened = 0;
   let closed = 0;
   const client = {
     connectAdmin: async () =>
       ({
         clusterId: async () => 'cluster',
-        describeTopic: async (topic: string) => ({ partitions: topics[topic]?.length ?? 0, replicas: 1, ready: true }),
+        describeTopic: async (topic: string) =>
+          topics[topic] && { partitions: topics[topic].length, replicas: 1, ready: true },
         topicOffsets: async (topic: string) => {
           asked.push(topic);
           return topics[topic] ?? [];
@@ -23,7 +25,9 @@ function clientOf(topics: Record<string, PartitionOffsets[]>, records: readonly 
         close: async () => {},
         [Symbol.asyncDispose]: async () => {},
       }) as unknown as KafkaAdmin,
-    read: async ({ signal }: { signal?: AbortSignal }) => {
+    read: async (options: { topics: readonly string[]; signal?: AbortSignal }) => {
+      const { signal } = options;
+      read = options.topics;
       opened += 1;
       return {
         async *[Symbol.asyncIterator]() {
@@ -38,7 +42,7 @@ function clientOf(topics: Record<string, PartitionOffsets[]>, records: readonly 
       } as unknown as TopicReader;
     },
   } as unknown as KafkaClient;
-  return { client, seen: () => ({ asked, opened, closed }) };
+  return { client, seen: () => ({ asked, read, opened, closed }) };
 }
 
 async function drain(records: AsyncIterable<ReadRecord>): Promise<string[]> {
@@ -59,7 +63,7 @@ test('ends at the ends that the partitions had, and leaves out what came later',
   const snapshot = await readSnapshot(client, { topics: ['a', 'b'] });
   expect(await drain(snapshot.records)).toEqual(['a/0@0', 'b/0@3', 'a/0@1']);
   // In the order that was asked for: what the first tells of, the second has.
-  expect(seen()).toEqual({ asked: ['a', 'b'], opened: 1, closed: 1 });
+  expect(seen()).toEqual({ asked: ['a', 'b'], read: ['a', 'b'], opened: 1, closed: 1 });
   expect(snapshot.clusterId).toBe('cluster');
 });
 
@@ -70,6 +74,17 @@ test('a record behind an end that is no record ends it, and is left out', async 
   ]);
   const snapshot = await readSnapshot(client, { topics: ['a'] });
   expect(await drain(snapshot.records)).toEqual(['a/0@1']);
+});
+
+test('an optional topic that does not exist is left out, and one that exists is read behind the others', async () => {
+  const { client, seen } = clientOf({ c: offsets([0, 1]), a: offsets([0, 1]) }, [
+    ['c', 0, 0],
+    ['a', 0, 0],
+  ]);
+  const snapshot = await readSnapshot(client, { topics: ['a'], optional: ['b', 'c'] });
+  expect(await drain(snapshot.records)).toEqual(['c/0@0', 'a/0@0']);
+  expect([...snapshot.offsets.keys()]).toEqual(['a', 'c']);
+  expect(seen()).toMatchObject({ asked: ['a', 'c'], read: ['a', 'c'] });
 });
 
 test('topics without a record are not read at all', async () => {

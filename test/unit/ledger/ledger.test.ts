@@ -163,6 +163,23 @@ describe('while packets wait for their acknowledgement', () => {
     await end();
   });
 
+  test('an epoch of filtered packets alone is open until their record is acknowledged', async () => {
+    const host = new ModelHost();
+    host.addInterface('eth0');
+    const { clock, entriesOf, end } = await start({ intervalMillis: 2_000 }, host);
+    host.packets(0, 3, 'filtered');
+    host.beginFlip();
+    host.endFlip();
+    host.readMap();
+    for (let second = 0; second < 6; second += 1) await clock.advance(1_000);
+    const filtered = { filtered: { exclude_ip: 3 }, published: 0, pending: 0, unexplained: 0 };
+    expect(entriesOf('packets:eth0').at(-1)).toMatchObject({ ...filtered, closed: false, low_watermark: 1_001 });
+    host.acknowledgePackets();
+    for (let second = 0; second < 6; second += 1) await clock.advance(1_000);
+    expect(entriesOf('packets:eth0').at(-1)).toMatchObject({ ...filtered, closed: true, low_watermark: 1_002 });
+    await end();
+  });
+
   test('a closed entry is told again as it was, also when later records have been acknowledged', async () => {
     const host = new ModelHost();
     const { clock, entriesOf, end } = await start({}, host);

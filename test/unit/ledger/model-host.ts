@@ -147,6 +147,10 @@ export class ModelHost implements Epochs, PacketReader {
     return this.#map === 'reading' ? undefined : (this.slots[slot]?.frozen ?? 0);
   }
 
+  get settled(): boolean {
+    return this.#map === 'cleared';
+  }
+
   committedAfter(epoch: number) {
     return this.#committed.after(epoch);
   }

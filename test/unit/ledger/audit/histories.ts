@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import type { AuditFacts } from '../../../src/ledger/audit-stream.ts';
-import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
-import type { LedgerEntry } from '../../../src/schemas/ledger-entry.ts';
-import { fullEvent } from '../schemas/events.ts';
+import type { AuditFacts } from '../../../../src/ledger/audit/audit-facts.ts';
+import type { ExecEvent } from '../../../../src/schemas/exec-event.ts';
+import type { LedgerEntry } from '../../../../src/schemas/ledger-entry.ts';
+import { fullEvent } from '../../schemas/events.ts';
 
 /**
  * A model of the kernel, the sidecar and the broker that counts everything where it happens, as the real ones do: what

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { hashKernelFields, kernelFields } from '../../../src/ledger/kernel-fields.ts';
-import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
-import { fullEvent } from '../schemas/events.ts';
+import { hashKernelFields, kernelFields } from '../../../../src/ledger/audit/kernel-fields.ts';
+import type { ExecEvent } from '../../../../src/schemas/exec-event.ts';
+import { fullEvent } from '../../schemas/events.ts';
 
 /** Some other value of the same type. */
 function other(value: ExecEvent[keyof ExecEvent]): unknown {

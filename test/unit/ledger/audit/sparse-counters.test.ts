@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { SparseCounters } from '../../../src/ledger/sparse-counters.ts';
+import { SparseCounters } from '../../../../src/ledger/audit/sparse-counters.ts';
 
 const near = fc.integer({ min: -3000, max: 3000 });
 const far = fc.integer({ min: 2 ** 52, max: 2 ** 52 + 3000 });
@@ -34,4 +34,12 @@ test('a range that a hostile ledger names costs no time', () => {
   counters.set(5, 1);
   expect(counters.occupied(0, Number.MAX_SAFE_INTEGER)).toBe(1);
   expect(counters.firstEmpty(0, Number.MAX_SAFE_INTEGER, 3)).toEqual([0, 1, 2]);
+});
+
+test('sums beyond 32 bits, when it is made for them', () => {
+  const counters = new SparseCounters(Float64Array);
+  counters.add(-1, 2 ** 40);
+  counters.add(-1, 1);
+  counters.add(2000, 2 ** 33);
+  expect(counters.sum(-1, 2001)).toBe(2 ** 40 + 2 ** 33 + 1);
 });

@@ -1,4 +1,4 @@
-import type { ExecEvent } from '../schemas/exec-event.ts';
+import type { ExecEvent } from '../../schemas/exec-event.ts';
 import { hashKernelFields } from './kernel-fields.ts';
 import { SparseCounters } from './sparse-counters.ts';
 
@@ -50,8 +50,7 @@ export class RecordTally {
       return;
     }
     this.#hashes.set(index, hash);
-    const epoch = event.epoch - this.attachId;
-    this.#epochs.set(epoch, this.#epochs.get(epoch) + 1);
+    this.#epochs.add(event.epoch - this.attachId, 1);
     if (event.seq < this.minSeq) this.minSeq = event.seq;
     if (event.seq > this.maxSeq) this.maxSeq = event.seq;
     if (event.event_time < this.minEventTime) this.minEventTime = event.event_time;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { AuditReport, StreamReport } from '../../../src/ledger/audit-report.ts';
-import { auditLines } from '../../../src/ledger/audit-text.ts';
+import type { AuditReport, StreamReport } from '../../../../src/ledger/audit/audit-report.ts';
+import { auditLines } from '../../../../src/ledger/audit/audit-text.ts';
 
 const stream: StreamReport = {
   host_id: 'id-1',
@@ -59,6 +59,41 @@ test('a line for each account: whose it is, the balance, the records, the verdic
     'web-1 (id-1) boot b-1 attach 7, 1970-01-01T00:00:00.000Z exec: seen 10 = published 7 + filtered 1 (exe 1) + lost 2 (host_crash up to 1, ring_full 1); records 9, distinct 7, repeats 2; closed',
     'lost: 2 (host_crash up to 1, ring_full 1); 1 accounts, seen 10, published 7, filtered 1, records 9, repeats 2',
   ]);
+});
+
+test('packets have their own sums, in the line of their account and in the result', () => {
+  const { unreadable, ...totals } = reportOf([]).totals;
+  const packets: StreamReport = {
+    ...stream,
+    stream_name: 'packets:eth0',
+    seen: 320,
+    published: 270,
+    filtered: { exclude_ip: 20 },
+    lost: { host_crash: 30 },
+    packets: { published: 270, filtered: 20 },
+  };
+  const packet_totals = {
+    ...totals,
+    seen: 320,
+    published: 270,
+    filtered: 20,
+    lost: 30,
+    lost_by_reason: { host_crash: 30 },
+    not_checkable: 5,
+  };
+  const lines = auditLines(reportOf([stream, packets], { packet_totals }));
+  expect(lines.slice(1)).toEqual([
+    'web-1 (id-1) boot b-1 attach 7, 1970-01-01T00:00:00.000Z packets:eth0: seen 320 = published 270 + filtered 20 (exclude_ip 20) + lost 30 (host_crash up to 30); records 9, distinct 7 of 270 packets and 20 filtered, repeats 2; closed',
+    'lost: 2 (host_crash up to 1, ring_full 1), packets 30 (host_crash up to 30); 1 accounts, seen 10, published 7, filtered 1, records 9, repeats 2; packets: 1 accounts, seen 320, published 270, filtered 20, records 9, repeats 2',
+  ]);
+  const unchecked: StreamReport = {
+    ...packets,
+    verdict: 'not checkable',
+    not_checkable: [{ reason: 'deleted', after_epoch: 6, epoch: 8, expected: 5, found: 0 }],
+  };
+  const [line, result] = auditLines(reportOf([unchecked], { packet_totals }));
+  expect(line).toContain('not checkable: 5 of 5 packets in epochs 7 to 8 (deleted)');
+  expect(result).toContain('(0 records and 5 packets of the ledger)');
 });
 
 test('the result is a claim only as far as it was checked', () => {

@@ -1,4 +1,4 @@
-import type { LedgerEntry, LedgerState } from '../schemas/ledger-entry.ts';
+import type { LedgerEntry, LedgerState } from '../../schemas/ledger-entry.ts';
 
 type Counts = Readonly<Record<string, number>>;
 
@@ -72,10 +72,16 @@ export class LedgerHistory {
     this.#last = added;
   }
 
-  /** By epoch, and those of one epoch as they must have come about: open ones first, `closing` last. Repeats are gone. */
+  /**
+   * By epoch, and those of one epoch as they must have come about: open ones first, `closing` last. Repeats are gone.
+   * A stream that had nothing pending can be told of twice, when another one of the same cut had.
+   */
   ordered(): readonly HistoryEntry[] {
-    const rank = (entry: HistoryEntry) => (entry.closed ? 1 : 0) + (entry.state === 'closing' ? 2 : 0);
-    this.#entries.sort((a, b) => a.epoch - b.epoch || rank(a) - rank(b) || a.published - b.published);
+    const rank = ({ closed, state }: HistoryEntry) =>
+      state === 'closing' ? 3 : !closed ? 0 : state === 'stopped' ? 2 : 1;
+    this.#entries.sort(
+      (a, b) => a.epoch - b.epoch || rank(a) - rank(b) || a.published - b.published || a.lastOffset - b.lastOffset,
+    );
     return this.#entries.filter(
       (entry, index) => index === 0 || !same(entry, this.#entries[index - 1] as HistoryEntry),
     );

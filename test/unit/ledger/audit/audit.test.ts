@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Audit } from '../../../src/ledger/audit.ts';
-import type { AuditReport, Problem, ProblemKind } from '../../../src/ledger/audit-report.ts';
-import type { LedgerEntry } from '../../../src/schemas/ledger-entry.ts';
+import { Audit } from '../../../../src/ledger/audit/audit.ts';
+import type { AuditReport, Problem, ProblemKind } from '../../../../src/ledger/audit/audit-report.ts';
+import type { LedgerEntry } from '../../../../src/schemas/ledger-entry.ts';
 import { honestWorld, hostPlan, type StoredRecord, simulate, type World, worldOf } from './histories.ts';
 
 function auditOf({ entries, records, facts }: World): AuditReport {

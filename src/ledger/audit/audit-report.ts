@@ -8,7 +8,10 @@ export interface AuditReport {
   readonly streams: readonly StreamReport[];
   /** Problems that belong to no stream of the ledger. */
   readonly problems: readonly Problem[];
+  /** Of the streams whose records are events; in events. */
   readonly totals: AuditTotals;
+  /** Of the packets streams, when there are any; in packets. */
+  readonly packet_totals?: Omit<AuditTotals, 'unreadable'>;
 }
 
 export interface AuditTotals {
@@ -24,13 +27,16 @@ export interface AuditTotals {
   readonly not_yet_accounted: number;
   /** Events of the ledger in windows that cannot be checked. */
   readonly not_checkable: number;
-  /** Records of either topic that could not be decoded. */
+  /** Records of any topic that could not be decoded. */
   readonly unreadable: number;
 }
 
 export type Verdict = 'closed' | 'does not close' | 'not checkable';
 
-/** The account of one stream of one attach; the counts are those of the audited time. */
+/**
+ * The account of one stream of one attach; the counts are those of the audited time. They are events, packets in a
+ * packets stream; what is called records are records in every stream.
+ */
 export interface StreamReport {
   readonly host_id: string;
   readonly host_name: string | null;
@@ -58,6 +64,8 @@ export interface StreamReport {
   /** Identities of the closed epochs that are audited. */
   readonly distinct: number;
   readonly repeats: number;
+  /** Of a packets stream: what the distinct records add up to. */
+  readonly packets?: { readonly published: number; readonly filtered: number };
   readonly not_yet_accounted: number;
   readonly verdict: Verdict;
   readonly problems: readonly Problem[];
@@ -89,7 +97,7 @@ export interface Problem {
   /** The window: epochs after the first and up to the second. */
   readonly after_epoch?: number;
   readonly epoch?: number;
-  /** How many records or events it is about. */
+  /** How many records, events or packets it is about. */
   readonly count?: number;
   /** The first few sequence numbers. */
   readonly seqs?: readonly number[];

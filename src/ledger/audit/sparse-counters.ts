@@ -1,13 +1,22 @@
 const perChunk = 1024;
 
+type Chunk = Uint32Array | Float64Array;
+
 /**
- * Unsigned 32-bit numbers at any integer index, 0 where nothing was set. Indices that are near each other share a
- * chunk, so a dense range costs four bytes an index.
+ * Numbers at any integer index, 0 where nothing was set. Indices that are near each other share a chunk, so a dense
+ * range costs as many bytes an index as a number has: 4 for unsigned 32-bit ones, 8 for those up to 2^53.
  */
 export class SparseCounters {
-  readonly #chunks = new Map<number, Uint32Array>();
-  #last: Uint32Array | undefined;
+  readonly #chunks = new Map<number, Chunk>();
+  readonly #Chunk: new (
+    length: number,
+  ) => Chunk;
+  #last: Chunk | undefined;
   #lastChunk = Number.NaN;
+
+  constructor(numbers: typeof Uint32Array | typeof Float64Array = Uint32Array) {
+    this.#Chunk = numbers;
+  }
 
   get(index: number): number {
     return this.#find(Math.floor(index / perChunk))?.[modulo(index)] ?? 0;
@@ -17,12 +26,16 @@ export class SparseCounters {
     const chunk = Math.floor(index / perChunk);
     let counters = this.#find(chunk);
     if (counters === undefined) {
-      counters = new Uint32Array(perChunk);
+      counters = new this.#Chunk(perChunk);
       this.#chunks.set(chunk, counters);
       this.#last = counters;
       this.#lastChunk = chunk;
     }
     counters[modulo(index)] = value;
+  }
+
+  add(index: number, amount: number): void {
+    this.set(index, this.get(index) + amount);
   }
 
   /** Of the indices from `start` to before `end`. */
@@ -44,7 +57,7 @@ export class SparseCounters {
     return found;
   }
 
-  #find(chunk: number): Uint32Array | undefined {
+  #find(chunk: number): Chunk | undefined {
     if (chunk === this.#lastChunk) return this.#last;
     const counters = this.#chunks.get(chunk);
     if (counters === undefined) return undefined;
@@ -58,7 +71,7 @@ export class SparseCounters {
     const first = Math.floor(start / perChunk);
     const last = Math.floor((end - 1) / perChunk);
     let total = 0;
-    const add = (chunk: number, counters: Uint32Array) => {
+    const add = (chunk: number, counters: Chunk) => {
       const base = chunk * perChunk;
       const from = Math.max(0, start - base);
       const to = Math.min(perChunk, end - base);

@@ -1,0 +1,213 @@
+import type { ExecEvent } from '../../schemas/exec-event.ts';
+import type { LedgerEntry } from '../../schemas/ledger-entry.ts';
+import type { PacketCount } from '../../schemas/packet-count.ts';
+import { type Attach, attachOf, beside, inOrder, inTime } from './attaches.ts';
+import type { AuditFacts } from './audit-facts.ts';
+import type { AuditReport, Problem, StreamReport } from './audit-report.ts';
+import { auditStream, type StreamSource } from './audit-stream.ts';
+import { totalsOf } from './audit-totals.ts';
+import { ExecRecords } from './exec-records.ts';
+import { type HistoryEntry, LedgerHistory } from './ledger-history.ts';
+import { interfaceOf, PacketRecords, packetsStreamName } from './packet-records.ts';
+import { InterfaceTally, PacketTally } from './packet-tally.ts';
+import { RecordTally } from './record-tally.ts';
+import { isoTime } from './time-text.ts';
+
+/** A capture can publish its first records before its first entry; so long they belong to nothing (milliseconds). */
+const firstEntryWithin = 60_000;
+
+/** What the topics have of one boot of a host. */
+class BootTally {
+  readonly hostId: string;
+  readonly bootId: string;
+  /** By attach. */
+  readonly execs = new Map<number, RecordTally>();
+  readonly packets = new PacketTally();
+
+  constructor(hostId: string, bootId: string) {
+    this.hostId = hostId;
+    this.bootId = bootId;
+  }
+}
+
+/**
+ * Checks the ledger against the records, from outside: it knows nothing but what stands in the topics. Entries and
+ * records may come in any order and any number of times.
+ */
+export class Audit {
+  readonly #histories = new Map<string, LedgerHistory>();
+  /** By host and boot. */
+  readonly #hosts = new Map<string, Map<string, BootTally>>();
+  #lastBoot: BootTally | undefined;
+
+  addEntry(entry: LedgerEntry): void {
+    const key = keyOf(entry.host_id, entry.boot_id, entry.attach_id, entry.stream_name);
+    getOrAdd(this.#histories, key, () => new LedgerHistory(entry)).add(entry);
+  }
+
+  /** @param offset of the record in the topic's partition */
+  addRecord(event: ExecEvent, partition: number, offset: number): void {
+    const { execs } = this.#bootOf(event.host_id, event.boot_id);
+    getOrAdd(execs, event.attach_id, () => new RecordTally(event.attach_id)).add(event, partition, offset);
+  }
+
+  /** @param offset of the record in the topic's partition */
+  addPacketCount(count: PacketCount, partition: number, offset: number): void {
+    this.#bootOf(count.host_id, count.boot_id).packets.add(count, partition, offset);
+  }
+
+  /** Call it once, when everything has been added. */
+  finish(facts: AuditFacts): AuditReport {
+    const attaches = [...this.#histories.values()].map((history) => attachOf(history, this.#execsOf(history)));
+    attaches.sort(inOrder);
+    const hosts = new Map<string, Attach[]>();
+    const families = new Map<string, Attach[]>();
+    for (const attach of attaches) {
+      getOrAdd(hosts, attach.history.hostId, () => []).push(attach);
+      getOrAdd(families, familyOf(attach), () => []).push(attach);
+    }
+    const streams: StreamReport[] = [];
+    for (const attach of attaches) {
+      if (!touches(attach.entries, facts)) continue;
+      const host = hosts.get(attach.history.hostId) ?? [];
+      const family = families.get(familyOf(attach)) ?? [];
+      streams.push(
+        auditStream({
+          history: attach.history,
+          source: this.#sourceOf(attach.history, facts),
+          facts,
+          // Whatever streams the later attach has: an interface that it does not capture has to be closed too.
+          superseded: host.findLast((other) => inTime(attach, other) < 0) !== undefined,
+          problems: family.flatMap((earlier) => beside(earlier, attach)),
+        }),
+      );
+    }
+    const execs = this.#unaccountedExecs(facts);
+    const packets = this.#unaccountedPackets(facts);
+    const problems = [...execs.problems, ...packets.problems];
+    const isOfPackets = ({ stream_name }: StreamReport) => interfaceOf(stream_name) !== undefined;
+    const ofPackets = streams.filter(isOfPackets);
+    const ofEvents = streams.filter((stream) => !isOfPackets(stream));
+    const empty = streams.length === 0 && problems.length === 0;
+    const closes = !empty && problems.length === 0 && streams.every(({ verdict }) => verdict !== 'does not close');
+    const hasPackets = ofPackets.length > 0 || packets.fresh > 0;
+    return {
+      closes,
+      empty,
+      streams,
+      problems,
+      totals: { ...totalsOf(ofEvents, execs.fresh), unreadable: facts.unreadable ?? 0 },
+      ...(hasPackets ? { packet_totals: totalsOf(ofPackets, packets.fresh) } : {}),
+    };
+  }
+
+  #bootOf(hostId: string, bootId: string): BootTally {
+    const last = this.#lastBoot;
+    if (last?.bootId === bootId && last.hostId === hostId) return last;
+    const boots = getOrAdd(this.#hosts, hostId, () => new Map<string, BootTally>());
+    const boot = getOrAdd(boots, bootId, () => new BootTally(hostId, bootId));
+    this.#lastBoot = boot;
+    return boot;
+  }
+
+  #execsOf({ hostId, bootId, attachId }: LedgerHistory): RecordTally | undefined {
+    return this.#hosts.get(hostId)?.get(bootId)?.execs.get(attachId);
+  }
+
+  /** Where the records of a stream are; undefined when this version does not read their topic. */
+  #sourceOf(history: LedgerHistory, facts: AuditFacts): StreamSource | undefined {
+    const { hostId, bootId, attachId, streamName } = history;
+    if (streamName === 'exec') {
+      const tally = this.#execsOf(history) ?? new RecordTally(attachId);
+      return { topic: facts, open: (entries, findings) => new ExecRecords(entries, tally, findings) };
+    }
+    const name = interfaceOf(streamName);
+    if (name === undefined) return undefined;
+    const { packets } = this.#hosts.get(hostId)?.get(bootId) ?? {};
+    const tally = packets?.find(attachId, name) ?? new InterfaceTally(attachId, name);
+    const topic = facts.packetCounts ?? { topic: 'packet-counts', partitions: [] };
+    return { topic, open: (entries, findings) => new PacketRecords(entries, tally, findings) };
+  }
+
+  /** Records of attaches that the ledger does not know. */
+  #unaccountedExecs(facts: AuditFacts): Unaccounted {
+    const found = new Unaccounted(facts);
+    for (const { hostId, bootId, execs } of this.#boots()) {
+      for (const tally of execs.values()) {
+        const { records, minSeq, maxSeq, attachId } = tally;
+        if (this.#histories.has(keyOf(hostId, bootId, attachId, 'exec'))) continue;
+        if (found.isFresh(tally.minEventTime, tally.maxEventTime, records)) continue;
+        const host = tally.hostName ?? hostId;
+        const text = `unaccounted: ${records} records of host ${host} (${hostId}), boot ${bootId}, attach ${attachId}, seq ${minSeq} to ${maxSeq}, from ${isoTime(tally.minEventTime)} on, and no ledger entry of that attach`;
+        found.problems.push({ kind: 'unaccounted', text, count: records, seqs: [minSeq, maxSeq] });
+      }
+    }
+    return found;
+  }
+
+  /** Records of interfaces that the ledger does not know. */
+  #unaccountedPackets(facts: AuditFacts): Unaccounted {
+    const found = new Unaccounted(facts);
+    for (const { hostId, bootId, packets } of this.#boots()) {
+      for (const tally of packets.interfaces()) {
+        const { records, minEpoch, maxEpoch, attachId, interfaceName } = tally;
+        const streamName = packetsStreamName(interfaceName);
+        if (this.#histories.has(keyOf(hostId, bootId, attachId, streamName))) continue;
+        const all = tally.published(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
+        if (found.isFresh(tally.minIntervalEnd, tally.maxIntervalEnd, all)) continue;
+        const host = tally.hostName ?? hostId;
+        const text = `unaccounted: ${records} records (${all} packets) of host ${host} (${hostId}), boot ${bootId}, attach ${attachId}, interface ${interfaceName}, epochs ${minEpoch} to ${maxEpoch}, from ${isoTime(tally.minIntervalEnd)} on, and no ledger entry of ${streamName}`;
+        found.problems.push({ kind: 'unaccounted', text, count: records });
+      }
+    }
+    return found;
+  }
+
+  *#boots(): Generator<BootTally> {
+    for (const boots of this.#hosts.values()) yield* boots.values();
+  }
+}
+
+/** What stands in a topic and belongs to no stream of the ledger. */
+class Unaccounted {
+  readonly problems: Problem[] = [];
+  /** Events of records for which it is too early to have an entry. */
+  fresh = 0;
+  readonly #facts: AuditFacts;
+
+  constructor(facts: AuditFacts) {
+    this.#facts = facts;
+  }
+
+  /** Whether records of this time are not to be told of: too early, or not audited. */
+  isFresh(first: number, last: number, events: number): boolean {
+    const { now, since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = this.#facts;
+    if (last < since || first > until) return true;
+    if (now - first >= firstEntryWithin) return false;
+    this.fresh += events;
+    return true;
+  }
+}
+
+function keyOf(hostId: string, bootId: string, attachId: number, streamName: string): string {
+  return JSON.stringify([hostId, bootId, attachId, streamName]);
+}
+
+/** The attaches of one stream of one host. */
+function familyOf({ history }: Attach): string {
+  return JSON.stringify([history.hostId, history.streamName]);
+}
+
+function touches(entries: readonly HistoryEntry[], facts: AuditFacts): boolean {
+  const { since = Number.NEGATIVE_INFINITY, until = Number.POSITIVE_INFINITY } = facts;
+  return entries.some(({ intervalStart, intervalEnd }) => intervalStart >= since && intervalEnd <= until);
+}
+
+function getOrAdd<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}

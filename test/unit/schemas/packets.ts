@@ -1,0 +1,32 @@
+import type { PacketCount } from '../../../src/schemas/packet-count.ts';
+
+/** A count with every field filled; of no real packet. */
+export const fullCount: PacketCount = {
+  host_id: '0123456789abcdef0123456789abcdef',
+  host_name: 'web-17.example.org',
+  boot_id: '3f1c1a52-8f0e-4c6e-9d8f-0a1b2c3d4e5f',
+  attach_id: 81_234_567,
+  epoch: 81_234_600,
+  interval_start: 1_790_000_000_123,
+  interval_end: 1_790_000_001_124,
+  interface_name: 'eth0',
+  interface_index: 2,
+  xdp_mode: 'native',
+  interface_kind: 'vlan',
+  interface_parent: 'bond0',
+  direction: 'ingress',
+  key_kind: 'flow',
+  address_family: 'ipv6',
+  protocol: 'tcp',
+  protocol_number: 6,
+  source_address: '2001:db8::1',
+  destination_address: '2001:db8::2',
+  source_port: 40_001,
+  destination_port: 443,
+  icmp_type: 8,
+  icmp_code: 0,
+  vlan_id: 4094,
+  traffic_class: 'keyed',
+  packets: 5_000_000_000,
+  bytes: 640_000_000_000,
+};
