@@ -51,6 +51,7 @@ const importedBy = {
   'ipaddr.js': '^src/(ip-prefix|sources/address-text)\\.ts$',
   commander: '^src/(main\\.ts$|commands/)',
   zod: '^src/config\\.ts$',
+  fastify: '^src/http/server\\.ts$',
   yaml: '^src/config\\.ts$',
   pino: '^src/log\\.ts$',
   'pino-pretty': '^src/log\\.ts$',

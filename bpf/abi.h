@@ -12,6 +12,7 @@
  *   v1/exec_stream        struct stream_control   identity and account of the stream "exec"
  *   v1/exec_handoff       struct handoff          one a possible CPU: from the dispatcher to slot 0
  *   v1/exec_programs      program array           slot 0 is the program that writes the records
+ *   v1/exec_dispatcher    program                 the dispatcher, for its statistics
  *   v1/exec_link          link                    the dispatcher on sched_process_exec; pinned last
  *   v1/g1/exec_ring           ring buffer         struct exec_record and what it spans
  *   v1/g1/exec_ring_control   struct ring_control wake-up and commits of that ring
@@ -65,7 +66,8 @@ struct host_control {
 	struct owner owner;
 	__u64 unobserved_ns;	/* how long the dispatcher was detached since attach_id */
 	__u64 detached_boot_ns; /* since when it is, CLOCK_BOOTTIME, ns; 0: it is attached */
-	__u64 reserved;
+	/* The dispatcher that was loaded with this number counts; any other returns at once. 0: none does. */
+	__u64 exec_attachment;
 
 	/*
 	 * The consistent cut of every stream. Each run of each program reads it once, at entry, and uses

@@ -85,6 +85,9 @@ struct {
 	__type(value, struct exec_scratch);
 } exec_scratch SEC(".maps");
 
+/* Set at load, to a number of its own. */
+const volatile __u64 attachment = 0;
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(exec_dispatch, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -96,6 +99,9 @@ int BPF_PROG(exec_dispatch, struct task_struct *task, int old_pid, struct linux_
 
 	if (!h || !stream || !handoff)
 		return 0; /* never: the maps have these elements */
+	/* The kernel may keep it attached for a while after its link is gone. */
+	if (*(volatile __u64 *)&h->exec_attachment != attachment)
+		return 0;
 
 	__u64 epoch = *(volatile __u64 *)&h->epoch;
 	struct stream_counters *counters = &stream->counters[epoch & 1];

@@ -6,6 +6,7 @@
 #include "addon_packets.h"
 #include "capture.h"
 #include "marshal.h"
+#include "service_manager.h"
 
 namespace bpf2kafka {
 
@@ -246,10 +247,16 @@ Napi::Value detach(const Napi::CallbackInfo& info) {
   });
 }
 
+Napi::Value tell_manager(const Napi::CallbackInfo& info) {
+  const int number = tell_service_manager(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::String>().Utf8Value());
+  return Napi::Number::New(info.Env(), number);
+}
+
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("Capture", CaptureWrap::define(env));
   prepare_packets(env);
   exports.Set("detach", Napi::Function::New<detach>(env, "detach"));
+  exports.Set("tellServiceManager", Napi::Function::New<tell_manager>(env, "tellServiceManager"));
   return exports;
 }
 

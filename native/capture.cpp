@@ -48,14 +48,6 @@ void add_clock_offset(host_control& host, unsigned long long from_boot_ns, long 
   __atomic_store_n(&host.clock_count, host.clock_count + 1, __ATOMIC_RELEASE);
 }
 
-// Id of the program that a link keeps attached.
-__u32 program_of(const Descriptor& link) {
-  bpf_link_info info{};
-  __u32 bytes = sizeof(info);
-  if (bpf_obj_get_info_by_fd(link.get(), &info, &bytes) != 0) fail("inspect", "the dispatcher's link", errno);
-  return info.prog_id;
-}
-
 std::uint64_t skipped_by(const Descriptor& dispatcher) {
   if (!dispatcher) return 0;
   bpf_prog_info info{};
@@ -64,25 +56,17 @@ std::uint64_t skipped_by(const Descriptor& dispatcher) {
   return info.recursion_misses;
 }
 
-// Unpins the dispatcher's link and returns when it is detached: then no run can begin any more. Unpinning is
-// not enough, because the kernel drops the pin's reference after a grace period and a work queue's turn
-// (kernel/bpf/inode.c, bpf_link_put in syscall.c); the program is freed after that, which shows by its id.
-// Nobody else may hold the program. Returns how many runs the kernel has skipped under it.
-std::uint64_t end_dispatcher(const PinPaths& paths) {
-  Descriptor link = open_pinned(paths.link());
-  if (!link) return 0;
-  const __u32 program_id = program_of(link);
-  if (::unlink(paths.link().c_str()) != 0) fail("unpin", paths.link(), errno);
-  link.close();
-  std::uint64_t skipped = 0;
-  for (int i = 0; i < 5000; i++) {
-    const Descriptor program(bpf_prog_get_fd_by_id(program_id));
-    if (!program && errno == ENOENT) return skipped;
-    if (!program) fail("watch", "the dispatcher", errno);
-    skipped = skipped_by(program);
-    ::usleep(1000);
-  }
-  throw Error("ERR_BPF", "detach", "the dispatcher", EBUSY, "another process holds it");
+// Tells the dispatcher to return at once, waits for runs that have begun, and unpins it. How soon the kernel then
+// detaches it does not matter: unpinning alone leaves it attached for a grace period and a work queue's turn
+// (kernel/bpf/inode.c, bpf_link_put in syscall.c), and to watch for its end takes CAP_SYS_ADMIN. Returns how many
+// runs the kernel has skipped under it.
+std::uint64_t end_dispatcher(const PinPaths& paths, host_control& host, const Barrier& barrier) {
+  __atomic_store_n(&host.exec_attachment, 0, __ATOMIC_SEQ_CST);
+  barrier.wait();
+  const std::uint64_t skipped = skipped_by(open_pinned(paths.dispatcher()));
+  remove_pin(paths.dispatcher());
+  remove_pin(paths.link());
+  return skipped;
 }
 
 void refuse_backlog(const ExecRing& ring, const std::optional<PinnedPackets>& packets, const std::string& pin_path) {
@@ -125,10 +109,10 @@ Capture::Capture(const std::string& pin_path, std::uint64_t ring_bytes) : check_
     resume();
   else
     create(ring_bytes);
-  // Lets go of the programs that were loaded here: from now on the link and the array alone keep them, which
-  // is how end_dispatcher knows. What is opened again is their description.
+  // Lets go of the programs that were loaded here: from now on the pins and the array alone keep them. What is
+  // opened again is their description.
   programs_ = ExecPrograms();
-  dispatcher_ = Descriptor(bpf_prog_get_fd_by_id(program_of(open_pinned(paths_.link()))));
+  dispatcher_ = open_pinned(paths_.dispatcher());
   if (!dispatcher_) fail("open", "the dispatcher", errno);
   control().owner = {.pid = static_cast<__u64>(::getpid()), .start_boot_ns = boot_nanoseconds()};
   sync_clock();
@@ -153,10 +137,10 @@ void Capture::create(std::uint64_t ring_bytes) {
   paths_.remove_layout();
   paths_.create_directories();
   try {
-    programs_.load(paths_, ring_bytes);
+    const unsigned long long now = boot_nanoseconds();
+    programs_.load(paths_, ring_bytes, now);
     open_maps();
 
-    const unsigned long long now = boot_nanoseconds();
     host_control& shared = control();
     shared.pin_layout = PIN_LAYOUT_VERSION;
     shared.attach_id = now / 1000;
@@ -173,6 +157,7 @@ void Capture::create(std::uint64_t ring_bytes) {
     ring_->control()->ring_bytes = ring_->ring_bytes();
 
     programs_.install();
+    shared.exec_attachment = now;
     __atomic_store_n(&shared.complete, 1, __ATOMIC_RELEASE);
     programs_.attach(paths_);
   } catch (...) {
@@ -201,9 +186,10 @@ void Capture::resume() {
   ring_->resume();
 
   replaced_program_ = ring_->control()->program_hash != programs_.hash();
-  const bool attached = exists(paths_.link());
+  const bool attached = exists(paths_.link()) && host().exec_attachment != 0;
+  const std::uint64_t now = boot_nanoseconds();
   if (!attached || replaced_program_) {
-    programs_.load(paths_, ring_->ring_bytes());
+    programs_.load(paths_, ring_->ring_bytes(), now);
     programs_.install();
     ring_->control()->program_hash = programs_.hash();
   }
@@ -211,9 +197,12 @@ void Capture::resume() {
     // Counted up to now and from now on, so that a start that is killed here loses nothing of it. One that was
     // killed before it had attached for the first time has observed nothing since its pins were made.
     host_control& shared = control();
-    const std::uint64_t now = boot_nanoseconds();
     shared.unobserved_ns += now - (shared.detached_boot_ns ? shared.detached_boot_ns : shared.attach_id * 1000);
     shared.detached_boot_ns = now;
+    // What an end that was killed half-way has left.
+    remove_pin(paths_.dispatcher());
+    remove_pin(paths_.link());
+    __atomic_store_n(&shared.exec_attachment, now, __ATOMIC_RELEASE);
     programs_.attach(paths_);
   }
   control().detached_boot_ns = 0;
@@ -284,7 +273,7 @@ void Capture::detach() {
   if (packets_) packets_->detach_all();
   if (exists(paths_.link())) {
     dispatcher_.close();
-    stream_mapping_.as<stream_control>()->skipped_before += end_dispatcher(paths_);
+    stream_mapping_.as<stream_control>()->skipped_before += end_dispatcher(paths_, control(), barrier_);
     control().detached_boot_ns = boot_nanoseconds();
   }
   barrier_.wait();
@@ -308,12 +297,14 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
     const Mapping host_mapping = map_control(paths, "host", sizeof(host_control));
     const Mapping stream_mapping = map_control(paths, "exec_stream", sizeof(stream_control));
     auto& stream = *stream_mapping.as<stream_control>();
+    const Barrier barrier;
     if (exists(paths.link())) {
-      stream.skipped_before += end_dispatcher(paths);
-      host_mapping.as<host_control>()->detached_boot_ns = boot_nanoseconds();
+      auto& shared = *host_mapping.as<host_control>();
+      stream.skipped_before += end_dispatcher(paths, shared, barrier);
+      shared.detached_boot_ns = boot_nanoseconds();
     }
     if (packets) packets->detach();
-    Barrier().wait();
+    barrier.wait();
     // What came between the first look and the end: the pins stay, for a start that publishes it.
     if (!discard) refuse_backlog(ring, packets, pin_path);
 

@@ -18,7 +18,8 @@ Enumerators ExecPrograms::record_enumerators() const {
   return all;
 }
 
-void ExecPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes) {
+void ExecPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) {
+  object_.set_constant("attachment", attachment);
   const std::uint32_t cpus = highest_possible_cpu() + 1;
   bpf_map__set_max_entries(object_.map("exec_handoff"), cpus);
   bpf_map__set_max_entries(object_.map("exec_scratch"), cpus);
@@ -36,6 +37,8 @@ void ExecPrograms::install() {
 }
 
 void ExecPrograms::attach(const PinPaths& paths) {
+  const int pinned = bpf_program__pin(object_.program("exec_dispatch"), paths.dispatcher().c_str());
+  if (pinned) fail("pin", paths.dispatcher(), -pinned);
   bpf_link* link = bpf_program__attach(object_.program("exec_dispatch"));
   if (!link) BpfObject::fail_with_warnings("attach", "the dispatcher to sched_process_exec", errno);
   const int error = bpf_link__pin(link, paths.link().c_str());

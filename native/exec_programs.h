@@ -22,12 +22,12 @@ class ExecPrograms {
   std::uint64_t hash() const { return object_.hash(); }
 
   // Creates the maps that are not pinned yet, pins them, and loads the programs on them. A ring that is
-  // pinned already must have ring_bytes.
-  void load(const PinPaths& paths, std::uint64_t ring_bytes);
+  // pinned already must have ring_bytes. attachment: number of the dispatcher, host_control.exec_attachment.
+  void load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment);
 
   // After load. Puts the program that writes records into slot 0, where every later run finds it.
   void install();
-  // After install. Attaches the dispatcher and pins its link; the pin keeps it attached.
+  // After install. Attaches the dispatcher and pins it and its link; the link's pin keeps it attached.
   void attach(const PinPaths& paths);
 
  private:

@@ -71,6 +71,7 @@ Descriptor get_object(const std::string& path, bool read_only) {
 
 std::string PinPaths::layout() const { return directory_ + "/v" + std::to_string(PIN_LAYOUT_VERSION); }
 std::string PinPaths::generation() const { return layout() + "/g1"; }
+std::string PinPaths::dispatcher() const { return layout() + "/exec_dispatcher"; }
 std::string PinPaths::link() const { return layout() + "/exec_link"; }
 
 std::string PinPaths::map(const std::string& name) const {
@@ -139,6 +140,10 @@ OwnerLock::OwnerLock(const PinPaths& paths) {
 }
 
 Descriptor open_pinned(const std::string& path) { return get_object(path, false); }
+
+void remove_pin(const std::string& path) {
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail("unpin", path, errno);
+}
 
 std::optional<host_control> read_host(const PinPaths& paths) {
   const Descriptor fd = get_object(paths.map("host"), true);

@@ -21,6 +21,7 @@ class PinPaths {
   const std::string& directory() const { return directory_; }
   std::string layout() const;      // v1, the directory of this version's layout
   std::string generation() const;  // v1/g1
+  std::string dispatcher() const;  // its program
   std::string link() const;        // the dispatcher's
   // Of a map by its name in the BPF program.
   std::string map(const std::string& name) const;
@@ -56,6 +57,8 @@ class OwnerLock {
 
 // A pinned object, for its owner; an empty descriptor when there is none of that path.
 Descriptor open_pinned(const std::string& path);
+// Removes one pin, which may be gone already.
+void remove_pin(const std::string& path);
 
 // A copy of the host map's element for anyone, by way of a read-only descriptor (which the kernel does
 // not let us map); empty when it is not pinned.

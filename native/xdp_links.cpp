@@ -2,17 +2,12 @@
 
 #include <bpf/bpf.h>
 #include <linux/if_link.h>
-#include <unistd.h>
 
 #include "error.h"
 
 namespace bpf2kafka {
 
 namespace {
-
-void unpin(const std::string& path) {
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail("unpin", path, errno);
-}
 
 // False when its interface is gone, or the link was detached by force.
 bool is_attached(const Descriptor& link) {
@@ -53,7 +48,7 @@ std::vector<std::uint32_t> XdpLinks::attached() const {
     if (is_attached(link))
       indices.push_back(index);
     else
-      unpin(paths_.packet_link(index));
+      remove_pin(paths_.packet_link(index));
   }
   return indices;
 }
@@ -81,7 +76,7 @@ void XdpLinks::detach(std::uint32_t index) const {
   // Unpinning alone would take a work queue's turn to detach.
   if (link && bpf_link_detach(link.get()) != 0 && is_attached(link))
     fail("take the packet program off", "interface " + std::to_string(index), errno);
-  unpin(paths_.packet_link(index));
+  remove_pin(paths_.packet_link(index));
 }
 
 void XdpLinks::detach_all() const {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs and builds what a checkout needs, and nothing that is there already. Runs before the pinned Node.js exists,
-# under any sh, Node.js and npm. Steps are described in main() at the end.
+# under any sh, Node.js and npm. Steps are described in main() at the end. `--addon-only` leaves out what only runs and
+# tests need (Java, Kafka, kcat): for an image build.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -9,6 +10,7 @@ cache=$root/.cache
 log=$cache/setup.log
 stamps=$cache/stamps
 done_something=no
+addon_only=${1:-}
 begun=$(date +%s%N)
 
 oldest_clang=14
@@ -125,17 +127,23 @@ has_strip() {
 need() { missing="$missing $1"; }
 need_command() { command -v "$1" >/dev/null || need "$2"; }
 
+list_missing_of_runs() {
+  need_command mvn maven
+  need_command setpriv util-linux
+  need_command mount mount
+  need_command kcat kcat
+  need_command ip iproute2
+  find_java
+  [ -n "$java" ] || need default-jre-headless
+}
+
 list_missing() {
   missing=
   need_command g++ g++
   need_command make make
   need_command cmake cmake
   need_command pkg-config pkg-config
-  need_command mvn maven
-  need_command setpriv util-linux
-  need_command mount mount
-  need_command kcat kcat
-  need_command ip iproute2
+  [ "$addon_only" ] || list_missing_of_runs
   if command -v pkg-config >/dev/null; then
     pkg-config --exists libbpf || need libbpf-dev
     pkg-config --exists libelf || need libelf-dev
@@ -145,8 +153,6 @@ list_missing() {
     need libelf-dev
     need zlib1g-dev
   fi
-  find_java
-  [ -n "$java" ] || need default-jre-headless
   find_clang
   [ -n "$clang" ] || need clang
   has_strip || need llvm
@@ -313,7 +319,7 @@ main() {
   : >>"$log"
   set_up_packages
   set_up_npm
-  set_up_kafka
+  [ "$addon_only" ] || set_up_kafka
   set_up_addon
   if [ $done_something = yes ]; then
     say "done ($(seconds_since "$begun"))"

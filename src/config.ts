@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { cpus, hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
@@ -28,9 +29,27 @@ export interface RunConfig {
   readonly compression: 'zstd' | 'gzip' | 'none';
   readonly maxBytesPerSecond: number | undefined;
   readonly ledgerIntervalMillis: number;
+  /** Where to answer over HTTP; undefined for nowhere. */
+  readonly http: ListenAddress | undefined;
+  /** The service manager that waits to hear from this process; no setting of a user. */
+  readonly serviceManager: ServiceManagerConfig | undefined;
   /** Undefined when packets are not counted. */
   readonly packets: PacketsConfig | undefined;
   readonly logLevel: LogLevel;
+}
+
+export interface ListenAddress {
+  /** A name or an address, an IPv6 address without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What systemd gives to a service of `Type=notify`. */
+export interface ServiceManagerConfig {
+  /** NOTIFY_SOCKET: a path, or a name that begins with @. */
+  readonly socket: string;
+  /** Within this time it wants to hear from us, milliseconds; undefined when it does not watch. */
+  readonly watchdogMillis: number | undefined;
 }
 
 export interface PacketsConfig {
@@ -175,6 +194,16 @@ function isBroker(broker: string): boolean {
   if (host === undefined || Number(port) < 1 || Number(port) > 65535) return false;
   return /^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?$/.test(host);
 }
+
+const listenAddress = text<ListenAddress | 'off'>(
+  'HOST:PORT, HOST a name or an address (IPv6 in brackets), the port 0 (one that is free) to 65535, or off',
+  (given) => {
+    if (given === 'off') return given;
+    const [, name, address, port] = /^(?:([A-Za-z0-9_.-]+)|\[([0-9A-Fa-f:.]+)\]):(\d{1,5})$/.exec(given) ?? [];
+    const host = name ?? (isIPv6(address ?? '') ? address : undefined);
+    return host === undefined || Number(port) > 65535 ? undefined : { host, port: Number(port) };
+  },
+);
 
 // Credentials in an address end up in messages and in the state directory.
 const registryUrl = text('an http or https address without user, password, query or fragment', (given) => {
@@ -373,6 +402,14 @@ const settings = {
     value: duration,
     fallback: () => 10_000,
   }),
+  http: setting<ListenAddress | 'off'>({
+    name: 'http',
+    placeholder: 'HOST:PORT',
+    description: 'where to answer /healthz and /readyz, or off',
+    fallbackText: '127.0.0.1:8080',
+    value: listenAddress,
+    fallback: () => ({ host: '127.0.0.1', port: 8080 }),
+  }),
   interfaces: setting<readonly string[]>({
     name: 'interface',
     placeholder: 'NAME',
@@ -497,6 +534,7 @@ const runNames = [
   'compression',
   'maxBytesPerSecond',
   'ledgerInterval',
+  'http',
   'interfaces',
   'excludeIp',
   'packetInterval',
@@ -638,6 +676,7 @@ export function loadRunConfig(
   const fileName = lookupIn(flags, environment, new Map())(configName)?.text;
   const file = fileName === undefined ? new Map<string, Given>() : readFile(fileName);
   const lookup = lookupIn(flags, environment, file);
+  const http = read(settings.http, lookup, facts);
   const brokers = command === 'run' ? requiredBrokers(lookup, facts) : read(settings.brokers, lookup, facts);
   return {
     brokers,
@@ -656,6 +695,8 @@ export function loadRunConfig(
     compression: read(settings.compression, lookup, facts),
     maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
     ledgerIntervalMillis: read(settings.ledgerInterval, lookup, facts),
+    http: http === 'off' ? undefined : http,
+    serviceManager: readServiceManager(environment),
     packets: readPackets(lookup, facts),
     logLevel: read(settings.logLevel, lookup, facts),
   };
@@ -716,6 +757,15 @@ export function loadDetachConfig(flags: Flags, environment: Environment): Detach
     stateDir: read(settings.stateDir, lookup, noFacts),
     logLevel: read(settings.logLevel, lookup, noFacts),
   };
+}
+
+/** sd_notify(3), sd_watchdog_enabled(3). */
+function readServiceManager(environment: Environment): ServiceManagerConfig | undefined {
+  const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: micros, WATCHDOG_PID: pid } = environment;
+  if (socket === undefined || socket === '') return undefined;
+  const watched = pid === undefined || Number(pid) === process.pid;
+  const watchdogMillis = watched && micros !== undefined ? Math.floor(Number(micros) / 1000) : 0;
+  return { socket, watchdogMillis: watchdogMillis > 0 ? watchdogMillis : undefined };
 }
 
 function requiredBrokers(lookup: Lookup, facts: HostFacts): readonly string[] {

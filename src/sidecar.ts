@@ -1,6 +1,8 @@
 import type { Source } from './batch.ts';
 import { reasonOf } from './errors.ts';
+import type { Health } from './http/health.ts';
 import { closeInlets, type Inlets, openInlets } from './inlets.ts';
+import { isAttached } from './kernel/attached.ts';
 import { entriesBefore } from './ledger/closing-entries.ts';
 import { EpochsOnDemand } from './ledger/epochs.ts';
 import { ExecStream } from './ledger/exec-stream.ts';
@@ -81,6 +83,7 @@ export class Sidecar {
   #publishingExec: Promise<void> | undefined;
   #publishingPackets: Promise<void> | undefined;
   #accounting: Promise<void> | undefined;
+  #stopping = false;
 
   private constructor(options: SidecarOptions, inlets: Inlets, outlets: Outlets, lastEntries: LastEntries) {
     const { config, clock, log } = options;
@@ -138,6 +141,14 @@ export class Sidecar {
     return ['exec', ...(this.#inlets.packets?.watch.attached.map(packetStreamName) ?? [])];
   }
 
+  get health(): Health {
+    const { exec, packets, ledger } = this.#outlets;
+    const deliveries = [exec, packets, ledger].flatMap((outlet) =>
+      outlet === undefined ? [] : [{ topic: outlet.destination.topic, ...outlet.delivery.state }],
+    );
+    return { capturing: isAttached(this.#options.config.pinPath), stopping: this.#stopping, deliveries };
+  }
+
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
   async run(): Promise<void> {
     const timers = [
@@ -163,6 +174,7 @@ export class Sidecar {
    * aborts first, what is left stays in the kernel, and the capture goes on, for the next start.
    */
   async stop(deadline: AbortSignal): Promise<StopReport> {
+    this.#stopping = true;
     const giveUp = () => this.#abort.abort();
     deadline.addEventListener('abort', giveUp, { once: true });
     if (deadline.aborted) giveUp();

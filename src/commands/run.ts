@@ -4,6 +4,7 @@ import { Bpf2KafkaError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { Sidecar, type StopReport } from '../sidecar.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
+import { ServiceManager } from './service-manager.ts';
 import { type StopRequest, stopSignals } from './stop-signals.ts';
 
 /** Captures and publishes until SIGINT or SIGTERM. */
@@ -11,9 +12,24 @@ export async function runCommand(config: RunConfig, io: CommandIo): Promise<numb
   const log = createLog(config.logLevel);
   using signals = stopSignals();
   const sidecar = await Sidecar.open({ config, log, clock: systemClock });
+  await using _http = await answerHttp(sidecar, config, log);
+  using manager = new ServiceManager(config.serviceManager, log);
   await writeLine(io.stdout, readyLine(sidecar));
+  manager.ready(readyLine(sidecar));
+  void signals.stop.then(() => manager.stopping());
   await runUntilStopped(sidecar, config, log, signals);
   return 0;
+}
+
+/** What `--http` asks for; undefined when it is off. Loaded when nothing waits for it any more: the kernel captures. */
+export async function answerHttp(
+  sidecar: Sidecar,
+  { http }: RunConfig,
+  log: Log,
+): Promise<AsyncDisposable | undefined> {
+  if (http === undefined) return undefined;
+  const { startHttp } = await import('../http/server.ts');
+  return startHttp({ address: http, health: () => sidecar.health, clock: systemClock, log });
 }
 
 /** `ready`, then the streams, packets by interface: `ready exec packets:eth0 packets:lo`. */

@@ -263,7 +263,7 @@ function jarsIn(libraries: string): string {
     throw new Bpf2KafkaError('ERR_EMBEDDED_BROKER', {
       operation,
       reason: `Kafka's libraries are not in ${libraries}`,
-      remedy: 'run `npm run setup`, or give --brokers to use a broker of yours',
+      remedy: 'give --brokers to use a broker of yours, or run `npm run setup` in a checkout',
     });
   }
   // Sorted, because the archive of classes is valid for one class path only.

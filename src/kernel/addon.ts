@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import { Bpf2KafkaError, type ErrorCode } from '../errors.ts';
+import { explainAddonFailure, findAddon } from './addon-file.ts';
 import type { StructLayout } from './layout.ts';
 
 /**
@@ -292,23 +294,21 @@ interface NativeCapture extends Capture {
 interface NativeAddon {
   Capture: new (pinPath: string, ringBytes: number) => NativeCapture;
   detach(pinPath: string, discard: boolean): FinalTotals | undefined;
+  tellServiceManager(socket: string, message: string): number;
 }
 
-const addonPath = '../../build/Release/bpf2kafka.node';
+const root = join(import.meta.dirname, '../..');
 
 let loaded: NativeAddon | undefined;
 
 function addon(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const file = findAddon(root);
   try {
-    loaded ??= createRequire(import.meta.url)(addonPath) as NativeAddon;
+    loaded = createRequire(import.meta.url)(file) as NativeAddon;
     return loaded;
   } catch (error) {
-    throw new Bpf2KafkaError('ERR_ADDON', {
-      operation: 'load the native addon',
-      reason: error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error),
-      remedy: 'build it with `npm run setup`',
-      cause: error,
-    });
+    throw explainAddonFailure(error);
   }
 }
 
@@ -391,4 +391,12 @@ export function hasPinnedPackets(capture: Capture): boolean {
  */
 export function detachPinned(pinPath: string, discard: boolean): FinalTotals | undefined {
   return translated(() => addon().detach(pinPath, discard));
+}
+
+/**
+ * Sends a message of sd_notify(3); not of the kernel, but Node.js has no such sockets.
+ * @returns 0 or an errno
+ */
+export function tellServiceManager(socket: string, message: string): number {
+  return addon().tellServiceManager(socket, message);
 }

@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, unlinkSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeAll, beforeEach, describe, expect, type TestContext, test } from 'vitest';
@@ -317,6 +318,27 @@ describe('one owner', () => {
   });
 });
 
+describe('rights', () => {
+  test('the whole life of a capture takes four capabilities, and not CAP_SYS_ADMIN', async () => {
+    // One that was pinned before, so that it is taken over as well.
+    openCapture(pinPath, mebibyte).close();
+    const four = 'bpf,+perfmon,+net_admin,+sys_ptrace';
+    const life = startOther(
+      `const capture = openCapture(pinPath, 1 << 20);
+       await capture.advanceEpoch();
+       capture.detach();
+       capture.close();
+       detachPinned(pinPath, true);
+       console.log('done')`,
+      pinPath,
+      ['setpriv', `--bounding-set=-all,+${four}`, `--inh-caps=-all,+${four}`, process.execPath],
+    );
+    await life.exited;
+    expect(life.stdout + life.stderr).toBe('done\n');
+    expect(existsSync(pinPath)).toBe(false);
+  });
+});
+
 describe('detach', () => {
   test('nothing pinned is nothing to do', () => {
     expect(detachPinned(pinPath, false)).toBeUndefined();
@@ -388,6 +410,28 @@ describe('detach', () => {
     expect(second.status.resumed).toBe(true);
     await captureOne(second, `${token}-1`);
     expect(tokensOf(second.events, token)).toEqual([`${token}-0`, `${token}-1`]);
+  });
+
+  test('a dispatcher that the kernel keeps attached captures nothing after the end, and nothing twice later', async () => {
+    const token = newToken();
+    const heldLink = join(dirname(pinPath), `${basename(pinPath)}-held`);
+    const first = new CaptureReader(pinPath);
+    linkSync(join(pinPath, 'v1/exec_link'), heldLink);
+    try {
+      first.capture.detach();
+      const { entered } = first.status;
+      run(tool('noop'), [`${token}-between`]);
+      first.read();
+      expect(first.status.entered).toBe(entered);
+      first.close();
+
+      using second = new CaptureReader(pinPath);
+      await captureOne(second, `${token}-again`);
+      second.read();
+      expect(tokensOf(second.events, token)).toEqual([`${token}-again`]);
+    } finally {
+      unlinkSync(heldLink);
+    }
   });
 
   test('attached again in the same boot, no (boot_id, seq) comes twice', async () => {
@@ -715,6 +759,7 @@ describe('states that no correct reader leaves', () => {
     expect(failure(() => openCapture(pinPath, mebibyte)).code).toBe('ERR_PIN_LAYOUT');
     expect(failure(() => openCapture(pinPath, mebibyte)).code).toBe('ERR_PIN_LAYOUT');
     expect(readdirSync(`${pinPath}/v1`).sort()).toEqual([
+      'exec_dispatcher',
       'exec_handoff',
       'exec_link',
       'exec_programs',

@@ -123,14 +123,20 @@ test('a pin directory that is on no bpffs', async () => {
 });
 
 test('removal of what killed runs left: theirs, and no one else’s', async () => {
-  const own = startOther(`openCapture(pinPath, 1 << 20); console.log('open'); setInterval(() => {}, 1000)`, pinPath);
+  const own = startOther(
+    `globalThis.held = openCapture(pinPath, 1 << 20); console.log('open'); setInterval(() => {}, 1000)`,
+    pinPath,
+  );
   await own.printed('open');
   // As if a test process of that pid had been killed: a name of its form, no process, no owner.
   const gone = startOther('process.exit(0)', pinPath);
   await gone.exited;
   const left = `/sys/fs/bpf/bpf2kafka-test-${gone.child.pid}-0`;
   const owned = `/sys/fs/bpf/bpf2kafka-test-${gone.child.pid}-1`;
-  const other = startOther(`openCapture(pinPath, 1 << 20); console.log('open'); setInterval(() => {}, 1000)`, owned);
+  const other = startOther(
+    `globalThis.held = openCapture(pinPath, 1 << 20); console.log('open'); setInterval(() => {}, 1000)`,
+    owned,
+  );
   try {
     await failureOf(`${open}; throw Object.assign(new Error('left'), { code: 'left' })`, left);
     await other.printed('open');

@@ -172,7 +172,7 @@ test('a Java that is too old is named', async () => {
 
 test('libraries that are missing', async () => {
   await expect(start({ librariesDirectory: `${directory}/libs` })).rejects.toThrow(
-    `Kafka's libraries are not in ${directory}/libs; run \`npm run setup\``,
+    `Kafka's libraries are not in ${directory}/libs; give --brokers`,
   );
 });
 

@@ -22,7 +22,8 @@ type Tool =
   | 'packet_run'
   | 'packet_send'
   | 'xdp_hold'
-  | 'kill_in_clear';
+  | 'kill_in_clear'
+  | 'notify_listener';
 
 /** The path of a program of test/tools. */
 export function tool(name: Tool): string {

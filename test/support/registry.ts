@@ -69,9 +69,15 @@ function launch(application: string, port: number, logFile: string): ChildProces
   return child;
 }
 
-async function installedRegistry(): Promise<string> {
+/** The directory of the registry's program; downloaded when it is not there. */
+export async function registryDirectory(): Promise<string> {
   const home = join(cache, 'registry', version);
   if (!existsSync(home)) await download(home);
+  return home;
+}
+
+async function installedRegistry(): Promise<string> {
+  const home = await registryDirectory();
   const runner = (await readdir(home)).find((name) => name.endsWith('-runner.jar'));
   if (runner === undefined) throw new Error(`no registry in ${home}: remove that directory to download it again`);
   return join(home, runner);

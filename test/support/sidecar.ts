@@ -8,7 +8,8 @@ import { detachPinned } from '../../src/kernel/addon.ts';
 import { removeLeftovers } from './capture.ts';
 import { waitFor } from './wait-for.ts';
 
-const program = join(import.meta.dirname, '../../bin/bpf2kafka.js');
+/** The Node.js and the program of the checkout. */
+const checkout = [process.execPath, join(import.meta.dirname, '../../bin/bpf2kafka.js')];
 
 /** A command of ours as users run it: a process, its lines, its exit code. */
 export class CommandProcess implements AsyncDisposable {
@@ -16,9 +17,13 @@ export class CommandProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
   #errors = '';
 
-  constructor(words: readonly string[], environment: Readonly<Record<string, string>> = {}) {
+  constructor(
+    words: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+    program: readonly string[] = checkout,
+  ) {
     // Ends with the tests, however they end.
-    this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, program, ...words], {
+    this.#child = spawn('setpriv', ['--pdeathsig', 'KILL', ...program, ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...environment },
     });

@@ -64,6 +64,8 @@ describe('defaults', () => {
       compression: 'zstd',
       maxBytesPerSecond: undefined,
       ledgerIntervalMillis: 10_000,
+      http: { host: '127.0.0.1', port: 8080 },
+      serviceManager: undefined,
       packets: {
         interfaces: ['auto'],
         excluded: [],
@@ -318,6 +320,10 @@ describe('values at the edge', () => {
     ['compression', 'none', 'compression', 'none'],
     ['log-level', 'silent', 'logLevel', 'silent'],
     ['host-id', 'rack 1/node 2', 'hostId', 'rack 1/node 2'],
+    ['http', '0.0.0.0:9090', 'http', { host: '0.0.0.0', port: 9090 }],
+    ['http', '[::1]:0', 'http', { host: '::1', port: 0 }],
+    ['http', 'web-17.example.org:80', 'http', { host: 'web-17.example.org', port: 80 }],
+    ['http', 'off', 'http', undefined],
   ];
   test.each(accepted)('--%s %s is taken', (name, value, field, expected) => {
     expect(run({ ...brokers, [name]: value })).toHaveProperty(field, expected);
@@ -360,6 +366,12 @@ describe('values at the edge', () => {
     ['host-id', ' a'],
     ['state-dir', ''],
     ['client-id', 'x'.repeat(256)],
+    ['http', '8080'],
+    ['http', ':8080'],
+    ['http', '127.0.0.1:65536'],
+    ['http', '::1:8080'],
+    ['http', '[web-17]:8080'],
+    ['http', 'http://127.0.0.1:8080'],
   ];
   test.each(refused)('--%s %j is refused by name', (name, value) => {
     const error = failure(() => run({ ...brokers, [name]: value }));
@@ -396,5 +408,27 @@ test('tail, schema and detach read the settings they share with run', () => {
   expect(loadDetachConfig({ discard: true }, environment)).toMatchObject({
     discard: true,
     pinPath: '/sys/fs/bpf/other',
+  });
+});
+
+describe('a service manager', () => {
+  const NOTIFY_SOCKET = '/run/systemd/notify';
+  test.each([
+    [{}, undefined],
+    [{ NOTIFY_SOCKET }, { socket: NOTIFY_SOCKET, watchdogMillis: undefined }],
+    [
+      { NOTIFY_SOCKET, WATCHDOG_USEC: '30000000' },
+      { socket: NOTIFY_SOCKET, watchdogMillis: 30_000 },
+    ],
+    [
+      { NOTIFY_SOCKET, WATCHDOG_USEC: '30000000', WATCHDOG_PID: String(process.pid) },
+      { socket: NOTIFY_SOCKET, watchdogMillis: 30_000 },
+    ],
+    [
+      { NOTIFY_SOCKET, WATCHDOG_USEC: '30000000', WATCHDOG_PID: '1' },
+      { socket: NOTIFY_SOCKET, watchdogMillis: undefined },
+    ],
+  ])('%j', (environment, expected) => {
+    expect(run(brokers, environment).serviceManager).toEqual(expected);
   });
 });

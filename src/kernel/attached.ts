@@ -1,0 +1,10 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * Whether the kernel side of a capture is still attached. Its pinned link (bpf/abi.h) is the only thing that holds it:
+ * with the pin removed, by whomever, the kernel detaches the program and tells nobody.
+ */
+export function isAttached(pinPath: string): boolean {
+  return existsSync(join(pinPath, 'v1', 'exec_link'));
+}

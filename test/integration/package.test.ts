@@ -1,0 +1,84 @@
+import { execFile } from 'node:child_process';
+import { readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { thisPlatform } from '../../src/kernel/addon-file.ts';
+import { whyNoCapture } from '../support/capture.ts';
+import { startKafka, type TestKafka } from '../support/kafka.ts';
+import { readTopic } from '../support/kcat.ts';
+import { type InstalledPackage, installPackage, nodeOf } from '../support/package.ts';
+import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
+import { compare, startStorm } from '../support/storm.ts';
+
+const execute = promisify(execFile);
+
+describe('the npm package, installed without a compiler and without install scripts', () => {
+  let installed: InstalledPackage;
+  let addon: string;
+  beforeAll(async () => {
+    installed = await installPackage();
+    addon = join(installed.directory, 'dist', 'addon', `linux-${process.arch}`);
+  });
+  afterAll(() => installed?.[Symbol.asyncDispose]());
+
+  it('has no install script of its own, and needs none of what it brings: none has run', () => {
+    const { scripts } = JSON.parse(readFileSync(join(installed.directory, 'package.json'), 'utf8')) as {
+      scripts: Record<string, string>;
+    };
+    expect(Object.keys(scripts).filter((name) => /install$|^prepare$/.test(name))).toEqual([]);
+  });
+
+  it('brings every library of the addon that not every system has, with its licence', async () => {
+    const { stdout } = await execute('ldd', [join(addon, 'bpf2kafka.node')]);
+    const resolved = [...stdout.matchAll(/(\S+) => (\S+)/g)].map(([, name = '', file = '']) => ({ name, file }));
+    const elsewhere = resolved.filter(({ file }) => !file.startsWith(addon)).map(({ name }) => name);
+    expect(
+      elsewhere.filter((name) => !/^(libc|libm|libstdc\+\+|libgcc_s|libdl|libpthread|librt)\.so/.test(name)),
+    ).toEqual([]);
+    const brought = resolved.length - elsewhere.length;
+    expect(brought).toBeGreaterThanOrEqual(3);
+    expect(readdirSync(join(addon, 'licences'))).toHaveLength(brought);
+  });
+
+  it('needs no newer glibc than 2.34', async ({ skip }) => {
+    const { glibc = '' } = thisPlatform();
+    const newer = Number(glibc.split('.')[1]) > 36;
+    skip(newer, `built on glibc ${glibc}; the package for everybody is built on Debian 12 (2.36)`);
+    const files = readdirSync(addon).filter((name) => /\.node$|\.so/.test(name));
+    const { stdout } = await execute('readelf', ['-W', '--dyn-syms', ...files.map((name) => join(addon, name))]);
+    const minors = [...stdout.matchAll(/@GLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
+    expect(minors.length).toBeGreaterThan(50);
+    expect(Math.max(...minors)).toBeLessThanOrEqual(34);
+  });
+
+  describe('runs and publishes with Node.js', () => {
+    let kafka: TestKafka;
+    beforeAll(async () => {
+      kafka = await startKafka();
+    });
+    afterAll(() => kafka?.[Symbol.asyncDispose]());
+
+    it.for(['22.23.3', '24.21.0', '26.10.0'])('%s', { timeout: 120_000 }, async (version, { skip }) => {
+      const reason = whyNoCapture();
+      skip(reason !== undefined, reason);
+      const node = await nodeOf(version);
+      // bpffs allows no dot in a name.
+      await using place = await SidecarPlace.create(`node-${version.split('.')[0]}`);
+      const words = ['run', '--brokers', kafka.brokers, '--topic-prefix', `${version}.`, '--create-topics'];
+      await using sidecar = new CommandProcess([...words, '--http', 'off', ...place.flags], {}, [
+        node,
+        installed.program,
+      ]);
+      await sidecar.ready();
+      const mapped = readFileSync(`/proc/${sidecar.pid}/maps`, 'utf8');
+      for (const library of ['bpf2kafka.node', 'libbpf.so.1', 'libelf.so.1', 'libz.so.1'])
+        expect(mapped).toContain(realpathSync(join(addon, library)));
+      const storm = startStorm({ count: 200 });
+      await storm.ended;
+      expect(await sidecar.end('SIGTERM')).toBe(0);
+      const records = await readTopic(kafka.brokers, `${version}.exec-events`);
+      expect(compare(storm.tokens, records)).toEqual({ missing: [], found: 200, repeated: 0 });
+    });
+  });
+});

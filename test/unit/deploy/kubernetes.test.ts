@@ -1,0 +1,49 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DaemonSet } from 'kubernetes-models/apps/v1';
+import { Job } from 'kubernetes-models/batch/v1';
+import { PriorityClass } from 'kubernetes-models/scheduling.k8s.io/v1';
+import { ConfigMap, Namespace, ServiceAccount } from 'kubernetes-models/v1';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+
+const root = join(import.meta.dirname, '../../..');
+const directory = join(root, 'deploy/kubernetes');
+const files = readdirSync(directory);
+const models = { DaemonSet, Job, PriorityClass, ConfigMap, Namespace, ServiceAccount };
+
+interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: keyof typeof models;
+}
+
+const manifestIn = (file: string) => parse(readFileSync(join(directory, file), 'utf8')) as Manifest;
+
+test.each(files)('%s has values as the API wants them', (file) => {
+  const manifest = manifestIn(file);
+  const model = new models[manifest.kind](manifest as never);
+  expect(model).toMatchObject({ apiVersion: manifest.apiVersion, kind: manifest.kind });
+  model.validate();
+});
+
+test('no manifest has a field that the API does not know, which it would drop without a word', {
+  timeout: 60_000,
+}, () => {
+  // The models' types know every field, and the compiler refuses others in a literal.
+  const place = mkdtempSync(join(root, 'test/unit/deploy/fields-'));
+  try {
+    for (const [index, file] of files.entries()) {
+      const manifest = manifestIn(file);
+      const group = manifest.apiVersion === 'v1' ? 'v1' : manifest.apiVersion;
+      const source = `import type { I${manifest.kind} } from 'kubernetes-models/${group}';\nexport const manifest: I${manifest.kind} = ${JSON.stringify(manifest)};\n`;
+      writeFileSync(join(place, `manifest-${index}.ts`), source);
+    }
+    const settings = { extends: '../../../../tsconfig.json', include: ['.'] };
+    writeFileSync(join(place, 'tsconfig.json'), JSON.stringify(settings));
+    const compiler = join(root, 'node_modules/typescript/bin/tsc');
+    execFileSync(process.execPath, [compiler, '-p', place], { encoding: 'utf8' });
+  } finally {
+    rmSync(place, { recursive: true });
+  }
+});

@@ -1,0 +1,110 @@
+import { createServer, request } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { expect, test } from 'vitest';
+import type { Health } from '../../../src/http/health.ts';
+import { type HttpServer, startHttp } from '../../../src/http/server.ts';
+import { FakeClock, fakeLog } from '../producers/fakes.ts';
+
+const healthy: Health = {
+  capturing: true,
+  stopping: false,
+  deliveries: [{ topic: 'exec-events', state: 'idle', since: 0 }],
+};
+const away: Health = {
+  ...healthy,
+  deliveries: [{ topic: 'exec-events', state: 'retrying', since: 0, reason: 'connect ECONNREFUSED' }],
+};
+
+async function serve(health: () => Health): Promise<HttpServer> {
+  const { log } = fakeLog();
+  const server = await startHttp({ address: { host: '127.0.0.1', port: 0 }, health, clock: new FakeClock(), log });
+  if (server === undefined) throw new Error('it does not listen');
+  return server;
+}
+
+/** Not `fetch`, which sets the Host header itself. */
+function statusFor(url: string, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { headers: { host } }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
+    });
+    asked.on('error', reject).end();
+  });
+}
+
+test('/readyz follows the broker, and /healthz does not', async () => {
+  let health = healthy;
+  await using server = await serve(() => health);
+  const ask = async (page: string) => {
+    const response = await fetch(`${server.url}${page}`);
+    return { status: response.status, body: await response.json() };
+  };
+
+  expect(await ask('/readyz')).toEqual({ status: 200, body: { ready: true, capturing: true, reasons: [] } });
+  health = away;
+  expect(await ask('/readyz')).toEqual({
+    status: 503,
+    body: { ready: false, capturing: true, reasons: [expect.stringMatching(/^exec-events: .*ECONNREFUSED$/)] },
+  });
+  expect(await ask('/healthz')).toEqual({
+    status: 200,
+    body: expect.objectContaining({ alive: true, capturing: true }),
+  });
+  health = healthy;
+  expect((await ask('/readyz')).status).toBe(200);
+});
+
+test('an answer is never kept on the way', async () => {
+  await using server = await serve(() => healthy);
+  for (const page of ['/readyz', '/healthz'])
+    expect((await fetch(`${server.url}${page}`)).headers.get('cache-control')).toBe('no-store');
+});
+
+test('a request for another host gets nothing, on any page', async () => {
+  await using server = await serve(() => healthy);
+  for (const page of ['/healthz', '/readyz', '/absent'])
+    expect(await statusFor(`${server.url}${page}`, 'rebound.example.org')).toBe(421);
+  expect(await statusFor(`${server.url}/healthz`, 'localhost')).toBe(200);
+});
+
+test('a page that is not there says which are', async () => {
+  await using server = await serve(() => healthy);
+  const response = await fetch(`${server.url}/absent`);
+  expect(response.status).toBe(404);
+  expect(await response.json()).toMatchObject({ pages: ['/healthz', '/readyz'] });
+});
+
+test('a fault of ours is not explained to the client', async () => {
+  await using server = await serve(() => {
+    throw new Error('/secret/path');
+  });
+  const response = await fetch(`${server.url}/readyz`);
+  expect(response.status).toBe(500);
+  expect(await response.text()).not.toContain('secret');
+});
+
+test('a taken port is a warning that names it, not a failure', async () => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  const { port } = other.address() as AddressInfo;
+  const { log, lines } = fakeLog();
+  const address = { host: '127.0.0.1', port };
+  try {
+    expect(await startHttp({ address, health: () => healthy, clock: new FakeClock(), log })).toBeUndefined();
+  } finally {
+    other.close();
+  }
+  expect(lines).toMatchObject([
+    { level: 'warn', fields: { host: '127.0.0.1', port, reason: expect.stringContaining('EADDRINUSE') } },
+  ]);
+});
+
+test('an open connection does not hold the end up', async () => {
+  const server = await serve(() => healthy);
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  const closed = new Promise((resolve) => socket.on('close', resolve).on('error', () => {}));
+  await new Promise((resolve) => socket.on('connect', resolve));
+  await server[Symbol.asyncDispose]();
+  await closed;
+});
