@@ -126,7 +126,7 @@ describe('the sidecar in a container, beside Kafka and a registry in containers'
   it('has no gap when its container is replaced under load, and the audit closes', { timeout: 180_000 }, async () => {
     await using place = await ContainerPlace.create(images.BPF2KAFKA_IMAGE, 'replaced');
     const ring = ['--exec-ring-bytes', String(16 * 1024 * 1024)];
-    const words = [...flags('replaced.'), ...ring, '--no-packets'];
+    const words = [...flags('replaced.'), ...ring];
     const first = await place.run(...words);
     const storm = startStorm({ count: 5_000, rate: 1_000 });
     await waitFor(async () => (await readTopic(kafka.brokers, 'replaced.exec-events')).length > 500, {
