@@ -57,6 +57,7 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
                            InstanceMethod<&PacketsWrap::acknowledge>("acknowledge"),
                            InstanceMethod<&PacketsWrap::clear_frozen>("clearFrozen"),
                            InstanceMethod<&PacketsWrap::fill>("fill"),
+                           InstanceMethod<&PacketsWrap::backlog>("backlog"),
                        });
   }
 
@@ -247,6 +248,10 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
 
   Napi::Value fill(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] { return number(info.Env(), packets().fill()); });
+  }
+
+  Napi::Value backlog(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] { return number(info.Env(), packets().backlog()); });
   }
 
   std::weak_ptr<Capture> capture_;

@@ -70,11 +70,12 @@ std::uint64_t end_dispatcher(const PinPaths& paths, host_control& host, const Ba
 }
 
 void refuse_backlog(const ExecRing& ring, const std::optional<PinnedPackets>& packets, const std::string& pin_path) {
-  const char* unacknowledged = " in the kernel have not been acknowledged by a broker";
-  if (const std::uint64_t backlog = ring.backlog(); backlog > 0)
-    throw Error("ERR_BACKLOG", "detach", pin_path, 0, std::to_string(backlog) + " records" + unacknowledged);
-  if (const std::uint64_t backlog = packets ? packets->backlog() : 0; backlog > 0)
-    throw Error("ERR_BACKLOG", "detach", pin_path, 0, std::to_string(backlog) + " packets" + unacknowledged);
+  const std::uint64_t records = ring.backlog();
+  const std::uint64_t counted = packets ? packets->backlog() : 0;
+  if (!records && !counted) return;
+  std::string left = records ? std::to_string(records) + " records" : "";
+  if (counted) left += (records ? " and " : "") + std::to_string(counted) + " packets";
+  throw Error("ERR_BACKLOG", "detach", pin_path, 0, left + " in the kernel have not been acknowledged by a broker");
 }
 
 stream_counters operator+(const stream_counters& a, const stream_counters& b) {

@@ -204,27 +204,8 @@ std::optional<PinnedPackets> PinnedPackets::open(const PinPaths& paths, const ho
 
 void PinnedPackets::detach() { links_.detach_all(); }
 
-std::vector<std::uint64_t> PinnedPackets::unacknowledged() const {
-  std::vector<std::uint64_t> packets(PACKET_INTERFACES);
-  FrozenCounts counts;
-  const auto add = [&](unsigned parity) {
-    maps_.read(parity, counts);
-    for (std::uint32_t slot = 0; slot < PACKET_INTERFACES; slot++) packets[slot] += counts.packets[slot];
-  };
-  add(epoch_ & 1);
-  // Acknowledged counts may not be cleared yet.
-  if (maps_.control().acked_epoch != epoch_ - 1) add((epoch_ - 1) & 1);
-  return packets;
-}
-
-std::uint64_t PinnedPackets::backlog() const {
-  std::uint64_t sum = 0;
-  for (const std::uint64_t packets : unacknowledged()) sum += packets;
-  return sum;
-}
-
 std::vector<FinalPackets> PinnedPackets::final_totals() const {
-  const std::vector<std::uint64_t> discarded = unacknowledged();
+  const std::vector<std::uint64_t> discarded = maps_.unacknowledged(epoch_);
   const packet_commit& commit = maps_.commit();
   std::vector<FinalPackets> totals;
   for (std::uint32_t slot = 0; slot < PACKET_INTERFACES; slot++) {

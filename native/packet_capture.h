@@ -40,6 +40,8 @@ class PacketCapture {
   void require_cleared() const;
   // Keys in the map that the programs write to.
   std::uint64_t fill() const { return maps_.fill(host_.epoch & 1); }
+  // Packets that no broker has acknowledged, filtered ones left out.
+  std::uint64_t backlog() const { return maps_.backlog(host_.epoch); }
 
   // Of each entry of the interface table, one parity.
   std::vector<PacketTotals> totals(unsigned parity) const;
@@ -86,13 +88,11 @@ class PinnedPackets {
   // Takes the program off every interface.
   void detach();
   // Packets that no broker has acknowledged, filtered ones left out.
-  std::uint64_t backlog() const;
+  std::uint64_t backlog() const { return maps_.backlog(epoch_); }
   std::vector<FinalPackets> final_totals() const;
 
  private:
   PinnedPackets(const PinPaths& paths, const host_control& host);
-  // By entry of the table.
-  std::vector<std::uint64_t> unacknowledged() const;
 
   std::uint64_t epoch_;
   PacketMaps maps_;

@@ -122,6 +122,23 @@ void PacketMaps::read(unsigned parity, FrozenCounts& into) const {
   }
 }
 
+std::vector<std::uint64_t> PacketMaps::unacknowledged(std::uint64_t epoch) const {
+  FrozenCounts counts;
+  read(epoch & 1, counts);
+  std::vector<std::uint64_t> packets = counts.packets;
+  // Acknowledged counts may not be cleared yet.
+  if (control().acked_epoch == epoch - 1) return packets;
+  read((epoch - 1) & 1, counts);
+  for (std::uint32_t slot = 0; slot < PACKET_INTERFACES; slot++) packets[slot] += counts.packets[slot];
+  return packets;
+}
+
+std::uint64_t PacketMaps::backlog(std::uint64_t epoch) const {
+  std::uint64_t sum = 0;
+  for (const std::uint64_t packets : unacknowledged(epoch)) sum += packets;
+  return sum;
+}
+
 void PacketMaps::clear(unsigned parity) {
   // Keys first: a base that is moved up says that they are gone.
   if (!is_untouched(parity))

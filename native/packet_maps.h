@@ -62,6 +62,11 @@ class PacketMaps {
   // Everything that was counted under the parity since it was cleared; nothing is changed. Exact when no program
   // writes to it. Into the same vectors again and again, since 200,000 keys are 13 MB.
   void read(unsigned parity, FrozenCounts& into) const;
+  // By slot: the packets of this epoch, the present one, and those before it that are not acknowledged; filtered ones
+  // left out.
+  std::vector<std::uint64_t> unacknowledged(std::uint64_t epoch) const;
+  // Of all slots.
+  std::uint64_t backlog(std::uint64_t epoch) const;
   // Removes it. Begun anew after a crash it comes to the same end.
   void clear(unsigned parity);
 

@@ -56,6 +56,8 @@ export interface SidecarOptions extends OutletsOptions {
 export interface StopReport {
   /** Records that wait in the kernel for the next start. */
   readonly backlog: number;
+  /** Packets that wait there. */
+  readonly packets: number;
   /** The kernel goes on capturing for the next start. */
   readonly capturing: boolean;
   /** Nothing is pinned any more. */
@@ -80,6 +82,7 @@ export class Sidecar {
   readonly #abort = new AbortController();
   /** Ends the regular entries of the ledger. */
   readonly #endAccounting = new AbortController();
+  readonly #timers: NodeJS.Timeout[] = [];
   #publishingExec: Promise<void> | undefined;
   #publishingPackets: Promise<void> | undefined;
   #accounting: Promise<void> | undefined;
@@ -151,10 +154,10 @@ export class Sidecar {
 
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
   async run(): Promise<void> {
-    const timers = [
+    this.#timers.push(
       setInterval(() => this.#syncClock(), clockSyncInterval),
       setInterval(() => this.#inlets.packets?.watch.lookAgain(), interfaceInterval),
-    ];
+    );
     const { exec, packets } = this.#outlets;
     this.#publishingExec = publish(this.#exec, { codec: this.#execCodec, delivery: exec.delivery }, this.#abort.signal);
     if (this.#packets && packets) this.#publishingPackets = publish(this.#packets, packets, this.#abort.signal);
@@ -165,7 +168,7 @@ export class Sidecar {
       // `stop` has given up waiting, and reports what is left.
       if (!this.#abort.signal.aborted) throw error;
     } finally {
-      for (const timer of timers) clearInterval(timer);
+      this.#endTimers();
     }
   }
 
@@ -186,6 +189,7 @@ export class Sidecar {
       this.#endAccounting.abort();
       await settled(this.#accounting);
       const ending = drained && this.#options.config.onExit === 'detach';
+      this.#endTimers(); // the next look at the interfaces would count on them again
       if (ending) capture.detach();
       this.#exec.finish();
       await settled(this.#publishingExec);
@@ -195,9 +199,10 @@ export class Sidecar {
       await Promise.all(deliveries.map((delivery) => delivery.close()));
 
       const backlog = capture.backlog();
-      const detached = ending && accounted && backlog === 0;
+      const packets = this.#inlets.packets?.capture.backlog() ?? 0;
+      const detached = ending && accounted && backlog === 0 && packets === 0;
       if (detached) capture.unpin();
-      return { backlog, capturing: !ending, detached };
+      return { backlog, packets, capturing: !ending, detached };
     } finally {
       deadline.removeEventListener('abort', giveUp);
       capture.close();
@@ -211,7 +216,10 @@ export class Sidecar {
     this.#abort.signal.addEventListener('abort', () => given.resolve(false), { once: true });
     for (const publishing of [this.#publishingExec, this.#publishingPackets])
       void publishing?.catch(() => given.resolve(false));
-    void Promise.all([this.#exec.drained(), this.#packets?.drained()]).then(() => given.resolve(true));
+    Promise.all([this.#exec.drained(), this.#packets?.drained()]).then(
+      () => given.resolve(true),
+      () => given.resolve(false),
+    );
     return given.promise;
   }
 
@@ -244,6 +252,10 @@ export class Sidecar {
     await this.#lastEntries.write(entries, { published: false });
     await delivery.accept(codec.encode(entries), this.#abort.signal);
     await this.#lastEntries.write(entries, { published: true });
+  }
+
+  #endTimers(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }
 
   #syncClock(): void {

@@ -54,13 +54,14 @@ export async function runUntilStopped(
   log.info(report, report.detached ? 'stopped; nothing is left in the kernel' : 'stopped; the capture stays pinned');
 }
 
-function undelivered({ backlog, capturing }: StopReport, pinPath: string): Bpf2KafkaError {
+function undelivered({ backlog, packets, capturing }: StopReport, pinPath: string): Bpf2KafkaError {
+  const left = [...(backlog > 0 ? [`${backlog} records`] : []), ...(packets > 0 ? [`${packets} packets`] : [])];
   return new Bpf2KafkaError('ERR_UNDELIVERED', {
     operation: 'end the capture in',
     subject: pinPath,
     reason:
-      backlog > 0
-        ? `${backlog} records have not been acknowledged by the broker in time; they wait in the kernel, and it ${capturing ? 'goes on' : 'has stopped'} capturing`
+      left.length > 0
+        ? `${left.join(' and ')} have not been acknowledged by the broker in time; they wait in the kernel, and it ${capturing ? 'goes on' : 'has stopped'} capturing`
         : 'the last entry of the ledger has not been acknowledged by the broker in time',
     remedy: 'start again to publish them, or give them up with `bpf2kafka detach --discard`',
   });

@@ -237,6 +237,8 @@ export interface PacketCapture {
   clearFrozen(): Promise<void>;
   /** Keys in the map that is being written to. */
   fill(): number;
+  /** Packets that no broker has acknowledged, filtered ones left out; walks both maps. */
+  backlog(): number;
 }
 
 /** An entry of `take`: struct packet_key, and behind it at these offsets u64 packets and u64 bytes. */
@@ -377,6 +379,7 @@ export function openPackets(capture: Capture, settings: PacketSettings): PacketC
     acknowledge: (acknowledged) => packets.acknowledge(acknowledged),
     clearFrozen: () => packets.clearFrozen(),
     fill: () => packets.fill(),
+    backlog: () => translated(() => packets.backlog()),
   };
 }
 

@@ -148,7 +148,8 @@ export class Ledger {
     lines: readonly Line[],
     { state, signal, onlyNews = false }: { state?: LedgerState | undefined; signal: AbortSignal; onlyNews?: boolean },
   ): Promise<readonly LedgerEntry[]> {
-    const told = await this.#settle(lines, signal);
+    // Nothing comes after the end of a capture: its entry waits until it is closed, or until nobody wants to wait longer.
+    const told = await this.#settle(lines, signal, state === 'stopped' ? Number.POSITIVE_INFINITY : closeWithin);
     const entries: LedgerEntry[] = [];
     for (const [line, { cut, account }] of told) {
       const { last } = line;
@@ -168,12 +169,15 @@ export class Ledger {
     return entries;
   }
 
-  /** The accounts once they are closed, or as they stand after a while; none of a stream that cannot tell its own. */
-  async #settle(lines: readonly Line[], signal: AbortSignal): Promise<ReadonlyMap<Line, Told>> {
+  /**
+   * The accounts once they are closed, or as they stand after a while; none of a stream that cannot tell its own.
+   * @param patience milliseconds
+   */
+  async #settle(lines: readonly Line[], signal: AbortSignal, patience: number): Promise<ReadonlyMap<Line, Told>> {
     const { clock } = this.#options;
     const told = new Map<Line, Told>();
-    const deadline = clock.elapsedMillis() + closeWithin;
-    for (let pause = closePoll; ; pause *= 2) {
+    const deadline = clock.elapsedMillis() + patience;
+    for (let pause = closePoll; ; pause = Math.min(2 * pause, closeWithin)) {
       for (const line of lines) {
         if (told.get(line)?.account.closed) continue;
         const now = this.#account(line);

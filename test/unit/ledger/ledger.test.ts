@@ -298,11 +298,37 @@ describe('finish', () => {
     ]);
   });
 
-  test('is false when something is pending', async () => {
+  test('waits for what is pending at the end of the capture', async () => {
     const { host, ledger, clock, entriesOf, end } = await start();
     await end();
     host.exec();
     const finished = ledger.finish('stopped', new AbortController().signal);
+    await host.flip();
+    await clock.advance(5_000);
+    host.commit(1);
+    await clock.advance(1_000);
+    expect(await finished).toBe(true);
+    expect(entriesOf('exec').at(-1)).toMatchObject({ closed: true, pending: 0, state: 'stopped' });
+  });
+
+  test('is false when that is given up', async () => {
+    const { host, ledger, clock, entriesOf, end } = await start();
+    await end();
+    host.exec();
+    const giveUp = new AbortController();
+    const finished = ledger.finish('stopped', giveUp.signal);
+    await host.flip();
+    await clock.advance(2_000);
+    giveUp.abort();
+    expect(await finished).toBe(false);
+    expect(entriesOf('exec').at(-1)).toMatchObject({ closed: false, pending: 1 });
+  });
+
+  test('does not wait for it when the capture goes on', async () => {
+    const { host, ledger, clock, entriesOf, end } = await start();
+    await end();
+    host.exec();
+    const finished = ledger.finish(undefined, new AbortController().signal);
     await host.flip();
     await clock.advance(2_000);
     expect(await finished).toBe(false);

@@ -210,6 +210,7 @@ export class PacketProcess {
     interfaces: () => notHere(),
     attach: () => notHere(),
     detach: () => notHere(),
+    backlog: () => notHere(),
   };
 
   #called(): void {
