@@ -1,4 +1,4 @@
-import { LruCache, type LruBounds } from './lru-cache.ts';
+import { type LruBounds, LruCache } from './lru-cache.ts';
 import type { ProcessIdentity, RunningPrograms } from './running-programs.ts';
 
 /** An exec, as the record of a child names its parent's. */

@@ -21,10 +21,13 @@ const word =
   '(?:pass(?:word|wd|phrase|code)|(?:store|key)pass|secret|token|(?:api|access|account|auth|secret)[_-]?key|_pwd)';
 const wordTriggers = [
   ...['pass', 'ecre', 'toke', '_pwd'],
-  ...['api', 'ess', 'unt', 'uth', 'ret'].flatMap((before) => [`${before.slice(-2)}-k`, `${before.slice(-2)}_k`, `${before}k`]),
+  ...['pi-k', 'pi_k', 'apik', 'ss-k', 'ss_k', 'essk', 'nt-k', 'nt_k', 'untk', 'th-k', 'th_k', 'uthk'],
 ];
+const anyName = `[\\w.-]*?${word}`;
 /** Not behind a character of a name, so that a name is gone through once. */
-const name = `(?<![\\w.-])[\\w.-]*?${word}`;
+const name = `(?<![\\w.-])${anyName}`;
+/** Not those that take no value. */
+const option = `--?(?!no-|ask-|prompt-)(?=[a-z])${anyName}`;
 /** Up to what ends a word in a shell, a query or a connection string, or in quotes. */
 const value = `(?:"[^"]*"?|'[^']*'?|[^\\s"'&;,|<>()]+)`;
 /** Of `docker build --secret id=…`, which names a secret and holds none. */
@@ -45,20 +48,20 @@ export const textRules: readonly TextRule[] = [
   },
   {
     // --password … within a command line.
-    pattern: new RegExp(`((?<![\\w.-])--?(?!no-|ask-|prompt-)[a-z][\\w.-]*?${word}\\s+)(?!-)${value}`, 'gi'),
+    pattern: new RegExp(`((?<![\\w.-])${option}\\s+)(?!-)${value}`, 'gi'),
     replacement: keep,
     triggers: wordTriggers,
   },
   { pattern: /(;\s?pwd=)[^;"'\s]+/gi, replacement: keep, triggers: ['pwd='] },
   {
     // "password": "…"
-    pattern: new RegExp(`(["']${name.replace('(?<![\\w.-])', '')}["']\\s*:\\s*["'])[^"']+`, 'gi'),
+    pattern: new RegExp(`(["']${anyName}["']\\s*:\\s*["'])[^"']+`, 'gi'),
     replacement: keep,
     triggers: wordTriggers,
   },
   {
     // A header: X-Api-Key: …
-    pattern: new RegExp(`((?<=^|["'])[\\w.-]*?${word}:\\s*)[^"'\\r\\n\\s][^"'\\r\\n]*`, 'gi'),
+    pattern: new RegExp(`((?<=^|["'])${anyName}:\\s*)[^"'\\r\\n\\s][^"'\\r\\n]*`, 'gi'),
     replacement: keep,
     triggers: wordTriggers,
   },
@@ -163,7 +166,8 @@ export const programRules: readonly ProgramRule[] = [
 ];
 
 /** `--password=…`, of which all that follows is the value, whatever is in it. */
-export const wholeAssignment = new RegExp(`^(-{0,2}[\\w.-]*?${word}=)${reference}(.+)$`, 'is');
+export const wholeAssignment = new RegExp(`^(${anyName}=)${reference}(.+)$`, 'is');
 
 /** `--password`, whose value is the next argument, unless that is an option. */
-export const secretOption = new RegExp(`^--?(?!no-|ask-|prompt-)[a-z][\\w.-]*?${word}$`, 'i');
+export const secretOption = new RegExp(`^${option}$`, 'i');
+export const secretValue = new RegExp(`^()${reference}`, 'i');

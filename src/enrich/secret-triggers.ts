@@ -21,7 +21,9 @@ const fold = 0x20;
 const atSign = 0x40;
 const shift = 32 - 13;
 const scheme = gramOf(schemeTrigger);
-const table = perfectHash([...new Set([...textRules, ...programRules].flatMap(({ triggers }) => triggers.flatMap(gramsOf)))]);
+const table = perfectHash([
+  ...new Set([...textRules, ...programRules].flatMap(({ triggers }) => triggers.flatMap(gramsOf))),
+]);
 
 function gramOf(trigger: string): number {
   return Buffer.from(trigger, 'latin1').reduce((gram, byte) => (gram << 8) | byte | fold, 0);

@@ -29,7 +29,7 @@ describe('a pattern for secrets', () => {
     ['ab**', 'at character 3: invalid nested repetition operator "**"'],
     ['x(a', 'at character 4: missing closing )'],
     ['x)a)', 'at character 2: unexpected )'],
-    ['x[a', 'at character 2: missing closing ]'],
+    ['x[a', 'at character 2: missing closing ] "[a"'],
     ['x*(?=y)', 'at character 3: invalid or unsupported Perl syntax "(?="'],
     ['(a)\\1', 'at character 4: invalid escape sequence "\\\\1"'],
     ['ab\\', 'at character 3: trailing backslash at end of expression'],
@@ -44,11 +44,11 @@ describe('a pattern for secrets', () => {
 
   test('takes time in proportion to the text, also where every match looks at all the rest', () => {
     const hostile = 'a'.repeat(32 * 1024);
-    const begun = performance.now();
+    const begun = process.cpuUsage();
     expect(pattern('a.*b|a').hide(hostile)).toMatch(/^\*+$/);
     expect(pattern('(a+)+b|(a|aa)+c').hide(hostile)).toBe(hostile);
     // Without a bound on the matches the first alone takes minutes.
-    expect(performance.now() - begun).toBeLessThan(5_000);
+    expect(process.cpuUsage(begun).user).toBeLessThan(3_000_000);
   });
 
   test('leaves what it does not match as it is, and never makes more than three characters of one', () => {
