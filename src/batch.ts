@@ -4,6 +4,10 @@
 
 /** Events that were peeked at, not consumed: until `commit` the kernel keeps them and a restart reads them again. */
 export interface Batch<Event> {
+  /**
+   * At least one, good until the next batch is asked for: they may stand in a buffer that the source reads into again.
+   * So a batch is encoded first, and what is encoded stands in memory of its own.
+   */
   readonly events: readonly Event[];
   /** Lets the kernel reuse the space. Call it once; it takes the broker's word for every event. */
   commit(acknowledgement: Acknowledgement): void;

@@ -4,7 +4,7 @@ import { type Capture, hasPinnedPackets, openCapture, openPackets, type PacketCa
 import { readBootId } from './kernel/boot-id.ts';
 import { WallClock } from './kernel/wall-clock.ts';
 import type { Log } from './log.ts';
-import type { CaptureIdentity } from './sources/exec-decoder.ts';
+import type { CaptureIdentity } from './sources/capture-identity.ts';
 import { InterfaceWatch } from './sources/interface-watch.ts';
 
 /** Into the sidecar: what the kernel captures, from the moment at which this is opened. */

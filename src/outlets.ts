@@ -6,7 +6,7 @@ import type { Log } from './log.ts';
 import { Delivery } from './producers/delivery.ts';
 import { assignDestinations, type Destination } from './producers/destinations.ts';
 import { subjectOf, type TopicName, topicSchema } from './schemas/catalog.ts';
-import { type Codec, createCodec, type Framing } from './schemas/codec.ts';
+import { type AvroCodec, createCodec, type Framing } from './schemas/codec.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
 import type { PacketCount } from './schemas/packet-count.ts';
@@ -21,7 +21,7 @@ export interface Outlets {
 }
 
 export interface Outlet<Event> {
-  readonly codec: Codec<Event>;
+  readonly codec: AvroCodec<Event>;
   readonly delivery: Delivery;
   readonly destination: Destination;
 }

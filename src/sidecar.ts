@@ -9,9 +9,13 @@ import { Ledger } from './ledger/ledger.ts';
 import type { StreamDestination } from './ledger/ledger-stream.ts';
 import { PacketStreams, packetStreamName } from './ledger/packet-streams.ts';
 import { type Outlet, type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
+import type { Delivery } from './producers/delivery.ts';
+import type { Codec } from './schemas/codec.ts';
 import type { LedgerEntry, LedgerState } from './schemas/ledger-entry.ts';
 import { ExecSource } from './sources/exec.ts';
-import { createExecDecoder } from './sources/exec-decoder.ts';
+import { createExecCodec } from './sources/exec-codec.ts';
+import { createExecTable } from './sources/exec-fields.ts';
+import { createExecRecordReader, type ExecRecord } from './sources/exec-record.ts';
 import { createPacketDecoder } from './sources/packet-decoder.ts';
 import { PacketSource } from './sources/packets.ts';
 
@@ -27,12 +31,13 @@ import { PacketSource } from './sources/packets.ts';
  */
 export async function publish<Event>(
   source: Source<Event>,
-  { codec, delivery }: Pick<Outlet<Event>, 'codec' | 'delivery'>,
+  { codec, delivery }: { readonly codec: Codec<Event>; readonly delivery: Pick<Delivery, 'accept'> },
   abort: AbortSignal,
 ): Promise<void> {
   let previous = Promise.resolve();
   for await (const batch of source) {
-    const encoded = codec.encode(batch.events); // while the batch before is on its way
+    // Before the source reads into the memory of this one again, and while the batch before is on its way.
+    const encoded = codec.encode(batch.events);
     await previous;
     previous = delivery.accept(encoded, abort).then((acknowledgement) => batch.commit(acknowledgement));
     previous.catch(() => source.abandon()); // thrown in the next turn, for which a source may wait for this commit
@@ -65,6 +70,7 @@ export class Sidecar {
   readonly #inlets: Inlets;
   readonly #outlets: Outlets;
   readonly #exec: ExecSource;
+  readonly #execCodec: Codec<ExecRecord>;
   readonly #packets: PacketSource | undefined;
   readonly #ledger: Ledger;
   readonly #lastEntries: LastEntries;
@@ -83,9 +89,11 @@ export class Sidecar {
     this.#inlets = inlets;
     this.#outlets = outlets;
     this.#lastEntries = lastEntries;
+    const layout = capture.execLayout();
+    this.#execCodec = createExecCodec(createExecTable(layout, identity, wallClock), outlets.exec.codec);
     this.#exec = new ExecSource({
       capture,
-      decoder: createExecDecoder(capture.execLayout(), identity, wallClock),
+      reader: createExecRecordReader(layout),
       clock,
       log,
       offsets: offsetsAt(outlets.exec, capture.status()),
@@ -134,10 +142,10 @@ export class Sidecar {
   async run(): Promise<void> {
     const timers = [
       setInterval(() => this.#syncClock(), clockSyncInterval),
-      setInterval(() => this.#inlets.packets?.watch.look(), interfaceInterval),
+      setInterval(() => this.#inlets.packets?.watch.lookAgain(), interfaceInterval),
     ];
     const { exec, packets } = this.#outlets;
-    this.#publishingExec = publish(this.#exec, exec, this.#abort.signal);
+    this.#publishingExec = publish(this.#exec, { codec: this.#execCodec, delivery: exec.delivery }, this.#abort.signal);
     if (this.#packets && packets) this.#publishingPackets = publish(this.#packets, packets, this.#abort.signal);
     this.#accounting = this.#account(this.#endAccounting.signal);
     try {

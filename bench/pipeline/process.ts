@@ -13,19 +13,21 @@ import { WallClock } from '../../src/kernel/wall-clock.ts';
 import { createLog } from '../../src/log.ts';
 import { Delivery } from '../../src/producers/delivery.ts';
 import { createCodec } from '../../src/schemas/codec.ts';
-import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import { publish } from '../../src/sidecar.ts';
 import { ExecSource } from '../../src/sources/exec.ts';
-import { createExecDecoder } from '../../src/sources/exec-decoder.ts';
+import { createExecCodec } from '../../src/sources/exec-codec.ts';
+import { createExecTable } from '../../src/sources/exec-fields.ts';
+import { createExecRecordReader, type ExecRecord } from '../../src/sources/exec-record.ts';
 import { FullRing } from './full-ring.ts';
 import { loadRecording } from './records.ts';
 
 export interface PipelineOptions {
   /**
-   * whole: ring to acknowledgement. client: the same batches, encoded before, over the producer alone. codec: decode and
-   * encode, no broker. decode, encode: one of the two. read: the replay itself, which is part of all of them.
+   * whole: ring to acknowledgement. client: the same batches, encoded before, over the producer alone. codec: from the
+   * record's bytes to Avro, no broker. general: the same by way of an event and avsc, which records take that are not
+   * whole. read: the replay itself, which is part of all of them.
    */
-  readonly mode: 'whole' | 'client' | 'codec' | 'decode' | 'encode' | 'read';
+  readonly mode: 'whole' | 'client' | 'codec' | 'general' | 'read';
   readonly recording: string;
   readonly records: number;
   /** Of `records`, not counted: the compiler warms up. */
@@ -79,10 +81,12 @@ class StopWatch {
 const watch = new StopWatch();
 const ring = new FullRing(recording, options.records, (acknowledged) => watch.committed(acknowledged));
 const identity = { hostId, hostName, bootId: recording.bootId, attachId: recording.attachId };
-const decoder = createExecDecoder(recording.layout, identity, new WallClock(recording.clockOffsets));
+const table = createExecTable(recording.layout, identity, new WallClock(recording.clockOffsets));
 const log = createLog('warn');
-const source = new ExecSource({ capture: ring, decoder, clock: systemClock, log });
-const codec = createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } });
+const reader = createExecRecordReader(recording.layout);
+const source = new ExecSource({ capture: ring, reader, clock: systemClock, log });
+const general = createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } });
+const codec = createExecCodec(table, general);
 
 const size = { records: 0, bytes: 0, valueBytes: 0 };
 
@@ -100,7 +104,7 @@ function weigh(batch: OutgoingBatch): OutgoingBatch {
 
 let nextOffset = 0;
 
-function acknowledgementOf(events: readonly ExecEvent[]): Acknowledgement {
+function acknowledgementOf(events: readonly ExecRecord[]): Acknowledgement {
   const firstOffset = nextOffset;
   nextOffset += events.length;
   return { topic: 'exec-events', partition: 0, firstOffset, lastOffset: nextOffset - 1, records: events.length };
@@ -126,15 +130,14 @@ async function whole(): Promise<void> {
     settings: { compression: options.compression as Compression },
   });
   source.finish();
-  const weighed = { encode: (events: readonly ExecEvent[]) => weigh(codec.encode(events)) };
+  const weighed = { encode: (events: readonly ExecRecord[]) => weigh(codec.encode(events)) };
   await publish(source, { codec: weighed, delivery }, new AbortController().signal);
   if (delivery.figures.retries > 0) throw new Error(`${delivery.figures.retries} sends were repeated`);
 }
 
 async function client(): Promise<void> {
   // Encoded before the clock starts; sent round and round.
-  const batches: OutgoingBatch[] = [];
-  for (const { events } of readBatches(20)) batches.push(weigh(codec.encode(events)));
+  const batches = encodedBatches(20).map(weigh);
   const producer = openClient().createProducer();
   await producer.connect();
   for (let sent = 0, n = 0; sent < options.records; n += 1) {
@@ -153,40 +156,28 @@ async function client(): Promise<void> {
   await producer.close();
 }
 
-/** The first batches of the replay, kept. */
-function readBatches(count: number): { events: ExecEvent[] }[] {
+/** The first batches of the replay, encoded and kept. */
+function encodedBatches(count: number): OutgoingBatch[] {
   const buffer = Buffer.alloc(512 * 1024);
   const replay = new FullRing(recording, count * batchRecords);
-  const batches: { events: ExecEvent[] }[] = [];
-  for (let n = 0; n < count; n += 1) {
+  return Array.from({ length: count }, () => {
     const { records } = replay.read(buffer, batchRecords);
-    const events: ExecEvent[] = [];
+    const batch: ExecRecord[] = [];
     let at = 0;
     for (let i = 0; i < records; i += 1) {
       const bytes = buffer.readUInt32LE(at);
-      events.push(decoder.decode(buffer, at + 8, bytes) as ExecEvent);
+      batch.push(reader.recordAt(buffer, at + 8, bytes) as ExecRecord);
       at += 8 + Math.ceil(bytes / 8) * 8;
     }
-    batches.push({ events });
-  }
-  return batches;
+    return codec.encode(batch);
+  });
 }
 
-async function drain(each: (batch: Batch<ExecEvent>) => void): Promise<void> {
+async function drain(each: (batch: Batch<ExecRecord>) => void): Promise<void> {
   source.finish();
   for await (const batch of source) {
     each(batch);
     batch.commit(acknowledgementOf(batch.events));
-  }
-}
-
-function encode(): void {
-  const batches = readBatches(20);
-  for (let done = 0, n = 0; done < options.records; n += 1) {
-    const { events } = batches[n % batches.length] as { events: ExecEvent[] };
-    weigh(codec.encode(events));
-    done += events.length;
-    watch.committed(done);
   }
 }
 
@@ -202,8 +193,7 @@ const modes: Record<PipelineOptions['mode'], () => void | Promise<void>> = {
   whole,
   client,
   codec: () => drain(({ events }) => void weigh(codec.encode(events))),
-  decode: () => drain(() => {}),
-  encode,
+  general: () => drain(({ events }) => void weigh(general.encode(events.map(table.eventOf)))),
   read,
 };
 

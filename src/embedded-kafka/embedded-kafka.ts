@@ -63,7 +63,7 @@ export class EmbeddedKafka implements AsyncDisposable {
   /** Resolves when the broker answers and can create topics; rejects with ERR_EMBEDDED_BROKER and the broker's reason. */
   static async start(options: EmbeddedKafkaOptions): Promise<EmbeddedKafka> {
     const { directory, log, clock = systemClock } = options;
-    const begun = clock.nowMillis();
+    const begun = clock.elapsedMillis();
     const libraries = options.librariesDirectory ?? newestLibraries();
     const classPath = jarsIn(libraries);
     await prepareDirectory(directory);
@@ -94,7 +94,10 @@ export class EmbeddedKafka implements AsyncDisposable {
       const pid = await spawned(child);
       await untilReady(child, port, directory, clock);
       await writeFile(join(directory, 'port'), `${port}\n`);
-      log.info({ port, pid, directory, millis: clock.nowMillis() - begun }, 'the embedded broker answers');
+      log.info(
+        { port, pid, directory, millis: Math.round(clock.elapsedMillis() - begun) },
+        'the embedded broker answers',
+      );
       return new EmbeddedKafka(child, pid, port, log, clock);
     } catch (error) {
       child?.kill('SIGKILL');
@@ -202,9 +205,9 @@ function clusterId(): string {
 }
 
 async function untilReady(child: ChildProcess, port: number, directory: string, clock: Clock): Promise<void> {
-  const deadline = clock.nowMillis() + startTimeoutMillis;
+  const deadline = clock.elapsedMillis() + startTimeoutMillis;
   while (!hasEnded(child)) {
-    const left = deadline - clock.nowMillis();
+    const left = deadline - clock.elapsedMillis();
     if (left <= 0) throw await failure(directory, `it did not answer within ${startTimeoutMillis / 1000} s; last: `);
     if ((await answersWithBroker(port, left)) && !hasEnded(child)) return;
     await clock.sleep(probeIntervalMillis);

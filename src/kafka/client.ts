@@ -182,19 +182,19 @@ export function createKafkaClient({ brokers, clientId, log, clock = systemClock 
   const client: KafkaClient = {
     brokers,
     connectAdmin: async ({ deadlineMillis = connectDeadlineMillis, signal } = {}) => {
-      const deadline = clock.nowMillis() + deadlineMillis;
+      const deadline = clock.elapsedMillis() + deadlineMillis;
       let reason: unknown;
       for (;;) {
         const admin = new Admin(open(), brokers, clock);
         try {
-          const left = Math.max(0, deadline - clock.nowMillis());
+          const left = Math.max(0, deadline - clock.elapsedMillis());
           await withDeadline(admin.connect(), left, clock, signal);
           return admin;
         } catch (error) {
           await admin.close();
           // That the time is up says less than why the attempt before it failed.
           if (reason === undefined || !(error instanceof DeadlineError)) reason = error;
-          const over = clock.nowMillis() + connectPauseMillis >= deadline || signal?.aborted;
+          const over = clock.elapsedMillis() + connectPauseMillis >= deadline || signal?.aborted;
           if (over || error instanceof DeadlineError || isAuthenticationError(error)) {
             throw brokerError('reach the broker', brokers, reason);
           }
@@ -385,7 +385,7 @@ class Admin implements KafkaAdmin {
   }
 
   async topicOffsets(topic: string): Promise<readonly PartitionOffsets[]> {
-    const deadline = this.#clock.nowMillis() + connectDeadlineMillis;
+    const deadline = this.#clock.elapsedMillis() + connectDeadlineMillis;
     for (;;) {
       try {
         const offsets = await this.#deadline(this.#admin.fetchTopicOffsets(topic));
@@ -393,7 +393,7 @@ class Admin implements KafkaAdmin {
       } catch (error) {
         // The metadata names the leader of a new partition before that broker leads it; kafkajs does not ask again.
         const moving = (error as { retriable?: unknown }).retriable === true && protocolErrorOf(error) !== undefined;
-        if (!moving || this.#clock.nowMillis() >= deadline) {
+        if (!moving || this.#clock.elapsedMillis() >= deadline) {
           throw brokerError('read the offsets of a topic', this.#brokers, error);
         }
         await this.#clock.sleep(connectPauseMillis);

@@ -14,9 +14,8 @@ export class LogLimit {
 
   /** The number of lines held back since the last one when this one may be written, otherwise undefined. */
   pass(): number | undefined {
-    const now = this.#clock.nowMillis();
-    // A wall clock that was set back must not silence the log.
-    if (now >= this.#last && now - this.#last < this.#periodMillis) {
+    const now = this.#clock.elapsedMillis();
+    if (now - this.#last < this.#periodMillis) {
       this.#suppressed += 1;
       return undefined;
     }

@@ -168,11 +168,11 @@ async function create(admin: KafkaAdmin, name: TopicName, topic: string, log: Lo
 
 /** A new topic, or one in an election, has no leader for a moment; and not every broker knows a new one at once. */
 async function untilReady(admin: KafkaAdmin, topic: string, clock: Clock): Promise<TopicDescription> {
-  const deadline = clock.nowMillis() + leaderDeadlineMillis;
+  const deadline = clock.elapsedMillis() + leaderDeadlineMillis;
   for (;;) {
     const description = await admin.describeTopic(topic);
     if (description?.ready) return description;
-    if (clock.nowMillis() >= deadline) {
+    if (clock.elapsedMillis() >= deadline) {
       throw new Bpf2KafkaError('ERR_TOPIC', {
         operation: 'publish to the topic',
         subject: topic,

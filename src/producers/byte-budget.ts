@@ -15,7 +15,7 @@ export class ByteBudget {
     this.#bytesPerSecond = bytesPerSecond;
     this.#clock = clock;
     this.#tokens = bytesPerSecond;
-    this.#filledAt = clock.nowMillis();
+    this.#filledAt = clock.elapsedMillis();
   }
 
   /** Waits until `bytes` may be sent, and takes them; returns early, having taken nothing, when the signal aborts. */
@@ -32,9 +32,8 @@ export class ByteBudget {
   }
 
   #fill(): void {
-    const now = this.#clock.nowMillis();
-    // A wall clock that was set back fills nothing, and must not take anything.
-    const passed = Math.max(0, now - this.#filledAt);
+    const now = this.#clock.elapsedMillis();
+    const passed = now - this.#filledAt;
     this.#filledAt = now;
     this.#tokens = Math.min(this.#bytesPerSecond, this.#tokens + (passed / 1_000) * this.#bytesPerSecond);
   }

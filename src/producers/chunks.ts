@@ -1,9 +1,12 @@
 import type { OutgoingRecord } from '../batch.ts';
 
-/** Bytes that a record brings into a batch before compression: value and headers; the key is the same for all. */
+/**
+ * Bytes that a record brings into a batch before compression: value and headers, which are ASCII; the key is the same for
+ * all.
+ */
 function recordBytes({ value, headers }: OutgoingRecord): number {
   let bytes = value.length;
-  for (const name in headers) bytes += name.length + Buffer.byteLength(headers[name] as string);
+  for (const name in headers) bytes += name.length + (headers[name] as string).length;
   return bytes;
 }
 

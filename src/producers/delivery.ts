@@ -270,14 +270,14 @@ export class Delivery implements AsyncDisposable {
     signal.throwIfAborted();
     if (this.#recordsOfProducer + piece.records.length > this.#settings.maxRecordsPerProducer) await this.#renew();
     if (this.#state.state !== 'retrying') {
-      if (this.#clock.nowMillis() < this.#throttledUntil)
+      if (this.#clock.elapsedMillis() < this.#throttledUntil)
         this.#enter('throttled', 'the broker throttles this client (quota)');
       else this.#enter('sending');
     }
     const work = this.#send(piece);
     const answer = await withDeadline(work, this.#settings.timeoutMillis + this.#throttleMillis, this.#clock, signal);
     this.#throttleMillis = answer.throttleMillis;
-    this.#throttledUntil = this.#clock.nowMillis() + answer.throttleMillis;
+    this.#throttledUntil = this.#clock.elapsedMillis() + answer.throttleMillis;
     return offsetIn(answer, piece);
   }
 

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { ExecEvent } from './exec-event.ts';
+import { type ExecEvent, execHeaders } from './exec-event.ts';
 import type { AvroSchema } from './fingerprint.ts';
 import type { LedgerEntry } from './ledger-entry.ts';
 import type { PacketCount } from './packet-count.ts';
@@ -35,7 +35,7 @@ const catalog: { readonly [Topic in TopicName]: TopicSchema<Topic> } = {
     schema: load('exec-events.avsc'),
     released: [],
     timestampOf: (event) => event.event_time,
-    headersOf: (event) => ({ boot_id: event.boot_id, seq: String(event.seq) }),
+    headersOf: execHeaders,
   },
   'packet-counts': {
     topic: 'packet-counts',

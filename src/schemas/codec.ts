@@ -3,6 +3,7 @@ import type { OutgoingBatch, OutgoingRecord } from '../batch.ts';
 import { reasonOf } from '../errors.ts';
 import { type TopicEvents, type TopicName, topicSchema } from './catalog.ts';
 import { type AvroSchema, fingerprint } from './fingerprint.ts';
+import { Slabs } from './slabs.ts';
 
 /** What stands before the Avro bytes, so that every record names its schema. */
 export type Framing =
@@ -17,6 +18,12 @@ export interface Codec<Event> {
    * Throws when an event does not fit the schema: a number past 2^53 would be written rounded.
    */
   encode(events: readonly Event[]): OutgoingBatch;
+}
+
+/** The codec that avsc makes of a topic's schema. */
+export interface AvroCodec<Event> extends Codec<Event> {
+  /** What stands before the Avro bytes of every value. */
+  readonly frame: Buffer;
 }
 
 /** The event, or why the record could not be read: a consumer says so and goes on with the next one. */
@@ -54,7 +61,7 @@ function compile(schema: AvroSchema): avro.Type {
   });
 }
 
-function headerOf(framing: Framing, schema: AvroSchema): Buffer {
+function frameOf(framing: Framing, schema: AvroSchema): Buffer {
   if (framing.kind === 'single-object') return Buffer.concat([singleObjectMagic, fingerprint(schema)]);
   const header = Buffer.alloc(confluentHeaderBytes);
   header.writeUInt8(confluentMagic, 0);
@@ -65,61 +72,38 @@ function headerOf(framing: Framing, schema: AvroSchema): Buffer {
 export function createCodec<Topic extends TopicName>(options: {
   readonly topic: Topic;
   readonly framing: Framing;
-}): Codec<TopicEvents[Topic]> {
+}): AvroCodec<TopicEvents[Topic]> {
   const { topic } = options;
   const { schema, timestampOf, headersOf } = topicSchema(topic);
   const type = compile(schema);
-  const header = headerOf(options.framing, schema);
+  const frame = frameOf(options.framing, schema);
   const longs = longFields(type);
-  // The size of a slab follows the largest record average of the recent batches, and sinks slowly.
-  let bytesPerRecord = 1024;
-
-  /** Writes one framed event at `start`; returns its end, or what it lacks in bytes as a negative number. */
-  function write(event: TopicEvents[Topic], slab: Buffer, start: number): number {
+  const slabs = new Slabs<TopicEvents[Topic]>((event, slab, start) => {
     const values = event as unknown as Readonly<Record<string, number | null>>;
     for (const name of longs) {
       if ((values[name] ?? 0) < smallestLong) throw new RangeError(`${name} is below -2^52`);
     }
-    const bodyStart = start + header.length;
-    if (bodyStart > slab.length) return slab.length - bodyStart;
-    header.copy(slab, start);
-    return type.encode(event, slab, bodyStart);
-  }
+    const bodyStart = start + frame.copy(slab, start);
+    // avsc refuses to begin behind the end.
+    if (bodyStart < start + frame.length) return start + frame.length;
+    const end = type.encode(event, slab, bodyStart);
+    return end < 0 ? slab.length - end : end;
+  });
 
   return {
+    frame,
     encode(events) {
       const records: OutgoingRecord[] = [];
-      // One slab a batch: a batch in flight keeps its own, so nothing is overwritten before it is acknowledged.
-      let slab = Buffer.allocUnsafeSlow(events.length * bytesPerRecord);
-      let start = 0;
-      let total = 0;
+      slabs.begin(events.length);
       try {
         for (const event of events) {
-          let end = write(event, slab, start);
-          // Twice at most: the first time may have ended at the header, without knowing the size of the body.
-          while (end < 0) {
-            // The records before keep the full slab alive; this one and the rest go into the next.
-            const needed = slab.length - start - end;
-            slab = Buffer.allocUnsafeSlow(Math.max(needed, (events.length - records.length) * bytesPerRecord));
-            start = 0;
-            end = write(event, slab, start);
-          }
-          records.push({
-            value: slab.subarray(start, end),
-            timestamp: timestampOf(event),
-            headers: headersOf(event),
-          });
-          total += end - start;
-          start = end;
+          const value = slabs.add(event) as Buffer;
+          records.push({ value, timestamp: timestampOf(event), headers: headersOf(event) });
         }
       } catch (error) {
         throw new Error(`cannot encode an event of ${topic}: ${misfit(type, events[records.length], error)}`, {
           cause: error,
         });
-      }
-      if (events.length > 0) {
-        const average = Math.ceil((total / events.length) * 1.25);
-        bytesPerRecord = Math.max(average, Math.floor(bytesPerRecord * 0.9));
       }
       return { topic, records };
     },
@@ -146,7 +130,11 @@ export function createDecoder<Topic extends TopicName>(options: {
   const reader = compile(schema);
   type Read = (avroBytes: Buffer) => TopicEvents[Topic];
 
+  const own = fingerprint(schema);
+
   function readerOf(writerSchema: AvroSchema): Read {
+    // What this build writes needs no resolver, and reads faster without.
+    if (fingerprint(writerSchema).equals(own)) return (avroBytes) => reader.fromBuffer(avroBytes) as TopicEvents[Topic];
     const resolver = reader.createResolver(compile(writerSchema));
     return (avroBytes) => reader.fromBuffer(avroBytes, resolver) as TopicEvents[Topic];
   }

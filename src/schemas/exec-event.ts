@@ -43,3 +43,8 @@ export interface ExecEvent {
   cgroup_path: string | null;
   degraded: string[];
 }
+
+/** Headers of the Kafka record: its identity, so that a repeat is known without decoding the value. */
+export function execHeaders({ boot_id, seq }: Pick<ExecEvent, 'boot_id' | 'seq'>): Readonly<Record<string, string>> {
+  return { boot_id, seq: String(seq) };
+}

@@ -2,10 +2,9 @@ import type { Acknowledgement, Batch, Source } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import type { Capture } from '../kernel/addon.ts';
 import type { Log } from '../log.ts';
-import type { ExecEvent } from '../schemas/exec-event.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import { CommittedByEpoch } from './committed-by-epoch.ts';
-import type { ExecDecoder } from './exec-decoder.ts';
+import type { ExecRecord, ExecRecordReader } from './exec-record.ts';
 
 /** What one batch takes at most; delivery sends a batch of this size in one request. */
 const recordsAtMost = 500;
@@ -24,7 +23,7 @@ const sleepAtMost = 1000;
 
 export interface ExecSourceOptions {
   readonly capture: Capture;
-  readonly decoder: ExecDecoder;
+  readonly reader: ExecRecordReader;
   readonly clock: Clock;
   readonly log: Log;
   /** Of what an earlier process had acknowledged at the same destination. */
@@ -35,9 +34,9 @@ export interface ExecSourceOptions {
  * The execs of this host, in batches, oldest first. A batch is only looked at: the kernel keeps its
  * records until `commit`, and a process that dies before that leaves them to the next one.
  */
-export class ExecSource implements Source<ExecEvent> {
+export class ExecSource implements Source<ExecRecord> {
   readonly #capture: Capture;
-  readonly #decoder: ExecDecoder;
+  readonly #reader: ExecRecordReader;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #buffer = Buffer.alloc(bufferBytes);
@@ -56,7 +55,7 @@ export class ExecSource implements Source<ExecEvent> {
 
   constructor(options: ExecSourceOptions) {
     this.#capture = options.capture;
-    this.#decoder = options.decoder;
+    this.#reader = options.reader;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#offsets = new AcknowledgedOffsets(options.log, options.offsets);
@@ -83,7 +82,7 @@ export class ExecSource implements Source<ExecEvent> {
     return promise;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Batch<ExecEvent>, void> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Batch<ExecRecord>, void> {
     let lastRecord = Number.NEGATIVE_INFINITY;
     while (!this.#abandoned) {
       const begun = this.#clock.elapsedMillis();
@@ -112,18 +111,18 @@ export class ExecSource implements Source<ExecEvent> {
   }
 
   /** How many complete records were read, whether there may be more, and what is to be published of them. */
-  #read(): { readonly records: number; readonly full: boolean; readonly batch?: Batch<ExecEvent> } {
+  #read(): { readonly records: number; readonly full: boolean; readonly batch?: Batch<ExecRecord> } {
     const { records, bytes: used, position } = this.#capture.read(this.#buffer, recordsAtMost);
     const full = records === recordsAtMost || used > bufferBytes - longestRecord;
-    const events: ExecEvent[] = [];
+    const events: ExecRecord[] = [];
     const undecodable = this.#uncommitted.splice(0);
     const before = undecodable.length;
     let at = 0;
     for (let i = 0; i < records; i += 1) {
       const bytes = this.#buffer.readUInt32LE(at);
-      const event = this.#decoder.decode(this.#buffer, at + 8, bytes);
-      if (event !== undefined) events.push(event);
-      else undecodable.push(this.#decoder.epochOf(this.#buffer, at + 8, bytes) ?? this.#committed.newest);
+      const record = this.#reader.recordAt(this.#buffer, at + 8, bytes);
+      if (record !== undefined) events.push(record);
+      else undecodable.push(this.#reader.epochOf(this.#buffer, at + 8, bytes) ?? this.#committed.newest);
       at += 8 + Math.ceil(bytes / 8) * 8;
     }
     if (undecodable.length > before) {
@@ -148,7 +147,7 @@ export class ExecSource implements Source<ExecEvent> {
 
   #commit(
     position: number,
-    events: readonly ExecEvent[],
+    events: readonly Pick<ExecRecord, 'epoch'>[],
     undecodable: readonly number[],
     offsets: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>,
   ): void {

@@ -10,6 +10,8 @@ export interface InterfaceWatchOptions {
 }
 
 const automatic = 'auto';
+/** Under which a failure of the look itself is told; no interface has this name. */
+const everyInterface = '*';
 const notCounted = 'packets are not counted there';
 
 /**
@@ -54,6 +56,16 @@ export class InterfaceWatch {
     if (!wanted.includes(automatic)) return;
     if (attached.size > 0 || present.some(({ kind, up }) => kind === 'physical' && up)) this.#told.delete(automatic);
     else this.#tell(automatic, 'no physical interface is up', `${notCounted}; name others with --interface`);
+  }
+
+  /** The same, again and again: a failure is told once, and what was found before stays. */
+  lookAgain(): void {
+    try {
+      this.look();
+      this.#told.delete(everyInterface);
+    } catch (error) {
+      this.#tell(everyInterface, reasonOf(error), 'cannot look for interfaces');
+    }
   }
 
   #isWanted({ name, kind }: NetworkInterface): boolean {

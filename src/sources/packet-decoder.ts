@@ -9,7 +9,7 @@ import { bitNames, offsetOf, type StructLayout } from '../kernel/layout.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { PacketCount, TrafficClass } from '../schemas/packet-count.ts';
 import { addressText } from './address-text.ts';
-import type { CaptureIdentity } from './exec-decoder.ts';
+import type { CaptureIdentity } from './capture-identity.ts';
 import { protocolName } from './protocol-names.ts';
 
 /** Turns the counts of one epoch, as the kernel keeps them (bpf/abi.h), into events. */

@@ -5,7 +5,8 @@ import { basename, join } from 'node:path';
 import { type Capture, type CaptureStatus, type Committed, detachPinned, openCapture } from '../../src/kernel/addon.ts';
 import { WallClock } from '../../src/kernel/wall-clock.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
-import { createExecDecoder, type ExecDecoder } from '../../src/sources/exec-decoder.ts';
+import { createExecTable, type ExecTable } from '../../src/sources/exec-fields.ts';
+import { createExecRecordReader, type ExecRecordReader } from '../../src/sources/exec-record.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
 
 /** What tests of the real kernel share. Every capture sees the execs of the whole host: tests know their own by token or pid. */
@@ -86,7 +87,8 @@ export class CaptureReader implements Disposable {
   readonly records: CapturedRecord[] = [];
   /** Behind everything in `records`: what `commit` takes. */
   position = 0;
-  readonly #decoder: ExecDecoder;
+  readonly #reader: ExecRecordReader;
+  readonly #table: ExecTable;
   readonly #buffer = Buffer.alloc(512 * 1024);
   #uncommitted = 0;
 
@@ -95,7 +97,9 @@ export class CaptureReader implements Disposable {
     this.capture = openCapture(pinPath, ringBytes);
     readers.add(this);
     const identity = { hostId: 'host', hostName: null, bootId, attachId: this.status.attachId };
-    this.#decoder = createExecDecoder(this.capture.execLayout(), identity, new WallClock(this.capture.clockOffsets()));
+    const layout = this.capture.execLayout();
+    this.#reader = createExecRecordReader(layout);
+    this.#table = createExecTable(layout, identity, new WallClock(this.capture.clockOffsets()));
   }
 
   get status(): CaptureStatus {
@@ -116,9 +120,9 @@ export class CaptureReader implements Disposable {
       for (let i = 0; i < result.records; i += 1) {
         const length = this.#buffer.readUInt32LE(at);
         const bytes = Buffer.from(this.#buffer.subarray(at + 8, at + 8 + length));
-        const event = this.#decoder.decode(bytes, 0, length);
-        if (event === undefined) throw new Error(`a record of ${length} bytes could not be decoded`);
-        fresh.push({ event, bytes });
+        const record = this.#reader.recordAt(bytes, 0, length);
+        if (record === undefined) throw new Error(`a record of ${length} bytes could not be decoded`);
+        fresh.push({ event: this.#table.eventOf(record), bytes });
         at += 8 + Math.ceil(length / 8) * 8;
       }
       if (result.records === 0) break;

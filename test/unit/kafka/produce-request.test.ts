@@ -1,7 +1,12 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type BatchRecord, type Checksum, encodeProduceRequest } from '../../../src/kafka/produce-request.ts';
+import {
+  type BatchCompression,
+  type BatchRecord,
+  type Checksum,
+  encodeProduceRequest,
+} from '../../../src/kafka/produce-request.ts';
 
 const require = createRequire(import.meta.url);
 const checksum = require('kafkajs/src/protocol/recordBatch/crc32C/index.js') as Checksum;
@@ -12,7 +17,7 @@ interface StockRequest {
 /** kafkajs's own encoder, which the broker has taken for years. */
 const stock = require('kafkajs/src/protocol/requests/produce/v3/request.js') as (request: object) => StockRequest;
 
-const uncompressed = { code: 0, compress: (records: Buffer) => records };
+const uncompressed: BatchCompression = { code: 0, compress: (records) => records };
 const now = 1_764_000_000_000;
 
 async function bothOf(records: BatchRecord[], numbers = { producerId: 7n, producerEpoch: 3, firstSequence: 41 }) {
@@ -81,6 +86,39 @@ describe('a produce request', () => {
     expect(batch.readBigInt64BE(35)).toBe(BigInt(now + 3)); // max
     // Record: length, attributes, delta: zigzag of -5000 is 9999, in base 128 0x8f 0x4e.
     expect(bytes.includes(Buffer.from([0x00, 0x8f, 0x4e, 0x02]))).toBe(true);
+  });
+
+  test('requests that are compressed at the same time do not mix, and one after the other neither', async () => {
+    const gate = Promise.withResolvers<void>();
+    const slow: BatchCompression = {
+      code: 1,
+      compress: (records: Buffer) => gate.promise.then(() => Buffer.from(records)),
+    };
+    const encode = (text: string, compression = slow) => {
+      const records = Array.from({ length: 3 }, () => ({
+        key: 'k',
+        value: Buffer.from(text),
+        timestamp: now,
+        headers: {},
+      }));
+      const numbers = { producerId: 1n, producerEpoch: 0, firstSequence: 0 };
+      return encodeProduceRequest(
+        { topic: 't', partition: 0, records, acks: -1, timeout: 1, compression, ...numbers },
+        checksum,
+      );
+    };
+    const texts = ['a'.repeat(100), 'b'.repeat(50), 'c'.repeat(300)];
+    const together = texts.map((text) => encode(text));
+    gate.resolve();
+    for (const [i, request] of (await Promise.all(together)).entries()) {
+      const alone = await encode(texts[i] as string);
+      expect(request).toEqual(alone);
+      expect(alone.toString('latin1').split(texts[i] as string)).toHaveLength(4);
+    }
+    const kept = await encode('d'.repeat(80), uncompressed);
+    const before = Buffer.from(kept);
+    await encode('e'.repeat(80), uncompressed);
+    expect(kept).toEqual(before);
   });
 
   test('compresses the records and nothing else', async () => {

@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Acknowledgement } from '../../../src/batch.ts';
 import type { Capture, CaptureStatus, Committed, ReadResult } from '../../../src/kernel/addon.ts';
-import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
 import { ExecSource } from '../../../src/sources/exec.ts';
-import type { ExecDecoder } from '../../../src/sources/exec-decoder.ts';
+import type { ExecRecordReader } from '../../../src/sources/exec-record.ts';
 import { FakeClock, settle } from '../producers/fakes.ts';
 
 /** A ring of numbers: a record is its sequence number and its epoch; one of an odd length is undecodable. */
@@ -67,10 +66,10 @@ class FakeCapture implements Pick<Capture, 'read' | 'commit' | 'arm' | 'onWake' 
   }
 }
 
-const decoder: ExecDecoder = {
-  decode: (records, at, bytes) =>
-    bytes % 2 === 1 ? undefined : ({ seq: records.readUInt32LE(at), epoch: records.readUInt32LE(at + 4) } as ExecEvent),
-  epochOf: (records, at) => records.readUInt32LE(at + 4),
+const reader: ExecRecordReader = {
+  recordAt: (buffer, at, bytes) =>
+    bytes % 2 === 1 ? undefined : { buffer, at, epoch: buffer.readUInt32LE(at + 4), bootMicros: 0 },
+  epochOf: (buffer, at) => buffer.readUInt32LE(at + 4),
 };
 
 const acknowledgement = (firstOffset: number, records: number): Acknowledgement => ({
@@ -97,7 +96,7 @@ function setUp(offsets?: { firstOffset: number; lastOffset: number }) {
   const log = { debug() {}, info() {}, warn() {}, error: (fields: unknown) => void errors.push(fields) };
   const source = new ExecSource({
     capture: capture as unknown as Capture,
-    decoder,
+    reader,
     clock,
     log: log as never,
     offsets,
@@ -111,7 +110,7 @@ function consume(source: ExecSource, options: { deliver?: () => Promise<void> } 
   let offset = 1000;
   const done = (async () => {
     for await (const batch of source) {
-      state.batches.push(batch.events.map(({ seq }) => seq));
+      state.batches.push(batch.events.map(({ buffer, at }) => buffer.readUInt32LE(at)));
       await options.deliver?.();
       batch.commit(acknowledgement(offset, batch.events.length));
       offset += batch.events.length;

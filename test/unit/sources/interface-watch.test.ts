@@ -17,6 +17,8 @@ class Devices {
   attempts = 0;
   #index = 1;
   detachFailure: string | undefined;
+  /** Why they cannot be listed. */
+  failure: string | undefined;
 
   add(name: string, device: Partial<Device> = {}): Device {
     this.#index += 1;
@@ -30,7 +32,10 @@ class Devices {
   }
 
   readonly packets = {
-    interfaces: (): NetworkInterface[] => this.list.map((device) => ({ ...device })),
+    interfaces: (): NetworkInterface[] => {
+      if (this.failure !== undefined) throw new Error(this.failure);
+      return this.list.map((device) => ({ ...device }));
+    },
     attach: (index: number) => {
       this.attempts += 1;
       const device = this.#find(index);
@@ -244,4 +249,22 @@ describe('an interface that refuses', () => {
     expect(look()).toEqual([`info eth0: ${notCounted} any more`]);
     expect(watch.attached).toEqual(['eth1']);
   });
+});
+
+test('a look that fails again and again is told once, and again after one that did not', () => {
+  const { devices, lines, watch } = setUp('eth0');
+  devices.add('eth0');
+  watch.look();
+  lines.length = 0;
+  for (const failure of ['no netlink', 'no netlink', undefined, 'no netlink']) {
+    devices.failure = failure;
+    watch.lookAgain();
+  }
+  expect(lines.map(({ message, fields }) => [message, fields.reason])).toEqual([
+    ['cannot look for interfaces', 'no netlink'],
+    ['cannot look for interfaces', 'no netlink'],
+  ]);
+  expect(watch.attached).toEqual(['eth0']);
+  devices.failure = 'no netlink';
+  expect(() => watch.look()).toThrow('no netlink');
 });

@@ -1,113 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { StructLayout } from '../../../src/kernel/layout.ts';
-import { WallClock } from '../../../src/kernel/wall-clock.ts';
-import { createExecDecoder } from '../../../src/sources/exec-decoder.ts';
+import { createExecTable } from '../../../src/sources/exec-fields.ts';
+import { createExecRecordReader, micros } from '../../../src/sources/exec-record.ts';
+import { identity, layout, type Numbers, recordOf, shorts, wallClock } from './records.ts';
 
-const words = [
-  'seq',
-  'epoch',
-  'boot_ns',
-  'start_boot_ns',
-  'exec_count',
-  'parent_start_boot_ns',
-  'parent_exec_count',
-  'cgroup_id',
-  'unread',
-  'args_bytes',
-  'args_absent',
-] as const;
-const halves = [
-  'args_count',
-  'args_page_offset',
-  'pid',
-  'tid',
-  'ppid',
-  'uid',
-  'gid',
-  'euid',
-  'egid',
-  'suid',
-  'sgid',
-] as const;
-const shorts = [
-  'filename.offset',
-  'filename.length',
-  'cgroup_path.offset',
-  'cgroup_path.length',
-  'args.offset',
-  'args.length',
-] as const;
-const comms = ['comm', 'parent_comm'] as const;
+const reader = createExecRecordReader(layout);
+const table = createExecTable(layout, identity, wallClock);
 
-/** Not the order of bpf/abi.h, on purpose: the decoder knows a field by its name only. */
-const layout: StructLayout = (() => {
-  const fields: Record<string, { offset: number; bytes: number }> = {};
-  let at = 16;
-  const widths: [readonly string[], number][] = [
-    [comms, 16],
-    [words.toReversed(), 8],
-    [halves.toReversed(), 4],
-    [shorts.toReversed(), 2],
-  ];
-  for (const [names, bytes] of widths)
-    for (const name of names) {
-      fields[name] = { offset: at, bytes };
-      at += bytes;
-    }
-  const names = ['FILENAME', 'ARGS', 'PARENT_COMM', 'CGROUP_PATH'];
-  const bits = Object.fromEntries(names.map((name, bit) => [`EXEC_FIELD_${name}`, bit]));
-  const limits = { ARGS_CAPTURED_BYTES: 32_768, ARGS_TAIL_BYTES: 8_192, ARGS_PAGE_BYTES: 4_096 };
-  return { bytes: at, fields, enumerators: { ...bits, ...limits } };
-})();
-
-type Numbers = Partial<
-  Record<(typeof words)[number] | (typeof halves)[number] | (typeof shorts)[number], bigint | number>
->;
-
-interface Parts {
-  numbers?: Numbers;
-  filename?: Buffer;
-  cgroupPath?: Buffer;
-  argv?: Buffer;
-  comm?: Buffer;
-  parentComm?: Buffer;
+/** The event of the record of `bytes` bytes at `at`; undefined when it makes no sense. */
+function decode(buffer: Buffer, at = 0, bytes = buffer.length) {
+  const record = reader.recordAt(buffer, at, bytes);
+  return record === undefined ? undefined : table.eventOf(record);
 }
-
-/** A record as the kernel side would write it, with `numbers` over it. */
-function recordOf({
-  numbers = {},
-  filename = Buffer.from('/bin/ls'),
-  cgroupPath = Buffer.from('/a'),
-  argv = Buffer.from('ls\0'),
-  comm = Buffer.from('ls'),
-  parentComm = Buffer.from('sh'),
-}: Parts = {}): Buffer {
-  const bytes = Buffer.alloc(layout.bytes);
-  const placed: Numbers = {
-    'filename.offset': layout.bytes,
-    'filename.length': filename.length,
-    'cgroup_path.offset': layout.bytes + filename.length,
-    'cgroup_path.length': cgroupPath.length,
-    'args.offset': layout.bytes + filename.length + cgroupPath.length,
-    'args.length': argv.length,
-    args_bytes: argv.length,
-    ...numbers,
-  };
-  for (const [name, value] of Object.entries(placed)) {
-    const { offset, bytes: width } = layout.fields[name] as { offset: number; bytes: number };
-    if (width === 8) bytes.writeBigUInt64LE(BigInt(value), offset);
-    else bytes.writeUIntLE(Number(value), offset, width);
-  }
-  comm.copy(bytes, layout.fields.comm?.offset);
-  parentComm.copy(bytes, layout.fields.parent_comm?.offset);
-  return Buffer.concat([bytes, filename, cgroupPath, argv]);
-}
-
-const identity = { hostId: 'host', hostName: 'name', bootId: '01234567-89ab-cdef-0123-456789abcdef', attachId: 77 };
-const wallClock = new WallClock([{ fromBootMicros: 0, realtimeMinusBootMicros: 1_700_000_000_000_000 }]);
-const decoder = createExecDecoder(layout, identity, wallClock);
-const decode = (record: Buffer) => decoder.decode(record, 0, record.length);
 
 describe('a record', () => {
   test('each field goes to its place', () => {
@@ -172,8 +76,8 @@ describe('a record', () => {
   test('may stand anywhere among others', () => {
     const record = recordOf({ numbers: { seq: 9 } });
     const among = Buffer.concat([Buffer.alloc(40, 0xee), record, Buffer.alloc(40, 0xee)]);
-    expect(decoder.decode(among, 40, record.length)).toEqual(decode(record));
-    expect(decoder.epochOf(among, 40, record.length)).toBe(0);
+    expect(decode(among, 40, record.length)).toEqual(decode(record));
+    expect(reader.epochOf(among, 40, record.length)).toBe(0);
   });
 
   test('what could not be read is named, and null where null is allowed', () => {
@@ -216,13 +120,13 @@ describe('a record that makes no sense', () => {
 
   test('shorter than its fixed part', () => {
     const record = recordOf();
-    expect(decoder.decode(record, 0, layout.bytes - 1)).toBeUndefined();
-    expect(decoder.epochOf(record, 0, layout.bytes - 1)).toBeUndefined();
+    expect(decode(record, 0, layout.bytes - 1)).toBeUndefined();
+    expect(reader.epochOf(record, 0, layout.bytes - 1)).toBeUndefined();
   });
 
   test('a span that lies behind the record is refused, also when the buffer goes on', () => {
     const record = recordOf({ numbers: { 'args.length': 100 } });
-    expect(decoder.decode(Buffer.concat([record, Buffer.alloc(200)]), 0, record.length)).toBeUndefined();
+    expect(decode(Buffer.concat([record, Buffer.alloc(200)]), 0, record.length)).toBeUndefined();
   });
 
   test('argv that the kernel side cannot have written', () => {
@@ -277,10 +181,19 @@ describe('a record that makes no sense', () => {
   });
 });
 
-test('a layout without a field, or with another width, is refused when the decoder is made', () => {
+test('microseconds are exact, however long the host is up', () => {
+  fc.assert(
+    fc.property(fc.bigInt({ min: 0n, max: 2n ** 62n }), (nanos) => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeBigUInt64LE(nanos);
+      expect(micros(bytes, 0)).toBe(Number(nanos / 1000n));
+    }),
+  );
+});
+
+test('a layout without a field, or with another width, is refused before the first record', () => {
   const { seq: _, ...fields } = layout.fields;
-  expect(() => createExecDecoder({ ...layout, fields }, identity, wallClock)).toThrow(/the field seq/);
-  expect(() =>
-    createExecDecoder({ ...layout, fields: { ...layout.fields, uid: { offset: 0, bytes: 8 } } }, identity, wallClock),
-  ).toThrow(/the field uid of 4 bytes/);
+  expect(() => createExecTable({ ...layout, fields }, identity, wallClock)).toThrow(/the field seq/);
+  const wide = { ...layout, fields: { ...layout.fields, uid: { offset: 0, bytes: 8 } } };
+  expect(() => createExecTable(wide, identity, wallClock)).toThrow(/the field uid of 4 bytes/);
 });

@@ -1,0 +1,191 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type AvroCodec, createCodec, type Framing } from '../../../src/schemas/codec.ts';
+import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
+import { createExecCodec } from '../../../src/sources/exec-codec.ts';
+import { createExecTable } from '../../../src/sources/exec-fields.ts';
+import { createExecRecordReader, type ExecRecord } from '../../../src/sources/exec-record.ts';
+import { halves, identity, layout, limits, type Numbers, type Parts, recordOf, wallClock, words } from './records.ts';
+
+const topic = 'exec-events';
+const singleObject: Framing = { kind: 'single-object' };
+const reader = createExecRecordReader(layout);
+
+function recordAt(bytes: Buffer): ExecRecord {
+  const record = reader.recordAt(bytes, 0, bytes.length);
+  if (record === undefined) throw new Error('the record makes no sense');
+  return record;
+}
+
+/** The codec under test, avsc alone for the same records, and how many of them took the general way so far. */
+function setUp({ framing = singleObject, hostName = identity.hostName as string | null } = {}) {
+  const table = createExecTable(layout, { ...identity, hostName }, wallClock);
+  const avsc = createCodec({ topic, framing });
+  const counted = { general: 0 };
+  const spied: AvroCodec<ExecEvent> = {
+    frame: avsc.frame,
+    encode(events) {
+      counted.general += events.length;
+      return avsc.encode(events);
+    },
+  };
+  const { encode } = createExecCodec(table, spied);
+  const general = (records: readonly ExecRecord[]) => avsc.encode(records.map(table.eventOf));
+  return { table, encode, general, counted };
+}
+
+/** Around the sizes at which a varint grows, and everything between. */
+const size = fc.oneof(fc.nat(20), fc.constantFrom(63, 64, 65, 127, 128, 8191, 8192), fc.nat(300));
+const ascii = fc.tuple(fc.integer({ min: 0x20, max: 0x7e }), size).map(([byte, bytes]) => Buffer.alloc(bytes, byte));
+const utf8 = fc.string({ unit: 'binary', maxLength: 60 }).map((text) => Buffer.from(text.replaceAll('\0', '')));
+const invalid = fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes));
+const text = fc.oneof(
+  { weight: 20, arbitrary: ascii },
+  { weight: 5, arbitrary: utf8 },
+  { weight: 1, arbitrary: invalid },
+);
+const comm = text.map((bytes) => bytes.subarray(0, 16));
+const argv = fc.tuple(fc.array(text, { maxLength: 12 }), fc.boolean()).map(([texts, ended]) => {
+  const whole = Buffer.concat(texts.flatMap((each) => [each, Buffer.alloc(1)]));
+  // What is longer is cut off by the kernel side, and never whole.
+  return whole.subarray(0, Math.min(limits.ARGS_CAPTURED_BYTES, whole.length - (ended ? 0 : 1)));
+});
+
+const u32 = fc.oneof(fc.nat(2 ** 31 - 1), fc.constantFrom(0, 9, 10, 63, 64, 1000, 2 ** 31 - 1, 2 ** 32 - 1));
+const nanos = fc.bigInt({ min: 0n, max: 2n ** 60n });
+const counter = fc.bigInt({ min: 0n, max: 2n ** 53n - 2n });
+const anyNumbers = fc.record({
+  seq: counter,
+  epoch: counter,
+  boot_ns: nanos,
+  start_boot_ns: nanos,
+  parent_start_boot_ns: nanos,
+  exec_count: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  parent_exec_count: fc.nat(),
+  cgroup_id: fc.oneof({ weight: 9, arbitrary: u32 }, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
+  unread: fc.oneof({ weight: 19, arbitrary: fc.constant(0n) }, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
+  args_absent: fc.oneof({ weight: 19, arbitrary: fc.constant(0) }, fc.nat(1023)),
+  args_page_offset: fc.nat(4095),
+  pid: fc.nat(2 ** 31 - 1),
+  tid: fc.nat(2 ** 31 - 1),
+  ppid: fc.nat(2 ** 31 - 1),
+  ...Object.fromEntries(['uid', 'gid', 'euid', 'egid', 'suid', 'sgid'].map((name) => [name, u32])),
+});
+
+/** Any record that makes sense and has numbers that the schema allows. */
+const anyRecord = fc
+  .record({
+    numbers: anyNumbers,
+    filename: text,
+    cgroupPath: text,
+    argv,
+    comm,
+    parentComm: comm,
+    miscounted: fc.oneof({ weight: 9, arbitrary: fc.constant(0) }, fc.nat(3)),
+  })
+  .map(({ miscounted, numbers, ...parts }) => {
+    const record = recordOf({ ...parts, numbers });
+    const at = layout.fields.args_count?.offset as number;
+    record.writeUInt32LE(record.readUInt32LE(at) + miscounted, at);
+    return recordAt(record);
+  });
+
+describe('the same bytes as from avsc', () => {
+  test.each<[string, Parameters<typeof setUp>[0]]>([
+    ['single object', {}],
+    ['Confluent', { framing: { kind: 'confluent', schemaId: 0x01020304 } }],
+    ['a host without a name', { hostName: null }],
+    ['a host whose name is not ASCII', { hostName: 'rechner-größe' }],
+  ])('%s: any records, in order, with their times and headers', (_name, options) => {
+    const { encode, general, counted } = setUp(options);
+    let records = 0;
+    fc.assert(
+      fc.property(fc.array(anyRecord, { minLength: 1, maxLength: 8 }), (batch) => {
+        records += batch.length;
+        expect(encode(batch)).toEqual(general(batch));
+      }),
+      { numRuns: 200 },
+    );
+    // Both ways were taken, or this has compared avsc with itself.
+    expect(counted.general).toBeGreaterThan(records * 0.1);
+    expect(counted.general).toBeLessThan(records * 0.7);
+  });
+
+  test('of each number by itself, where it grows by a byte', () => {
+    const { encode, general, counted } = setUp();
+    const values = [0, 1, 63, 64, 8191, 8192, 2 ** 20 - 1, 2 ** 20, 2 ** 27 - 1, 2 ** 27, 2 ** 31 - 1];
+    const large = [2 ** 31, 2 ** 32, 2 ** 34, 2 ** 41, 2 ** 48, 2 ** 53 - 2];
+    // These decide how the rest is read, and are held by other tests.
+    const shape = new Set<string>(['args_bytes', 'args_absent', 'args_count', 'args_page_offset', 'unread']);
+    for (const name of [...words, ...halves].filter((each) => !shape.has(each)))
+      for (const value of [...values, ...((words as readonly string[]).includes(name) ? large : [])]) {
+        const batch = [recordAt(recordOf({ numbers: { [name]: value } }))];
+        expect(encode(batch), `${name} ${value}`).toEqual(general(batch));
+      }
+    // Only a cgroup id past 32 bits.
+    expect(counted.general).toBe(large.filter((value) => value >= 2 ** 32).length);
+  });
+
+  test('an argv of 32 KiB, and small records behind it', () => {
+    const { encode, general, counted } = setUp();
+    const argvs = [[30_000], [10, 8_192, 8_191, 64, 63, 0], [], [0], Array.from({ length: 3_000 }, () => 1)];
+    const batch = argvs.map((lengths) => {
+      const bytes = Buffer.concat(lengths.map((length) => Buffer.from(`${'x'.repeat(length)}\0`)));
+      return recordAt(recordOf({ argv: bytes }));
+    });
+    expect(encode(batch)).toEqual(general(batch));
+    expect(encode(batch.toReversed())).toEqual(general(batch.toReversed()));
+    expect(counted.general).toBe(0);
+  });
+});
+
+describe('the fast way', () => {
+  test.for<[string, Parts, number]>([
+    ['a typical record', {}, 0],
+    ['UTF-8 that is not ASCII', { filename: Buffer.from('/bin/é😀'), argv: Buffer.from('é\0') }, 0],
+    ['bytes that are not UTF-8', { filename: Buffer.from([0x2f, 0xff]) }, 1],
+    ['an argument that is not UTF-8', { argv: Buffer.from([0xc3, 0]) }, 1],
+    ['a comm that is cut inside a character', { comm: Buffer.from([0x61, 0xc3]) }, 1],
+    ['something unread', { numbers: { unread: 1n << 40n } }, 1],
+    ['an argv that is cut off', { numbers: { args_absent: 1 } }, 1],
+    ['an argv of another count than it says', { numbers: { args_count: 2 } }, 1],
+  ])('%s', ([, parts, expected]) => {
+    const { encode, counted } = setUp();
+    encode([recordAt(recordOf(parts))]);
+    expect(counted.general).toBe(expected);
+  });
+});
+
+test.each<[string, Numbers]>([
+  ['seq', { seq: 2n ** 53n }],
+  ['epoch', { epoch: 2n ** 63n }],
+  ['pid', { pid: 2 ** 31 }],
+  ['tid', { tid: 2 ** 32 - 1 }],
+])('a %s that does not fit is refused and named, as by avsc', (name, numbers) => {
+  const { encode, general } = setUp();
+  const batch = [recordAt(recordOf()), recordAt(recordOf({ numbers }))];
+  const message = new RegExp(`^cannot encode an event of exec-events: not valid for the schema: ${name}$`);
+  expect(() => encode(batch)).toThrow(message);
+  expect(() => general(batch)).toThrow(message);
+});
+
+test('values outlive the buffer of the records, and later batches', () => {
+  const { encode, general } = setUp();
+  const bytes = recordOf({ numbers: { seq: 7 } });
+  const batch = Array.from({ length: 50 }, () => recordAt(bytes));
+  const expected = general(batch);
+  const encoded = encode(batch);
+  for (let i = 0; i < 20; i += 1) encode(batch.map(() => recordAt(recordOf({ filename: Buffer.alloc(300, 0x7a) }))));
+  bytes.fill(0xff);
+  expect(encoded).toEqual(expected);
+});
+
+test('a table that differs from the schema is refused when the codec is made', () => {
+  const table = createExecTable(layout, identity, wallClock);
+  const avsc = createCodec({ topic, framing: singleObject });
+  const { uid, gid, ...others } = table.fields;
+  const made = (fields: object) => () => createExecCodec({ ...table, fields: fields as typeof table.fields }, avsc);
+  expect(made({ ...others, uid })).toThrow(/exec-events\.avsc has uid .* where the table has euid/);
+  expect(made({ ...table.fields, uid: { ...uid, type: 'long' } })).toThrow(/has uid \["null","long"\] .* uid "long"/);
+  expect(made({ ...table.fields, added: uid })).toThrow(/no more fields/);
+});
