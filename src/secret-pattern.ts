@@ -32,7 +32,7 @@ export function parseSecretPattern(source: string): ParsedPattern {
   } catch (error) {
     return { reason: reasonWith(error, source) };
   }
-  if (compiled.test('')) return { reason: 'it matches the empty text, and so everything' };
+  if (compiled.test('')) return { reason: 'this one matches the empty text, and so everything' };
   const group = Object.hasOwn(compiled.namedGroups(), 'secret') ? 'secret' : 0;
   return {
     pattern: {

@@ -39,7 +39,7 @@ describe('a pattern for secrets', () => {
   });
 
   test.each(['', 'a*', '(secret)?', '$'])('%j is refused: it matches everything', (source) => {
-    expect(parseSecretPattern(source)).toEqual({ reason: 'it matches the empty text, and so everything' });
+    expect(parseSecretPattern(source)).toEqual({ reason: 'this one matches the empty text, and so everything' });
   });
 
   test('takes time in proportion to the text, also where every match looks at all the rest', () => {
