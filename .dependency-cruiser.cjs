@@ -33,7 +33,7 @@ const mayKnow = {
   'inlets.ts': ['config.ts', 'sources', 'kernel'],
   'outlets.ts': ['config.ts', 'schemas', 'producers', 'kafka'],
   'config.ts': ['schemas/packet-count.ts'],
-  sources: ['kernel', 'schemas'],
+  sources: ['kernel', 'schemas', 'enrich'],
   ledger: ['kernel', 'schemas'],
   producers: ['kafka', 'schemas'],
   kernel: [],

@@ -1,4 +1,5 @@
 import type { Source } from './batch.ts';
+import { type OpenEnrichment, openEnrichment } from './enrich/enrichment.ts';
 import { reasonOf } from './errors.ts';
 import { closeInlets, type Inlets, openInlets } from './inlets.ts';
 import { entriesBefore } from './ledger/closing-entries.ts';
@@ -69,6 +70,7 @@ export class Sidecar {
   readonly #options: SidecarOptions;
   readonly #inlets: Inlets;
   readonly #outlets: Outlets;
+  readonly #enrichment: OpenEnrichment;
   readonly #exec: ExecSource;
   readonly #execCodec: Codec<ExecRecord>;
   readonly #packets: PacketSource | undefined;
@@ -82,15 +84,22 @@ export class Sidecar {
   #publishingPackets: Promise<void> | undefined;
   #accounting: Promise<void> | undefined;
 
-  private constructor(options: SidecarOptions, inlets: Inlets, outlets: Outlets, lastEntries: LastEntries) {
+  private constructor(
+    options: SidecarOptions,
+    inlets: Inlets,
+    enrichment: OpenEnrichment,
+    outlets: Outlets,
+    lastEntries: LastEntries,
+  ) {
     const { config, clock, log } = options;
     const { capture, identity, wallClock } = inlets;
     this.#options = options;
     this.#inlets = inlets;
+    this.#enrichment = enrichment;
     this.#outlets = outlets;
     this.#lastEntries = lastEntries;
     const layout = capture.execLayout();
-    this.#execCodec = createExecCodec(createExecTable(layout, identity, wallClock), outlets.exec.codec);
+    this.#execCodec = createExecCodec(createExecTable(layout, identity, wallClock, enrichment), outlets.exec.codec);
     this.#exec = new ExecSource({
       capture,
       reader: createExecRecordReader(layout),
@@ -121,13 +130,15 @@ export class Sidecar {
    */
   static async open(options: SidecarOptions): Promise<Sidecar> {
     const inlets = openInlets(options);
+    const enrichment = openEnrichment({ ...options, redaction: options.config.redaction });
     try {
       const lastEntries = await LastEntries.read(options.config.stateDir);
       refuseOtherHostId(lastEntries.kept, inlets.identity);
       const outlets = await openOutlets(options);
       await options.onTopicsReady?.();
-      return new Sidecar(options, inlets, outlets, lastEntries);
+      return new Sidecar(options, inlets, enrichment, outlets, lastEntries);
     } catch (error) {
+      enrichment.close();
       closeInlets(inlets.capture, options.config.onExit);
       throw error;
     }
@@ -188,6 +199,7 @@ export class Sidecar {
       return { backlog, capturing: !ending, detached };
     } finally {
       deadline.removeEventListener('abort', giveUp);
+      this.#enrichment.close();
       capture.close();
     }
   }

@@ -1,5 +1,3 @@
-import { LruCache } from './lru-cache.ts';
-
 /** What the path of a cgroup says about the container in it; each null when it says nothing. */
 export interface Container {
   /** As the runtime has it: 64 hexadecimal digits, or the name of a container of LXC or systemd-nspawn. */
@@ -100,18 +98,4 @@ function unescaped(unitName: string): string {
     hex === undefined ? Buffer.from(part).toString('latin1') : String.fromCharCode(Number.parseInt(hex, 16)),
   );
   return Buffer.from(bytes, 'latin1').toString();
-}
-
-/** `containerOf`, which is worked out once for each of the last paths. */
-export class Containers {
-  readonly #known = new LruCache<string, Container>({ entries: 4096 });
-
-  of(path: string): Container {
-    let container = this.#known.get(path);
-    if (container === undefined) {
-      container = containerOf(path);
-      this.#known.set(path, container);
-    }
-    return container;
-  }
 }

@@ -1,3 +1,5 @@
+import type { Enrichment } from '../enrich/enrichment.ts';
+import type { Workload } from '../enrich/workload.ts';
 import { bitNames, limitOf, offsetOf, type StructLayout } from '../kernel/layout.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
@@ -11,6 +13,8 @@ import {
   fixedFalse,
   fixedLong,
   fixedText,
+  fixedZero,
+  foundText,
   hexText,
   long,
   nullable,
@@ -24,14 +28,15 @@ import {
   u64AsLong,
   u64AsText,
 } from './exec-field.ts';
-import { argvLimitsOf, type ExecRecord, micros, spanOffset, u64 } from './exec-record.ts';
+import { argvLimitsOf, type ExecRecord, micros, type SpanOffset, spanOffset, u64 } from './exec-record.ts';
+import { textOf } from './text.ts';
 
 /** From the kernel's record to the one in the topic: a field each, in the order of exec-events.avsc. */
 export type ExecFields = { readonly [Name in keyof ExecEvent]: Field<ExecEvent[Name]> };
 
 export interface ExecTable {
   readonly fields: ExecFields;
-  /** Everything could be read and nothing was cut off: then every field can be written at once. */
+  /** Everything could be read, nothing was cut off and there is nothing to hide: then every field can be written at once. */
   readonly isWhole: (record: ExecRecord) => boolean;
   /** The event, whatever the record lacks. */
   readonly eventOf: (record: ExecRecord) => ExecEvent;
@@ -41,7 +46,12 @@ export interface ExecTable {
  * The one place that says what becomes of a record. To add a field: a line here, in ExecEvent and in the schema.
  * @param layout of struct exec_record in bpf/abi.h: the only source of the offsets
  */
-export function createExecTable(layout: StructLayout, identity: CaptureIdentity, wallClock: WallClock): ExecTable {
+export function createExecTable(
+  layout: StructLayout,
+  identity: CaptureIdentity,
+  wallClock: WallClock,
+  { redactor, users, workloads }: Enrichment,
+): ExecTable {
   const at64 = (field: string) => offsetOf(layout, field, 8);
   const at32 = (field: string) => offsetOf(layout, field, 4);
   const at128 = (field: string) => offsetOf(layout, field, 16);
@@ -67,24 +77,58 @@ export function createExecTable(layout: StructLayout, identity: CaptureIdentity,
     return nullable(field, (record) => (isUnread(record, bit) ? null : field.read(record)));
   };
 
+  const filename = span('filename');
+  const cgroupPath = span('cgroup_path');
   const args = span('args');
   const argsBytes = at64('args_bytes');
   const argsAbsent = at64('args_absent');
   const argsCount = at32('args_count');
   const argsPageOffset = at32('args_page_offset');
   const argvLimits = argvLimitsOf(layout);
-  let split: { readonly record: ExecRecord; readonly argv: Argv } | undefined;
   /** Of several fields: split once. */
-  const argvOf = (record: ExecRecord): Argv => {
-    if (split?.record === record) return split.argv;
+  const argvOf = once((record): Argv & { readonly redacted: number; readonly withheld: boolean } => {
     const { buffer, at } = record;
     const total = u64(buffer, at + argsBytes);
     const absent = buffer.readUInt32LE(at + argsAbsent);
     const pageOffset = buffer.readUInt32LE(at + argsPageOffset);
     const argv = splitArgv(spanBytes(record, args), total, pageOffset, absent, argvLimits);
-    split = { record, argv };
-    return argv;
+    const { args: shown, redacted } = redactor.args(argv.args);
+    // Its bytes would tell what its arguments hide.
+    const withheld = redacted > 0 && argv.raw !== null;
+    return { ...argv, args: shown, redacted, raw: withheld ? null : argv.raw, withheld };
+  });
+
+  const uidAt = at32('uid');
+  const cgroupPathBit = unreadNames.indexOf('cgroup_path');
+  const workloadOf = once((record): Workload | undefined =>
+    isUnread(record, cgroupPathBit) ? undefined : workloads.of(textOf(spanBytes(record, cgroupPath))),
+  );
+  /** What user space has found out. */
+  const found = {
+    user_name: ({ buffer, at }: ExecRecord) => users.of(buffer.readUInt32LE(at + uidAt)),
+    container_id: (record: ExecRecord) => workloadOf(record)?.container.id,
+    container_runtime: (record: ExecRecord) => workloadOf(record)?.container.runtime,
+    pod_uid: (record: ExecRecord) => workloadOf(record)?.container.podUid,
+    k8s_namespace: (record: ExecRecord) => workloadOf(record)?.namespace,
+    k8s_pod_name: (record: ExecRecord) => workloadOf(record)?.podName,
+    k8s_container_name: (record: ExecRecord) => workloadOf(record)?.containerName,
   };
+  const degradedOf = (record: ExecRecord) => [
+    ...unreadNames.filter((_, bit) => isUnread(record, bit)),
+    ...(argvOf(record).withheld ? ['args_raw'] : []),
+    ...Object.entries(found).flatMap(([name, of]) => (of(record) === undefined ? [name] : [])),
+  ];
+
+  /** A text in which something may have to be hidden. */
+  const shownText = (at: SpanOffset): Field<string> => {
+    const field = spanText(at);
+    return { ...field, read: (record) => redactor.text(field.read(record)) };
+  };
+  const mayHide = ({ buffer, at }: ExecRecord, { offset, length }: SpanOffset) => {
+    const begin = at + buffer.readUInt16LE(at + offset);
+    return redactor.concerns(buffer, begin, begin + buffer.readUInt16LE(at + length));
+  };
+
   const fields: ExecFields = {
     host_id: fixedText(identity.hostId),
     host_name: identity.hostName === null ? absent('string') : nullable(fixedText(identity.hostName)),
@@ -104,22 +148,30 @@ export function createExecTable(layout: StructLayout, identity: CaptureIdentity,
     start_time: timestampMillis((record) => wallMillis(record, micros(record.buffer, record.at + startNs))),
     comm: commText(at128('comm')),
     parent_comm: unlessUnread('parent_comm', commText(at128('parent_comm'))),
-    filename: spanText(span('filename')),
+    filename: shownText(filename),
     args: nullable(spanTexts(args, argsCount, (record) => argvOf(record).args)),
     args_count: nullable(u32AsLong(argsCount)),
     args_bytes: nullable(u64AsLong(argsBytes)),
     args_captured_bytes: nullable(u16AsLong(args.length), (record) => argvOf(record).capturedBytes),
     args_truncated: nullable(fixedFalse(), (record) => argvOf(record).truncated),
     args_raw: absent('bytes', (record) => argvOf(record).raw),
-    uid: nullable(u32AsLong(at32('uid'))),
+    args_redacted: nullable(fixedZero((record) => argvOf(record).redacted)),
+    uid: nullable(u32AsLong(uidAt)),
     gid: nullable(u32AsLong(at32('gid'))),
     euid: nullable(u32AsLong(at32('euid'))),
     egid: nullable(u32AsLong(at32('egid'))),
     suid: nullable(u32AsLong(at32('suid'))),
     sgid: nullable(u32AsLong(at32('sgid'))),
+    user_name: foundText(found.user_name),
     cgroup_id: nullable(u64AsText(at64('cgroup_id'))),
-    cgroup_path: unlessUnread('cgroup_path', spanText(span('cgroup_path'))),
-    degraded: emptyArray('string', (record) => unreadNames.filter((_, bit) => isUnread(record, bit))),
+    cgroup_path: unlessUnread('cgroup_path', spanText(cgroupPath)),
+    container_id: foundText(found.container_id),
+    container_runtime: foundText(found.container_runtime),
+    pod_uid: foundText(found.pod_uid),
+    k8s_namespace: foundText(found.k8s_namespace),
+    k8s_pod_name: foundText(found.k8s_pod_name),
+    k8s_container_name: foundText(found.k8s_container_name),
+    degraded: emptyArray('string', degradedOf),
   };
 
   const names = Object.keys(fields) as readonly (keyof ExecEvent)[];
@@ -132,10 +184,25 @@ export function createExecTable(layout: StructLayout, identity: CaptureIdentity,
       for (const name of names) event[name] = fields[name].read(record);
       return event as unknown as ExecEvent;
     },
-    isWhole: ({ buffer, at }) =>
-      buffer.readUInt32LE(at + unreadAt) === 0 &&
-      buffer.readUInt32LE(at + unreadAt + 4) === 0 &&
-      buffer.readUInt32LE(at + argsAbsent) === 0 &&
-      u64(buffer, at + argsBytes) === buffer.readUInt16LE(at + args.length),
+    isWhole(record) {
+      const { buffer, at } = record;
+      return (
+        buffer.readUInt32LE(at + unreadAt) === 0 &&
+        buffer.readUInt32LE(at + unreadAt + 4) === 0 &&
+        buffer.readUInt32LE(at + argsAbsent) === 0 &&
+        u64(buffer, at + argsBytes) === buffer.readUInt16LE(at + args.length) &&
+        !mayHide(record, args) &&
+        !mayHide(record, filename)
+      );
+    },
+  };
+}
+
+/** Works the value of a record out once, for the fields that are made of it one after the other. */
+function once<Value>(of: (record: ExecRecord) => Value): (record: ExecRecord) => Value {
+  let last: { readonly record: ExecRecord; readonly value: Value } | undefined;
+  return (record) => {
+    if (last?.record !== record) last = { record, value: of(record) };
+    return last.value;
   };
 }

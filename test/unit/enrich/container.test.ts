@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Containers, containerOf } from '../../../src/enrich/container.ts';
+import { containerOf } from '../../../src/enrich/container.ts';
 
 const id = '3350ade4226f0adcd9e4e9545d7c2a16a5aa362d12315f2a88e2024cea1246cf';
 const inner = '679f3691f7f1b20198548be43b86f265f9fff9be0ac4c973638f5ee89decbca9';
@@ -204,13 +204,5 @@ describe('the container of a cgroup path', () => {
         if (found !== null && runtime !== 'systemd-nspawn') expect(path).toContain(found);
       }),
     );
-  });
-});
-
-describe('Containers', () => {
-  test('works a path out once', () => {
-    const known = new Containers();
-    expect(known.of(`/docker/${id}`)).toBe(known.of(`/docker/${id}`));
-    expect(known.of(`/docker/${id}`)).toEqual(containerOf(`/docker/${id}`));
   });
 });
