@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { LruCache } from './lru-cache.ts';
+import { RecentCache } from './recent-cache.ts';
 
 /** Null where the kubelet's directories do not say it, or not yet. */
 export interface KubernetesNames {
@@ -42,8 +42,8 @@ const containerLog = /^([a-z0-9.-]+)_([a-z0-9.-]+)_([a-z0-9.-]+)-([0-9a-f]{64})\
 export class Kubernetes {
   readonly #clock: Clock;
   readonly #directories: readonly WatchedDirectory[];
-  readonly #pods = new LruCache<string, KubernetesNames>({ entries: mostPods });
-  readonly #containers = new LruCache<string, KubernetesNames>({ entries: mostContainers });
+  readonly #pods = new RecentCache<string, KubernetesNames>({ entries: mostPods });
+  readonly #containers = new RecentCache<string, KubernetesNames>({ entries: mostContainers });
   #version = 0;
   #readAt = Number.NEGATIVE_INFINITY;
 

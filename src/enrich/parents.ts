@@ -1,4 +1,4 @@
-import { type LruBounds, LruCache } from './lru-cache.ts';
+import { type CacheBounds, RecentCache } from './recent-cache.ts';
 import type { ProcessIdentity, RunningPrograms } from './running-programs.ts';
 
 /** An exec, as the record of a child names its parent's. */
@@ -11,13 +11,13 @@ export interface ParentExec extends ProcessIdentity {
  * was too long ago or was lost or filtered, is unknown: nothing is guessed.
  */
 export class Parents<Image> {
-  readonly #execs: LruCache<string, Image>;
+  readonly #execs: RecentCache<string, Image>;
   readonly #running: RunningPrograms;
   readonly #imageOf: (exe: string) => Image;
 
   /** @param imageOf what is known of a program that ran before, besides its path nothing */
-  constructor(bounds: LruBounds<Image>, running: RunningPrograms, imageOf: (exe: string) => Image) {
-    this.#execs = new LruCache(bounds);
+  constructor(bounds: CacheBounds<Image>, running: RunningPrograms, imageOf: (exe: string) => Image) {
+    this.#execs = new RecentCache(bounds);
     this.#running = running;
     this.#imageOf = imageOf;
   }

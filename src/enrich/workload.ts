@@ -1,6 +1,6 @@
 import { type Container, containerOf } from './container.ts';
 import type { Kubernetes } from './kubernetes.ts';
-import { LruCache } from './lru-cache.ts';
+import { RecentCache } from './recent-cache.ts';
 
 /** What runs in a cgroup. Null where there is nothing to say, undefined where there is and it is not known, or not yet. */
 export interface Workload {
@@ -16,7 +16,7 @@ const mostPaths = 8_192;
 /** Containers and pods by the path of the cgroup, each path worked out once, and again while names are missing. */
 export class Workloads {
   readonly #kubernetes: Pick<Kubernetes, 'of'>;
-  readonly #known = new LruCache<string, { readonly workload: Workload; readonly complete: boolean }>({
+  readonly #known = new RecentCache<string, { readonly workload: Workload; readonly complete: boolean }>({
     entries: mostPaths,
   });
 
