@@ -53,7 +53,7 @@ const uidForm = /^(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})$/
  *
  * Of containers in each other (Docker in Docker, kind) the innermost one counts: its image is what runs, and the others
  * stand before it in the path, which is in the record too. Whoever may make cgroups below its own can choose any name:
- * see docs/exec.md.
+ * see docs/workloads.md.
  * @param path below the root of the hierarchy, beginning with /
  */
 export function containerOf(path: string): Container {

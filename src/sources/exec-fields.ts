@@ -1,5 +1,4 @@
 import type { Enrichment } from '../enrich/enrichment.ts';
-import type { Workload } from '../enrich/workload.ts';
 import { bitNames, limitOf, offsetOf, type StructLayout } from '../kernel/layout.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
@@ -14,7 +13,6 @@ import {
   fixedLong,
   fixedText,
   fixedZero,
-  foundText,
   hexText,
   long,
   nullable,
@@ -28,8 +26,8 @@ import {
   u64AsLong,
   u64AsText,
 } from './exec-field.ts';
-import { argvLimitsOf, type ExecRecord, micros, type SpanOffset, spanOffset, u64 } from './exec-record.ts';
-import { textOf } from './text.ts';
+import { createExecFindings, isConcerned, once, shownText } from './exec-findings.ts';
+import { argvLimitsOf, type ExecRecord, micros, spanOffset, u64 } from './exec-record.ts';
 
 /** From the kernel's record to the one in the topic: a field each, in the order of exec-events.avsc. */
 export type ExecFields = { readonly [Name in keyof ExecEvent]: Field<ExecEvent[Name]> };
@@ -50,8 +48,9 @@ export function createExecTable(
   layout: StructLayout,
   identity: CaptureIdentity,
   wallClock: WallClock,
-  { redactor, users, workloads }: Enrichment,
+  enrichment: Enrichment,
 ): ExecTable {
+  const { redactor } = enrichment;
   const at64 = (field: string) => offsetOf(layout, field, 8);
   const at32 = (field: string) => offsetOf(layout, field, 4);
   const at128 = (field: string) => offsetOf(layout, field, 16);
@@ -100,34 +99,14 @@ export function createExecTable(
 
   const uidAt = at32('uid');
   const cgroupPathBit = unreadNames.indexOf('cgroup_path');
-  const workloadOf = once((record): Workload | undefined =>
-    isUnread(record, cgroupPathBit) ? undefined : workloads.of(textOf(spanBytes(record, cgroupPath))),
+  const findings = createExecFindings(enrichment, uidAt, (record) =>
+    isUnread(record, cgroupPathBit) ? undefined : cgroupPath,
   );
-  /** What user space has found out. */
-  const found = {
-    user_name: ({ buffer, at }: ExecRecord) => users.of(buffer.readUInt32LE(at + uidAt)),
-    container_id: (record: ExecRecord) => workloadOf(record)?.container.id,
-    container_runtime: (record: ExecRecord) => workloadOf(record)?.container.runtime,
-    pod_uid: (record: ExecRecord) => workloadOf(record)?.container.podUid,
-    k8s_namespace: (record: ExecRecord) => workloadOf(record)?.namespace,
-    k8s_pod_name: (record: ExecRecord) => workloadOf(record)?.podName,
-    k8s_container_name: (record: ExecRecord) => workloadOf(record)?.containerName,
-  };
   const degradedOf = (record: ExecRecord) => [
     ...unreadNames.filter((_, bit) => isUnread(record, bit)),
     ...(argvOf(record).withheld ? ['args_raw'] : []),
-    ...Object.entries(found).flatMap(([name, of]) => (of(record) === undefined ? [name] : [])),
+    ...findings.missing(record),
   ];
-
-  /** A text in which something may have to be hidden. */
-  const shownText = (at: SpanOffset): Field<string> => {
-    const field = spanText(at);
-    return { ...field, read: (record) => redactor.text(field.read(record)) };
-  };
-  const mayHide = ({ buffer, at }: ExecRecord, { offset, length }: SpanOffset) => {
-    const begin = at + buffer.readUInt16LE(at + offset);
-    return redactor.concerns(buffer, begin, begin + buffer.readUInt16LE(at + length));
-  };
 
   const fields: ExecFields = {
     host_id: fixedText(identity.hostId),
@@ -148,7 +127,7 @@ export function createExecTable(
     start_time: timestampMillis((record) => wallMillis(record, micros(record.buffer, record.at + startNs))),
     comm: commText(at128('comm')),
     parent_comm: unlessUnread('parent_comm', commText(at128('parent_comm'))),
-    filename: shownText(filename),
+    filename: shownText(redactor, filename),
     args: nullable(spanTexts(args, argsCount, (record) => argvOf(record).args)),
     args_count: nullable(u32AsLong(argsCount)),
     args_bytes: nullable(u64AsLong(argsBytes)),
@@ -162,15 +141,15 @@ export function createExecTable(
     egid: nullable(u32AsLong(at32('egid'))),
     suid: nullable(u32AsLong(at32('suid'))),
     sgid: nullable(u32AsLong(at32('sgid'))),
-    user_name: foundText(found.user_name),
+    user_name: findings.fields.user_name,
     cgroup_id: nullable(u64AsText(at64('cgroup_id'))),
     cgroup_path: unlessUnread('cgroup_path', spanText(cgroupPath)),
-    container_id: foundText(found.container_id),
-    container_runtime: foundText(found.container_runtime),
-    pod_uid: foundText(found.pod_uid),
-    k8s_namespace: foundText(found.k8s_namespace),
-    k8s_pod_name: foundText(found.k8s_pod_name),
-    k8s_container_name: foundText(found.k8s_container_name),
+    container_id: findings.fields.container_id,
+    container_runtime: findings.fields.container_runtime,
+    pod_uid: findings.fields.pod_uid,
+    k8s_namespace: findings.fields.k8s_namespace,
+    k8s_pod_name: findings.fields.k8s_pod_name,
+    k8s_container_name: findings.fields.k8s_container_name,
     degraded: emptyArray('string', degradedOf),
   };
 
@@ -191,18 +170,9 @@ export function createExecTable(
         buffer.readUInt32LE(at + unreadAt + 4) === 0 &&
         buffer.readUInt32LE(at + argsAbsent) === 0 &&
         u64(buffer, at + argsBytes) === buffer.readUInt16LE(at + args.length) &&
-        !mayHide(record, args) &&
-        !mayHide(record, filename)
+        !isConcerned(redactor, record, args) &&
+        !isConcerned(redactor, record, filename)
       );
     },
-  };
-}
-
-/** Works the value of a record out once, for the fields that are made of it one after the other. */
-function once<Value>(of: (record: ExecRecord) => Value): (record: ExecRecord) => Value {
-  let last: { readonly record: ExecRecord; readonly value: Value } | undefined;
-  return (record) => {
-    if (last?.record !== record) last = { record, value: of(record) };
-    return last.value;
   };
 }
