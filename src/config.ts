@@ -8,6 +8,7 @@ import { Bpf2KafkaError, type ErrorCode, reasonOf } from './errors.ts';
 import { type IpPrefix, parsePrefix, prefixText } from './ip-prefix.ts';
 import type { LogLevel } from './log.ts';
 import { type PacketKeyKind, packetKeyKinds } from './schemas/packet-count.ts';
+import { parseSecretPattern, type SecretPattern } from './secret-pattern.ts';
 
 /** Settings of `run` and `start`. */
 export interface RunConfig {
@@ -35,6 +36,7 @@ export interface RunConfig {
   readonly serviceManager: ServiceManagerConfig | undefined;
   /** Undefined when packets are not counted. */
   readonly packets: PacketsConfig | undefined;
+  readonly redaction: RedactionConfig;
   readonly logLevel: LogLevel;
 }
 
@@ -64,6 +66,13 @@ export interface PacketsConfig {
   readonly budget: number;
   /** Keys that each of the kernel's two maps has room for. */
   readonly flows: number;
+}
+
+export interface RedactionConfig {
+  /** Whether what looks like a secret is hidden without being asked for. */
+  readonly defaults: boolean;
+  /** Of what is hidden besides; without repeats. */
+  readonly patterns: readonly SecretPattern[];
 }
 
 export interface TailConfig {
@@ -121,6 +130,8 @@ export interface Setting<Value> {
   readonly placeholder?: string;
   /** The flag can be given several times; the value is a list. */
   readonly repeatable?: true;
+  /** Between the items of a list, where a comma may be part of one. */
+  readonly separator?: '\n';
   /** In words, where `fallback` alone does not say it. */
   readonly fallbackText?: string;
   /** Reads the text; its message says what is allowed. */
@@ -160,16 +171,17 @@ function oneOf<const Choice extends string>(...choices: readonly Choice[]): z.Zo
 function list<Value>(
   item: z.ZodType<Value, string>,
   identity: (value: Value) => string,
+  separator?: '\n',
 ): z.ZodType<readonly Value[], string> {
   return z
     .string()
-    .transform(itemsOf)
+    .transform((given) => itemsOf(given, separator))
     .pipe(z.array(item))
     .transform((values) => [...new Map(values.map((value) => [identity(value), value])).values()]);
 }
 
-function itemsOf(given: string): string[] {
-  return given.split(',').map((item) => item.trim());
+function itemsOf(given: string, separator?: '\n'): string[] {
+  return separator === undefined ? given.split(',').map((item) => item.trim()) : given.split(separator);
 }
 
 const toggle = text('true or false', (given) => ({ true: true, false: false, 1: true, 0: false })[given.toLowerCase()]);
@@ -259,6 +271,13 @@ const ipPrefix: z.ZodType<IpPrefix, string> = z.string().transform((given, conte
   const parsed = parsePrefix(given);
   if ('prefix' in parsed) return parsed.prefix;
   context.addIssue({ code: 'custom', message: parsed.allowed });
+  return z.NEVER;
+});
+
+const secretPattern: z.ZodType<SecretPattern, string> = z.string().transform((given, context) => {
+  const parsed = parseSecretPattern(given);
+  if ('pattern' in parsed) return parsed.pattern;
+  context.addIssue({ code: 'custom', message: `a pattern in RE2's syntax; ${parsed.reason}` });
   return z.NEVER;
 });
 
@@ -463,6 +482,23 @@ const settings = {
     fallback: () => 131_072,
   }),
   noPackets: setting({ name: 'no-packets', description: 'count no packets', value: toggle, fallback: off }),
+  redact: setting<readonly SecretPattern[]>({
+    name: 'redact',
+    placeholder: 'REGEX',
+    repeatable: true,
+    separator: '\n',
+    description:
+      "pattern in RE2's syntax whose matches in arguments and paths are published as ***; of one with a group named secret, only that group",
+    fallbackText: 'none',
+    value: list(secretPattern, ({ source }) => source, '\n'),
+    fallback: () => [],
+  }),
+  noRedactDefaults: setting({
+    name: 'no-redact-defaults',
+    description: 'do not hide what looks like a password, a token or a key',
+    value: toggle,
+    fallback: off,
+  }),
   logLevel: setting<LogLevel>({
     name: 'log-level',
     placeholder: 'LEVEL',
@@ -542,6 +578,8 @@ const runNames = [
   'packetBudget',
   'packetFlows',
   'noPackets',
+  'redact',
+  'noRedactDefaults',
   'logLevel',
 ] as const satisfies readonly Name[];
 const tailNames = [
@@ -604,7 +642,7 @@ function shownFallback(row: Setting<unknown>): string {
 const configName = 'config';
 
 interface Given {
-  /** Of a list the items with commas between. */
+  /** Of a list the items with the setting's separator between. */
   readonly text: string;
   /** Completes 'from …'. */
   readonly origin: string;
@@ -617,7 +655,8 @@ function lookupIn(flags: Flags, environment: Environment, file: ReadonlyMap<stri
   return (name) => {
     const flag = flags[name];
     if (flag !== undefined) {
-      return { text: Array.isArray(flag) ? flag.join(',') : String(flag), origin: 'the command line' };
+      const text = Array.isArray(flag) ? flag.join(separatorOf(name)) : String(flag);
+      return { text, origin: 'the command line' };
     }
     const variable = environmentName(name);
     const inherited = environment[variable];
@@ -625,6 +664,11 @@ function lookupIn(flags: Flags, environment: Environment, file: ReadonlyMap<stri
     if (inherited !== undefined && inherited !== '') return { text: inherited, origin: `the environment, ${variable}` };
     return file.get(name);
   };
+}
+
+function separatorOf(name: string): string {
+  const rows: readonly Setting<unknown>[] = Object.values(settings);
+  return rows.find((row) => row.name === name)?.separator ?? ',';
 }
 
 function read<Value>(row: Setting<Value>, lookup: Lookup, facts: HostFacts): Value {
@@ -635,7 +679,7 @@ function read<Value>(row: Setting<Value>, lookup: Lookup, facts: HostFacts): Val
   const issue = result.error.issues[0];
   const at = issue?.path[0];
   // Of a list only the item that is wrong.
-  const wrong = typeof at === 'number' ? itemsOf(given.text)[at] : given.text;
+  const wrong = typeof at === 'number' ? itemsOf(given.text, row.separator)[at] : given.text;
   throw configError({
     operation: 'use',
     subject: `--${row.name} ${JSON.stringify(wrong)} (from ${given.origin})`,
@@ -698,6 +742,10 @@ export function loadRunConfig(
     http: http === 'off' ? undefined : http,
     serviceManager: readServiceManager(environment),
     packets: readPackets(lookup, facts),
+    redaction: {
+      defaults: !read(settings.noRedactDefaults, lookup, facts),
+      patterns: read(settings.redact, lookup, facts),
+    },
     logLevel: read(settings.logLevel, lookup, facts),
   };
 }
@@ -822,7 +870,7 @@ function readFile(name: string): Map<string, Given> {
     if (!parts.every((part) => part === null || isScalar(part))) {
       throw fail(`line ${line}: ${setting} must be a value or a list of values`);
     }
-    const given = parts.map((part) => (part === null ? '' : String(part.value ?? ''))).join(',');
+    const given = parts.map((part) => (part === null ? '' : String(part.value ?? ''))).join(separatorOf(setting));
     if (given !== '') values.set(setting, { text: given, origin: `${name}, line ${line}` });
   }
   return values;

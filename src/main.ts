@@ -192,7 +192,7 @@ Examples:
 const settingsHelp = (command: string) => `
 Each option is also read from the environment (--topic-prefix: BPF2KAFKA_TOPIC_PREFIX) and from the file of --config
 (topic-prefix: …). The command line goes before the environment, the environment before the file. A list has commas
-between its items; so has a repeatable option in the environment, and it is a list in the file.
+between its items; so has a repeatable option in the environment (--redact a line each), and it is a list in the file.
 
 Examples:
   bpf2kafka ${command} --brokers localhost:9092 --create-topics

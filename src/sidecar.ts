@@ -1,4 +1,5 @@
 import type { Source } from './batch.ts';
+import { type OpenEnrichment, openEnrichment } from './enrich/enrichment.ts';
 import { reasonOf } from './errors.ts';
 import type { Health } from './http/health.ts';
 import { closeInlets, type Inlets, openInlets } from './inlets.ts';
@@ -73,6 +74,7 @@ export class Sidecar {
   readonly #options: SidecarOptions;
   readonly #inlets: Inlets;
   readonly #outlets: Outlets;
+  readonly #enrichment: OpenEnrichment;
   readonly #exec: ExecSource;
   readonly #execCodec: Codec<ExecRecord>;
   readonly #packets: PacketSource | undefined;
@@ -88,15 +90,22 @@ export class Sidecar {
   #accounting: Promise<void> | undefined;
   #stopping = false;
 
-  private constructor(options: SidecarOptions, inlets: Inlets, outlets: Outlets, lastEntries: LastEntries) {
+  private constructor(
+    options: SidecarOptions,
+    inlets: Inlets,
+    enrichment: OpenEnrichment,
+    outlets: Outlets,
+    lastEntries: LastEntries,
+  ) {
     const { config, clock, log } = options;
     const { capture, identity, wallClock } = inlets;
     this.#options = options;
     this.#inlets = inlets;
+    this.#enrichment = enrichment;
     this.#outlets = outlets;
     this.#lastEntries = lastEntries;
     const layout = capture.execLayout();
-    this.#execCodec = createExecCodec(createExecTable(layout, identity, wallClock), outlets.exec.codec);
+    this.#execCodec = createExecCodec(createExecTable(layout, identity, wallClock, enrichment), outlets.exec.codec);
     this.#exec = new ExecSource({
       capture,
       reader: createExecRecordReader(layout),
@@ -127,13 +136,15 @@ export class Sidecar {
    */
   static async open(options: SidecarOptions): Promise<Sidecar> {
     const inlets = openInlets(options);
+    const enrichment = openEnrichment({ ...options, redaction: options.config.redaction });
     try {
       const lastEntries = await LastEntries.read(options.config.stateDir);
       refuseOtherHostId(lastEntries.kept, inlets.identity);
       const outlets = await openOutlets(options);
       await options.onTopicsReady?.();
-      return new Sidecar(options, inlets, outlets, lastEntries);
+      return new Sidecar(options, inlets, enrichment, outlets, lastEntries);
     } catch (error) {
+      enrichment.close();
       closeInlets(inlets.capture, options.config.onExit);
       throw error;
     }
@@ -205,6 +216,7 @@ export class Sidecar {
       return { backlog, packets, capturing: !ending, detached };
     } finally {
       deadline.removeEventListener('abort', giveUp);
+      this.#enrichment.close();
       capture.close();
     }
   }

@@ -7,6 +7,7 @@
  */
 import type { Acknowledgement, Batch, OutgoingBatch } from '../../src/batch.ts';
 import { systemClock } from '../../src/clock.ts';
+import { openEnrichment } from '../../src/enrich/enrichment.ts';
 import { type Compression, createKafkaClient } from '../../src/kafka/client.ts';
 import { batchBytes } from '../../src/kafka/topics.ts';
 import { WallClock } from '../../src/kernel/wall-clock.ts';
@@ -81,8 +82,9 @@ class StopWatch {
 const watch = new StopWatch();
 const ring = new FullRing(recording, options.records, (acknowledged) => watch.committed(acknowledged));
 const identity = { hostId, hostName, bootId: recording.bootId, attachId: recording.attachId };
-const table = createExecTable(recording.layout, identity, new WallClock(recording.clockOffsets));
 const log = createLog('warn');
+const enrichment = openEnrichment({ redaction: { defaults: true, patterns: [] }, clock: systemClock, log });
+const table = createExecTable(recording.layout, identity, new WallClock(recording.clockOffsets), enrichment);
 const reader = createExecRecordReader(recording.layout);
 const source = new ExecSource({ capture: ring, reader, clock: systemClock, log });
 const general = createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } });

@@ -27,20 +27,28 @@ export interface ExecEvent {
   comm: string;
   parent_comm: string | null;
   filename: string;
-  args: string[] | null;
+  args: readonly string[] | null;
   args_count: number | null;
   args_bytes: number | null;
   args_captured_bytes: number | null;
   args_truncated: boolean | null;
   args_raw: Buffer | null;
+  args_redacted: number | null;
   uid: number | null;
   gid: number | null;
   euid: number | null;
   egid: number | null;
   suid: number | null;
   sgid: number | null;
+  user_name: string | null;
   cgroup_id: string | null;
   cgroup_path: string | null;
+  container_id: string | null;
+  container_runtime: string | null;
+  pod_uid: string | null;
+  k8s_namespace: string | null;
+  k8s_pod_name: string | null;
+  k8s_container_name: string | null;
   degraded: string[];
 }
 

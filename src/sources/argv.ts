@@ -12,7 +12,7 @@ export interface ArgvLimits {
 
 export interface Argv {
   /** Present arguments. Beside a gap the last one before it and the first one after it may be cut. */
-  readonly args: string[];
+  readonly args: readonly string[];
   readonly capturedBytes: number;
   readonly truncated: boolean;
   /** A copy of the captured bytes, NUL-separated; only when they are not UTF-8. */

@@ -41,6 +41,11 @@ export function fixedLong(value: number): Field<number> {
   return { type: 'long', read: () => value, fixed: bytes.subarray(0, end) };
 }
 
+/** An int that is 0 in whole records. */
+export function fixedZero(read: (record: ExecRecord) => number): Field<number> {
+  return { type: 'int', read, fixed: Buffer.from([0]) };
+}
+
 export function fixedFalse(): Field<boolean> {
   return { type: 'boolean', read: () => false, fixed: Buffer.from([0]) };
 }
@@ -56,6 +61,30 @@ export function absent<Value>(
   read: (record: ExecRecord) => Value | null = () => null,
 ): Field<Value | null> {
   return { type: ['null', type], read, fixed: Buffer.from([0]) };
+}
+
+/** A nullable string that is not in the record; undefined when it could not be found out, which no whole record has. */
+export function foundText(of: (record: ExecRecord) => string | null | undefined): Field<string | null> {
+  return {
+    type: ['null', 'string'],
+    read: (record) => of(record) ?? null,
+    fixed: none,
+    write(out, start, record) {
+      const value = of(record);
+      if (value === undefined) return notWritten;
+      out[start] = value === null ? 0 : 2;
+      if (value === null) return start + 1;
+      let at = writeLong(out, start + 1, value.length);
+      let bits = 0;
+      for (let i = 0; i < value.length; i += 1) {
+        const code = value.charCodeAt(i);
+        bits |= code;
+        out[at] = code;
+        at += 1;
+      }
+      return bits < 0x80 ? at : notWritten;
+    },
+  };
 }
 
 /** A field that can be null, and is not in whole records. */
@@ -205,8 +234,8 @@ export function spanText(span: SpanOffset): Field<string> {
 export function spanTexts(
   span: SpanOffset,
   countOffset: number,
-  read: (record: ExecRecord) => string[],
-): Field<string[]> {
+  read: (record: ExecRecord) => readonly string[],
+): Field<readonly string[]> {
   return {
     type: { type: 'array', items: 'string' },
     read,

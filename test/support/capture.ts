@@ -2,12 +2,22 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import type { Enrichment } from '../../src/enrich/enrichment.ts';
+import { Redactor } from '../../src/enrich/redact.ts';
+import { Workloads } from '../../src/enrich/workload.ts';
 import { type Capture, type CaptureStatus, type Committed, detachPinned, openCapture } from '../../src/kernel/addon.ts';
 import { WallClock } from '../../src/kernel/wall-clock.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import { createExecTable, type ExecTable } from '../../src/sources/exec-fields.ts';
 import { createExecRecordReader, type ExecRecordReader } from '../../src/sources/exec-record.ts';
 import { type WaitOptions, waitFor } from './wait-for.ts';
+
+/** Tests of the kernel's side: what it recorded, as it is. */
+const nothingAdded: Enrichment = {
+  redactor: new Redactor({ defaults: false, patterns: [] }),
+  users: { of: () => null },
+  workloads: new Workloads({ of: () => ({ namespace: null, podName: null, containerName: null }) }),
+};
 
 /** What tests of the real kernel share. Every capture sees the execs of the whole host: tests know their own by token or pid. */
 
@@ -110,7 +120,7 @@ export class CaptureReader implements Disposable {
     const identity = { hostId: 'host', hostName: null, bootId, attachId: this.status.attachId };
     const layout = this.capture.execLayout();
     this.#reader = createExecRecordReader(layout);
-    this.#table = createExecTable(layout, identity, new WallClock(this.capture.clockOffsets()));
+    this.#table = createExecTable(layout, identity, new WallClock(this.capture.clockOffsets()), nothingAdded);
   }
 
   get status(): CaptureStatus {

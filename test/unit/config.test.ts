@@ -11,6 +11,7 @@ import {
   loadRunConfig,
   loadSchemaConfig,
   loadTailConfig,
+  type RunConfig,
 } from '../../src/config.ts';
 import type { Bpf2KafkaError } from '../../src/errors.ts';
 
@@ -74,6 +75,7 @@ describe('defaults', () => {
         budget: 5_000,
         flows: 131_072,
       },
+      redaction: { defaults: true, patterns: [] },
       logLevel: 'info',
     });
   });
@@ -430,5 +432,34 @@ describe('a service manager', () => {
     ],
   ])('%j', (environment, expected) => {
     expect(run(brokers, environment).serviceManager).toEqual(expected);
+  });
+});
+
+describe('settings of redaction', () => {
+  const sources = (config: RunConfig) => config.redaction.patterns.map(({ source }) => source);
+
+  test('patterns keep their commas and blanks, wherever they come from', () => {
+    const patterns = ['ACME-[0-9]{4,8}', ' key, (?P<secret>.+) '];
+    const config = file("redact:\n  - 'ACME-[0-9]{4,8}'\n  - ' key, (?P<secret>.+) '\n");
+    expect(sources(run({ ...brokers, redact: patterns }))).toEqual(patterns);
+    expect(sources(run(brokers, { BPF2KAFKA_REDACT: patterns.join('\n') }))).toEqual(patterns);
+    expect(sources(run({ ...brokers, config }))).toEqual(patterns);
+    expect(sources(run({ ...brokers, redact: ['a', 'b', 'a'] }))).toEqual(['a', 'b']);
+  });
+
+  test('--no-redact-defaults leaves the patterns that were given', () => {
+    const { redaction } = run({ ...brokers, redact: ['a'], 'no-redact-defaults': true });
+    expect(redaction.defaults).toBe(false);
+    expect(redaction.patterns).toHaveLength(1);
+    expect(run(brokers, { BPF2KAFKA_NO_REDACT_DEFAULTS: 'true' }).redaction.defaults).toBe(false);
+  });
+
+  test('what is no pattern is refused, with the pattern and the place', () => {
+    expect(failure(() => run({ ...brokers, redact: ['a,b', 'x(a'] })).message).toBe(
+      'cannot use --redact "x(a" (from the command line): it must be a pattern in RE2\'s syntax; at character 4: missing closing )',
+    );
+    expect(failure(() => run(brokers, { BPF2KAFKA_REDACT: 'a\n' })).message).toBe(
+      'cannot use --redact "" (from the environment, BPF2KAFKA_REDACT): it must be a pattern in RE2\'s syntax; this one matches the empty text, and so everything',
+    );
   });
 });

@@ -3,9 +3,10 @@ import { hashFields, laneA } from './field-hash.ts';
 
 /**
  * Where each field of an exec record comes from. A record that is read from the kernel twice has the same identity
- * and the same kernel fields; what user space adds may differ. A new field does not compile before it stands here.
+ * and the same kernel fields; what user space adds may differ. Texts of the kernel may have something hidden in them,
+ * which is a setting of the sidecar. A new field does not compile before it stands here.
  */
-const origin: Readonly<Record<keyof ExecEvent, 'identity' | 'kernel' | 'user'>> = {
+const origin: Readonly<Record<keyof ExecEvent, 'identity' | 'kernel' | 'text' | 'user'>> = {
   host_id: 'identity',
   boot_id: 'identity',
   attach_id: 'identity',
@@ -21,13 +22,13 @@ const origin: Readonly<Record<keyof ExecEvent, 'identity' | 'kernel' | 'user'>> 
   ppid: 'kernel',
   comm: 'kernel',
   parent_comm: 'kernel',
-  filename: 'kernel',
-  args: 'kernel',
+  filename: 'text',
+  args: 'text',
+  args_raw: 'text',
   args_count: 'kernel',
   args_bytes: 'kernel',
   args_captured_bytes: 'kernel',
   args_truncated: 'kernel',
-  args_raw: 'kernel',
   uid: 'kernel',
   gid: 'kernel',
   euid: 'kernel',
@@ -41,11 +42,40 @@ const origin: Readonly<Record<keyof ExecEvent, 'identity' | 'kernel' | 'user'>> 
   host_name: 'user',
   event_time: 'user',
   start_time: 'user',
+  args_redacted: 'user',
+  // Names that may become known between two readings of a record.
+  user_name: 'user',
+  container_id: 'user',
+  container_runtime: 'user',
+  pod_uid: 'user',
+  k8s_namespace: 'user',
+  k8s_pod_name: 'user',
+  k8s_container_name: 'user',
 };
 
-export const kernelFields = (Object.keys(origin) as (keyof ExecEvent)[]).filter((name) => origin[name] === 'kernel');
+const fieldsOf = (...origins: string[]) =>
+  (Object.keys(origin) as (keyof ExecEvent)[]).filter((name) => origins.includes(origin[name]));
 
-/** 32 bits over the kernel fields, never 0. */
+export const kernelFields = fieldsOf('kernel', 'text');
+const kernelFieldsWithoutTexts = fieldsOf('kernel');
+
+/** 32 bits over the kernel fields, never 0; odd when something is hidden in the texts, which then do not count. */
 export function hashKernelFields(event: ExecEvent): number {
-  return hashFields(event, kernelFields, laneA);
+  const hidden = (event.args_redacted ?? 0) > 0 || event.filename.includes('***');
+  const hash = hashFields(ofKernel(event), hidden ? kernelFieldsWithoutTexts : kernelFields, laneA);
+  return hidden ? (hash | 1) >>> 0 : (hash & ~1) >>> 0 || 2;
+}
+
+/** Whether the records of two hashes can be the same one, read twice, perhaps with another setting of what is hidden. */
+export function areSameRecord(a: number, b: number): boolean {
+  return a === b || (a & 1) !== (b & 1);
+}
+
+/** Without what is degraded by user space, which may do better the second time. */
+function ofKernel(event: ExecEvent): ExecEvent {
+  if (event.degraded.length === 0) return event;
+  const degraded = event.degraded.filter(
+    (name) => name !== 'args_raw' && !(Object.hasOwn(origin, name) && origin[name as keyof ExecEvent] === 'user'),
+  );
+  return { ...event, degraded };
 }

@@ -1,5 +1,5 @@
 import type { ExecEvent } from '../../schemas/exec-event.ts';
-import { hashKernelFields } from './kernel-fields.ts';
+import { areSameRecord, hashKernelFields } from './kernel-fields.ts';
 import { SparseCounters } from './sparse-counters.ts';
 
 /** Two records of one identity whose kernel fields differ. */
@@ -44,7 +44,7 @@ export class RecordTally {
     const known = this.#hashes.get(index);
     if (known !== 0) {
       this.repeats += 1;
-      if (known === hash) return;
+      if (areSameRecord(known, hash)) return;
       this.conflicts += 1;
       if (this.firstConflicts.length < conflictsKept) this.firstConflicts.push({ seq: event.seq, partition, offset });
       return;

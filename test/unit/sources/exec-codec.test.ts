@@ -5,7 +5,20 @@ import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
 import { createExecCodec } from '../../../src/sources/exec-codec.ts';
 import { createExecTable } from '../../../src/sources/exec-fields.ts';
 import { createExecRecordReader, type ExecRecord } from '../../../src/sources/exec-record.ts';
-import { halves, identity, layout, limits, type Numbers, type Parts, recordOf, wallClock, words } from './records.ts';
+import {
+  enrichment,
+  halves,
+  identity,
+  knownCgroup,
+  layout,
+  limits,
+  type Numbers,
+  newCgroup,
+  type Parts,
+  recordOf,
+  wallClock,
+  words,
+} from './records.ts';
 
 const topic = 'exec-events';
 const singleObject: Framing = { kind: 'single-object' };
@@ -19,7 +32,7 @@ function recordAt(bytes: Buffer): ExecRecord {
 
 /** The codec under test, avsc alone for the same records, and how many of them took the general way so far. */
 function setUp({ framing = singleObject, hostName = identity.hostName as string | null } = {}) {
-  const table = createExecTable(layout, { ...identity, hostName }, wallClock);
+  const table = createExecTable(layout, { ...identity, hostName }, wallClock, enrichment);
   const avsc = createCodec({ topic, framing });
   const counted = { general: 0 };
   const spied: AvroCodec<ExecEvent> = {
@@ -37,12 +50,15 @@ function setUp({ framing = singleObject, hostName = identity.hostName as string 
 /** Around the sizes at which a varint grows, and everything between. */
 const size = fc.oneof(fc.nat(20), fc.constantFrom(63, 64, 65, 127, 128, 8191, 8192), fc.nat(300));
 const ascii = fc.tuple(fc.integer({ min: 0x20, max: 0x7e }), size).map(([byte, bytes]) => Buffer.alloc(bytes, byte));
+const bytesOf = (value: string) => Buffer.from(value);
+const secret = fc.constantFrom('--password=abc', '--token', 'https://u:p@h/', 'curl', '-u', 'a:b').map(bytesOf);
 const utf8 = fc.string({ unit: 'binary', maxLength: 60 }).map((text) => Buffer.from(text.replaceAll('\0', '')));
 const invalid = fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes));
 const text = fc.oneof(
   { weight: 20, arbitrary: ascii },
   { weight: 5, arbitrary: utf8 },
   { weight: 1, arbitrary: invalid },
+  { weight: 1, arbitrary: secret },
 );
 const comm = text.map((bytes) => bytes.subarray(0, 16));
 const argv = fc.tuple(fc.array(text, { maxLength: 12 }), fc.boolean()).map(([texts, ended]) => {
@@ -70,6 +86,7 @@ const anyNumbers = fc.record({
   tid: fc.nat(2 ** 31 - 1),
   ppid: fc.nat(2 ** 31 - 1),
   ...Object.fromEntries(['uid', 'gid', 'euid', 'egid', 'suid', 'sgid'].map((name) => [name, u32])),
+  uid: fc.oneof({ weight: 3, arbitrary: u32 }, fc.constantFrom(21, 22, 23)),
 });
 
 /** Any record that makes sense and has numbers that the schema allows. */
@@ -77,7 +94,7 @@ const anyRecord = fc
   .record({
     numbers: anyNumbers,
     filename: text,
-    cgroupPath: text,
+    cgroupPath: fc.oneof({ weight: 3, arbitrary: text }, fc.constantFrom(knownCgroup, newCgroup).map(bytesOf)),
     argv,
     comm,
     parentComm: comm,
@@ -149,6 +166,12 @@ describe('the fast way', () => {
     ['something unread', { numbers: { unread: 1n << 40n } }, 1],
     ['an argv that is cut off', { numbers: { args_absent: 1 } }, 1],
     ['an argv of another count than it says', { numbers: { args_count: 2 } }, 1],
+    ['a user and a pod with names', { numbers: { uid: 21 }, cgroupPath: Buffer.from(knownCgroup) }, 0],
+    ['a user whose name is not ASCII', { numbers: { uid: 22 } }, 1],
+    ['a user whose name cannot be read', { numbers: { uid: 23 } }, 1],
+    ['a pod that is not known yet', { cgroupPath: Buffer.from(newCgroup) }, 1],
+    ['a secret in the arguments', { argv: Buffer.from('x\0--token=abc\0') }, 1],
+    ['a secret in the path', { filename: Buffer.from('/tmp/token=abc') }, 1],
   ])('%s', ([, parts, expected]) => {
     const { encode, counted } = setUp();
     encode([recordAt(recordOf(parts))]);
@@ -181,7 +204,7 @@ test('values outlive the buffer of the records, and later batches', () => {
 });
 
 test('a table that differs from the schema is refused when the codec is made', () => {
-  const table = createExecTable(layout, identity, wallClock);
+  const table = createExecTable(layout, identity, wallClock, enrichment);
   const avsc = createCodec({ topic, framing: singleObject });
   const { uid, gid, ...others } = table.fields;
   const made = (fields: object) => () => createExecCodec({ ...table, fields: fields as typeof table.fields }, avsc);

@@ -2,10 +2,22 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createExecTable } from '../../../src/sources/exec-fields.ts';
 import { createExecRecordReader, micros } from '../../../src/sources/exec-record.ts';
-import { identity, layout, type Numbers, recordOf, shorts, wallClock } from './records.ts';
+import {
+  containerId,
+  enrichment,
+  identity,
+  knownCgroup,
+  layout,
+  type Numbers,
+  newCgroup,
+  podUid,
+  recordOf,
+  shorts,
+  wallClock,
+} from './records.ts';
 
 const reader = createExecRecordReader(layout);
-const table = createExecTable(layout, identity, wallClock);
+const table = createExecTable(layout, identity, wallClock, enrichment);
 
 /** The event of the record of `bytes` bytes at `at`; undefined when it makes no sense. */
 function decode(buffer: Buffer, at = 0, bytes = buffer.length) {
@@ -61,14 +73,22 @@ describe('a record', () => {
       args_captured_bytes: 6,
       args_truncated: false,
       args_raw: null,
+      args_redacted: 0,
       uid: 21,
       gid: 22,
       euid: 23,
       egid: 24,
       suid: 25,
       sgid: 4_294_967_295,
+      user_name: 'alice',
       cgroup_id: '9223372036854775809',
       cgroup_path: '/a',
+      container_id: null,
+      container_runtime: null,
+      pod_uid: null,
+      k8s_namespace: null,
+      k8s_pod_name: null,
+      k8s_container_name: null,
       degraded: [],
     });
   });
@@ -80,12 +100,21 @@ describe('a record', () => {
     expect(reader.epochOf(among, 40, record.length)).toBe(0);
   });
 
+  const ofCgroup = [
+    'container_id',
+    'container_runtime',
+    'pod_uid',
+    'k8s_namespace',
+    'k8s_pod_name',
+    'k8s_container_name',
+  ];
+
   test('what could not be read is named, and null where null is allowed', () => {
     expect(decode(recordOf({ numbers: { unread: 0b1111 }, filename: Buffer.alloc(0) }))).toMatchObject({
       filename: '',
       parent_comm: null,
       cgroup_path: null,
-      degraded: ['filename', 'args', 'parent_comm', 'cgroup_path'],
+      degraded: ['filename', 'args', 'parent_comm', 'cgroup_path', ...ofCgroup],
     });
     // A bit that this version has no name for says nothing.
     expect(decode(recordOf({ numbers: { unread: 1n << 40n } }))?.degraded).toEqual([]);
@@ -101,6 +130,58 @@ describe('a record', () => {
     const raw = decode(record)?.args_raw;
     record.fill(0);
     expect(raw).toEqual(Buffer.from([0xff, 0x00]));
+  });
+});
+
+describe('what user space adds', () => {
+  test('the name of the user, the container and its pod', () => {
+    const event = decode(recordOf({ numbers: { uid: 22 }, cgroupPath: Buffer.from(knownCgroup) }));
+    expect(event).toMatchObject({
+      user_name: 'jürgen',
+      container_id: containerId,
+      container_runtime: 'cri-o',
+      pod_uid: podUid,
+      k8s_namespace: 'shop',
+      k8s_pod_name: 'web-1',
+      k8s_container_name: 'nginx',
+      degraded: [],
+    });
+  });
+
+  test('what could not be found out is null and named', () => {
+    const event = decode(recordOf({ numbers: { uid: 23 }, cgroupPath: Buffer.from(newCgroup) }));
+    expect(event).toMatchObject({
+      user_name: null,
+      container_id: containerId,
+      k8s_namespace: null,
+      k8s_pod_name: null,
+      k8s_container_name: null,
+      degraded: ['user_name', 'k8s_namespace', 'k8s_pod_name', 'k8s_container_name'],
+    });
+  });
+
+  test('secrets are hidden in arguments and paths, and counted in arguments; sizes stay', () => {
+    const argv = Buffer.from('x\0--password=s3cret\0--token\0abc\0');
+    const event = decode(recordOf({ argv, filename: Buffer.from('/tmp/token=abc/x') }));
+    expect(event).toMatchObject({
+      filename: '/tmp/token=***',
+      args: ['x', '--password=***', '--token', '***'],
+      args_count: 4,
+      args_bytes: argv.length,
+      args_redacted: 2,
+      args_raw: null,
+      degraded: [],
+    });
+  });
+
+  test('the bytes of arguments are withheld when something is hidden in them, and that is said', () => {
+    const argv = Buffer.from('x\0--password=s3cret\0\xff\0', 'latin1');
+    expect(decode(recordOf({ argv }))).toMatchObject({
+      args: ['x', '--password=***', '\\xff'],
+      args_redacted: 1,
+      args_raw: null,
+      degraded: ['args_raw'],
+    });
   });
 });
 
@@ -193,7 +274,7 @@ test('microseconds are exact, however long the host is up', () => {
 
 test('a layout without a field, or with another width, is refused before the first record', () => {
   const { seq: _, ...fields } = layout.fields;
-  expect(() => createExecTable({ ...layout, fields }, identity, wallClock)).toThrow(/the field seq/);
+  expect(() => createExecTable({ ...layout, fields }, identity, wallClock, enrichment)).toThrow(/the field seq/);
   const wide = { ...layout, fields: { ...layout.fields, uid: { offset: 0, bytes: 8 } } };
-  expect(() => createExecTable(wide, identity, wallClock)).toThrow(/the field uid of 4 bytes/);
+  expect(() => createExecTable(wide, identity, wallClock, enrichment)).toThrow(/the field uid of 4 bytes/);
 });

@@ -1,3 +1,6 @@
+import type { Enrichment } from '../../../src/enrich/enrichment.ts';
+import { Redactor } from '../../../src/enrich/redact.ts';
+import { Workloads } from '../../../src/enrich/workload.ts';
 import type { StructLayout } from '../../../src/kernel/layout.ts';
 import { WallClock } from '../../../src/kernel/wall-clock.ts';
 
@@ -118,3 +121,21 @@ export const identity = {
   attachId: 77,
 };
 export const wallClock = new WallClock([{ fromBootMicros: 0, realtimeMinusBootMicros: 1_700_000_000_000_000 }]);
+
+export const podUid = 'b6a16766-05ee-446a-8ee5-ff96a817f47c';
+export const containerId = '3350ade4226f0adcd9e4e9545d7c2a16a5aa362d12315f2a88e2024cea1246cf';
+/** Of a container whose names are known, and of one whose pod is not known yet. */
+export const knownCgroup = `/kubepods/pod${podUid}/crio-${containerId}`;
+export const newCgroup = `/kubepods/pod${podUid.replace('b', 'c')}/crio-${containerId}`;
+
+/** What is known of the host that the records are from: two names of users, unless the file cannot be read, and a pod. */
+export const enrichment: Enrichment = {
+  redactor: new Redactor({ defaults: true, patterns: [] }),
+  users: { of: (uid) => (uid === 23 ? undefined : ({ 21: 'alice', 22: 'jürgen' }[uid] ?? null)) },
+  workloads: new Workloads({
+    of: (uid) =>
+      uid === podUid
+        ? { namespace: 'shop', podName: 'web-1', containerName: 'nginx' }
+        : { namespace: null, podName: null, containerName: null },
+  }),
+};

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { hashKernelFields, kernelFields } from '../../../../src/ledger/audit/kernel-fields.ts';
+import { areSameRecord, hashKernelFields, kernelFields } from '../../../../src/ledger/audit/kernel-fields.ts';
 import type { ExecEvent } from '../../../../src/schemas/exec-event.ts';
 import { fullEvent } from '../../schemas/events.ts';
 
@@ -12,15 +12,34 @@ function other(value: ExecEvent[keyof ExecEvent]): unknown {
   return [...(value as string[]), ''];
 }
 
-test.each([...kernelFields])('another %s is another record, and so is none', (name) => {
-  const hash = hashKernelFields(fullEvent);
-  expect(hashKernelFields({ ...fullEvent, [name]: other(fullEvent[name]) })).not.toBe(hash);
-  expect(hashKernelFields({ ...fullEvent, [name]: null })).not.toBe(hash);
+const hash = hashKernelFields(fullEvent);
+
+test.each([...kernelFields])('another %s is another record', (name) => {
+  const again = hashKernelFields({ ...fullEvent, [name]: other(fullEvent[name]) });
+  expect(areSameRecord(hash, again)).toBe(false);
+});
+
+const neverNull: readonly (keyof ExecEvent)[] = ['filename', 'degraded'];
+test.each(kernelFields.filter((name) => !neverNull.includes(name)))('no %s is another record', (name) => {
+  expect(areSameRecord(hash, hashKernelFields({ ...fullEvent, [name]: null }))).toBe(false);
 });
 
 test('what user space adds may differ between two records of one event', () => {
   const again = { ...fullEvent, host_name: 'renamed', event_time: 1, start_time: 2 };
   expect(hashKernelFields(again)).toBe(hashKernelFields(fullEvent));
+});
+
+test('what was hidden in one of them may differ; the rest still counts', () => {
+  const hash = (more: Partial<ExecEvent>) => hashKernelFields({ ...fullEvent, ...more });
+  const hidden = { args: ['curl', '***'], args_redacted: 1 };
+  const degraded = [...fullEvent.degraded, 'args_raw', 'k8s_pod_name', 'user_name'];
+  expect(areSameRecord(hash({}), hash(hidden))).toBe(true);
+  expect(areSameRecord(hash({}), hash({ filename: '/tmp/***' }))).toBe(true);
+  expect(areSameRecord(hash(hidden), hash({ ...hidden, args: ['curl', '***', '***'], args_redacted: 2 }))).toBe(true);
+  expect(areSameRecord(hash(hidden), hash({ ...hidden, pid: 1 }))).toBe(false);
+  expect(areSameRecord(hash({}), hash({ args: ['curl', '***'] }))).toBe(false);
+  expect(areSameRecord(hash({}), hash({ degraded }))).toBe(true);
+  expect(areSameRecord(hash({}), hash({ degraded: ['args'] }))).toBe(false);
 });
 
 test('borders between values count', () => {

@@ -1,0 +1,137 @@
+import { hidden, type SecretPattern } from '../secret-pattern.ts';
+import {
+  type ProgramRule,
+  programRules,
+  secretOption,
+  secretValue,
+  textRules,
+  wholeAssignment,
+} from './secret-rules.ts';
+import { maySecretsBeIn } from './secret-triggers.ts';
+
+export interface RedactionOptions {
+  /** Whether the rules of secret-rules.ts apply. */
+  readonly defaults: boolean;
+  /** Applied behind them, to each text and each argument alone. */
+  readonly patterns: readonly SecretPattern[];
+}
+
+export interface RedactedArgs {
+  /** As many as before. */
+  readonly args: readonly string[];
+  /** How many of them are not what they were. */
+  readonly redacted: number;
+}
+
+/**
+ * Puts `***` in place of what looks like a secret, in what processes were given. What is hidden, and what cannot be:
+ * docs/redaction.md.
+ */
+export class Redactor {
+  readonly #defaults: boolean;
+  readonly #patterns: readonly SecretPattern[];
+
+  constructor({ defaults, patterns }: RedactionOptions) {
+    this.#defaults = defaults;
+    this.#patterns = patterns;
+  }
+
+  /**
+   * Whether anything can be hidden in texts that stand in a row, a NUL between them. False is certain, and cheap to find
+   * out; it is the answer for nearly all.
+   */
+  concerns(bytes: Buffer, begin: number, end: number): boolean {
+    if (this.#defaults && maySecretsBeIn(bytes, begin, end)) return true;
+    if (this.#patterns.length === 0) return false;
+    const texts = bytes.toString('utf8', begin, end).split('\0');
+    return this.#patterns.some((pattern) => texts.some((text) => pattern.test(text)));
+  }
+
+  /** A path, or another text that stands alone. */
+  text(text: string): string {
+    return this.#byPatterns(this.#defaults ? byTextRules(text) : text);
+  }
+
+  args(args: readonly string[]): RedactedArgs {
+    const shown = (this.#defaults ? byRules(args) : args).map((text) => this.#byPatterns(text));
+    return { args: shown, redacted: shown.filter((text, at) => text !== args[at]).length };
+  }
+
+  #byPatterns(text: string): string {
+    return this.#patterns.reduce((rest, pattern) => (pattern.test(rest) ? pattern.hide(rest) : rest), text);
+  }
+}
+
+function byTextRules(text: string): string {
+  return textRules.reduce((rest, { pattern, replacement }) => rest.replace(pattern, replacement), text);
+}
+
+function byRules(args: readonly string[]): readonly string[] {
+  const words = new Words();
+  return args.map((argument, at) => {
+    // `sh -c 'PGPASSWORD=x psql db'`: a command line. `env 'PGPASSWORD=x y' psql`: a value with a blank in it.
+    const isCommandLine = /\s/.test(argument) && /^-[A-Za-z]*c$/.test(args[at - 1] ?? '');
+    const shown = isCommandLine ? argument : words.next(argument);
+    return shown === argument ? byWords(byTextRules(argument)) : shown;
+  });
+}
+
+/** What the rules for arguments say of the words of a command line, if it is one. */
+function byWords(text: string): string {
+  if (!/\s/.test(text)) return text;
+  let words = new Words();
+  return text
+    .split(/([\s;|&()<>"'`]+)/)
+    .map((part, at) => {
+      const separates = at % 2 === 1;
+      // Another command begins.
+      if (separates && /[;|&()\n`]/.test(part)) words = new Words();
+      return separates ? part : words.next(part);
+    })
+    .join('');
+}
+
+/** Goes through arguments with the rules for which one is not enough. */
+class Words {
+  #last = '';
+  #program: ProgramRule | undefined;
+  /** What stays of the value that the argument before announced, as group 1. */
+  #awaited: RegExp | undefined;
+
+  next(word: string): string {
+    if (word === '') return word;
+    const shown = this.#shown(word);
+    this.#last = word;
+    return shown;
+  }
+
+  #shown(word: string): string {
+    const awaited = this.#awaited;
+    this.#awaited = undefined;
+    const option = word.startsWith('-');
+    if (awaited !== undefined && !option) return behind(awaited, word);
+
+    if (!option) this.#program = this.#programAt(word) ?? this.#program;
+    const program = this.#program;
+    if (secretOption.test(word)) this.#awaited = secretValue;
+    else if (program?.option?.test(word)) this.#awaited = program.value ?? all;
+    else if (program?.argument?.test(word)) return behind(program.argument, word);
+    return behind(wholeAssignment, word);
+  }
+
+  /** Not what a long option names: `docker run --name mysql -p3306:3306`. */
+  #programAt(word: string): ProgramRule | undefined {
+    if (/^--./.test(this.#last) && !this.#last.includes('=')) return undefined;
+    const name = word.slice(word.lastIndexOf('/') + 1);
+    return programRules.find(({ program }) => program.test(name));
+  }
+}
+
+/** All of a value. */
+const all = /^()/;
+
+/** Hides what follows group 1 of the rule; the word as it is when the rule does not match, or nothing follows. */
+function behind(rule: RegExp, word: string): string {
+  const kept = rule.exec(word)?.[1];
+  return kept === undefined || kept.length === word.length ? word : kept + hidden;
+}
