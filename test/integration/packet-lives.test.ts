@@ -96,17 +96,19 @@ describe('the capture of packets', () => {
     const flags = ['--create-topics', '--topic-prefix', 'undelivered.'];
     await using first = await place.run(kafka.brokers, ...flags, '--drain-timeout', '1s');
     await kafka.kill();
-    await pair.sendFrames(mixedRuns);
-    await waitFor(() => /"topic":"packet-counts"[^\n]*not acknowledged/.test(first.errors), {
-      what: 'an epoch that waits for its acknowledgement',
-    });
-    await pair.sendFrames(mixedRuns);
-    expect(await first.end('SIGTERM')).toBe(4);
-    const { packets } = sumOf(tallyOfRuns(mixedRuns, 2));
-    expect(first.errors).toContain(`${packets} packets have not been acknowledged by the broker in time`);
-    expect(xdpProgramOf(pair.name)).toBeDefined();
-
-    await kafka.start();
+    try {
+      await pair.sendFrames(mixedRuns);
+      await waitFor(() => /packet-counts"[^\n]*not acknowledged/.test(first.errors), {
+        what: 'an epoch that waits for its acknowledgement',
+      });
+      await pair.sendFrames(mixedRuns);
+      expect(await first.end('SIGTERM')).toBe(4);
+      const { packets } = sumOf(tallyOfRuns(mixedRuns, 2));
+      expect(first.errors).toContain(`${packets} packets have not been acknowledged by the broker in time`);
+      expect(xdpProgramOf(pair.name)).toBeDefined();
+    } finally {
+      await kafka.start();
+    }
     await using next = await place.run(kafka.brokers, ...flags);
     expect(await next.end('SIGTERM')).toBe(0);
     const { counts } = await readPackets(kafka.brokers, 'undelivered.');
