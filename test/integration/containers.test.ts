@@ -82,15 +82,18 @@ describe('the sidecar in a container, beside Kafka and a registry in containers'
     const storm = startStorm({ count: 100 });
     await storm.ended;
     const inside = `container-${process.pid}`;
-    await kafka.container.exec(['env', `TOKEN=${inside}`, 'sh', '-c', ':']);
+    await kafka.container.exec(['env', `MARK=${inside}`, 'sh', '-c', ':']);
 
     const records = await recordsWith('seen.exec-events', storm.tokens);
+    const ofContainer = await waitFor(
+      async () => (await readTopic(kafka.brokers, 'seen.exec-events')).find(({ value }) => value.includes(inside)),
+      { what: 'the exec of the container is in the topic', timeout: 30_000, interval: 500 },
+    );
     const ofHost = records.find((record) => tokensIn(record).some((token) => storm.tokens.has(token))) as TopicRecord;
     expect(await decode(ofHost.value, registry.url)).toMatchObject({ comm: 'noop' });
-    const ofContainer = records.find(({ value }) => value.includes(`TOKEN=${inside}`)) as TopicRecord;
     expect(await decode(ofContainer.value, registry.url)).toMatchObject({
       comm: 'env',
-      args: ['env', `TOKEN=${inside}`, 'sh', '-c', ':'],
+      args: ['env', `MARK=${inside}`, 'sh', '-c', ':'],
     });
     await place.end(sidecar);
   });
