@@ -20,17 +20,10 @@
 #include "bounds.h"
 #include "cgroup.h"
 #include "emit.h"
+#include "host.h"
 #include "kernel_types.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct host_control);
-} host SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

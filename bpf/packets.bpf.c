@@ -13,6 +13,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
+#include "host.h"
 #include "parse.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -23,14 +24,6 @@ const volatile bool excludes_ipv4 = false;
 const volatile bool excludes_ipv6 = false;
 /* Frames may be in several buffers (Linux 5.18). */
 const volatile bool has_fragments = false;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct host_control);
-} host SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

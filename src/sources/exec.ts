@@ -5,6 +5,7 @@ import type { Log } from '../log.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import { CommittedByEpoch } from './committed-by-epoch.ts';
 import type { ExecRecord, ExecRecordReader } from './exec-record.ts';
+import { InterruptibleWait } from './interruptible-wait.ts';
 
 /** What one batch takes at most; delivery sends a batch of this size in one request. */
 const recordsAtMost = 500;
@@ -16,8 +17,6 @@ const longestRecord = 48 * 1024;
 const pace = 20;
 /** After this long without an event the reader goes to sleep until a program wakes it (milliseconds). */
 const idleAfter = 100;
-/** Reason of an abort that only ends a wait: without one each makes an exception with its stack. */
-const wakeUp = 'wake up';
 /** A net under the wake-up (milliseconds). */
 const sleepAtMost = 1000;
 
@@ -49,8 +48,8 @@ export class ExecSource implements Source<ExecRecord> {
   readonly #offsets: AcknowledgedOffsets;
   #finishing = false;
   #abandoned = false;
-  /** Aborted, and replaced, to end the current wait. */
-  #wait = new AbortController();
+  /** Until there may be something to read. */
+  readonly #wait: InterruptibleWait;
   #onEmpty: (() => void)[] = [];
 
   constructor(options: ExecSourceOptions) {
@@ -59,13 +58,14 @@ export class ExecSource implements Source<ExecRecord> {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#offsets = new AcknowledgedOffsets(options.log, options.offsets);
-    this.#capture.onWake(() => this.#wait.abort(wakeUp));
+    this.#wait = new InterruptibleWait(options.clock);
+    this.#capture.onWake(() => this.#wait.interrupt());
   }
 
   /** Ends the iteration when everything that is in the ring has been given out and committed. */
   finish(): void {
     this.#finishing = true;
-    this.#wait.abort(wakeUp);
+    this.#wait.interrupt();
   }
 
   /** Ends the iteration at once; what was not committed stays in the ring. */
@@ -78,7 +78,7 @@ export class ExecSource implements Source<ExecRecord> {
   drained(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onEmpty.push(resolve);
-    this.#wait.abort(wakeUp);
+    this.#wait.interrupt();
     return promise;
   }
 
@@ -139,7 +139,7 @@ export class ExecSource implements Source<ExecRecord> {
       this.#commit(position, events, undecodable, acknowledgement);
       this.#outstanding -= 1;
       // Whoever waits for that gets another look at the ring.
-      if (this.#outstanding === 0 && this.#onEmpty.length > 0) this.#wait.abort(wakeUp);
+      if (this.#outstanding === 0 && this.#onEmpty.length > 0) this.#wait.interrupt();
     };
     this.#outstanding += 1;
     return { records, full, batch: { events, commit } };
@@ -166,7 +166,6 @@ export class ExecSource implements Source<ExecRecord> {
 
   /** Waits, but not past a wake-up, `finish` or `drained`. */
   async #sleep(millis: number): Promise<void> {
-    if (millis > 0 && !this.#finishing) await this.#clock.sleep(millis, this.#wait.signal);
-    if (this.#wait.signal.aborted) this.#wait = new AbortController();
+    await this.#wait.sleep(this.#finishing ? 0 : millis);
   }
 }

@@ -11,6 +11,7 @@ import {
 import type { Log } from '../log.ts';
 import type { PacketCount } from '../schemas/packet-count.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
+import { InterruptibleWait } from './interruptible-wait.ts';
 import type { PacketDecoder } from './packet-decoder.ts';
 
 /** What one batch takes at most; decoding and encoding it keeps the main loop for about 1 ms, and two may come in one turn. */
@@ -19,8 +20,6 @@ const recordsAtMost = 250;
 const longestInterval = 60_000;
 /** Then the epoch ends all the same when this much of the map is taken. */
 const fullEnough = 0.75;
-/** Reason of an abort that only ends a wait: without one each makes an exception with its stack. */
-const wakeUp = 'wake up';
 
 export interface PacketSourceOptions {
   readonly capture: Pick<Capture, 'advanceEpoch'>;
@@ -62,11 +61,12 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
   #ended: unknown;
   /** Ends the wait for the acknowledgement of the frozen epoch. */
   #stopWaiting: () => void = () => {};
-  /** Aborted, and replaced, to end the wait for the next epoch. */
-  #wait = new AbortController();
+  /** For the next epoch. */
+  readonly #wait: InterruptibleWait;
 
   constructor(options: PacketSourceOptions) {
     this.#options = options;
+    this.#wait = new InterruptibleWait(options.clock);
     this.#offsets = new AcknowledgedOffsets(options.log, options.offsets);
     for (const { slot, published } of options.packets.table()) this.#acknowledged[slot] = published;
   }
@@ -111,7 +111,7 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
   advance(): Promise<EpochCut> {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     this.#wanted ??= Promise.withResolvers();
-    this.#wait.abort(wakeUp);
+    this.#wait.interrupt();
     return this.#wanted.promise;
   }
 
@@ -135,7 +135,7 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
    */
   finish(): void {
     this.#ending = true;
-    this.#wait.abort(wakeUp);
+    this.#wait.interrupt();
   }
 
   /**
@@ -273,8 +273,7 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
       const left = due - clock.elapsedMillis();
       if (left <= 0) return;
       if (clock.elapsedMillis() - begun >= intervalMillis && packets.fill() >= fullEnough * flows) return;
-      await clock.sleep(Math.min(left, intervalMillis), this.#wait.signal);
-      if (this.#wait.signal.aborted) this.#wait = new AbortController();
+      await this.#wait.sleep(Math.min(left, intervalMillis));
     }
   }
 }
