@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, type TestContext, test } from 'vitest';
@@ -25,7 +26,17 @@ describe('namespaces', () => {
     expect(held.event).toMatchObject({ ...namespaces(held), ns_pid: held.pid, degraded: [] });
   });
 
-  test('of its own, as another user', async () => {
+  test('of its own, as another user', async (ctx: TestContext) => {
+    // Neither in a chroot nor where the host forbids it.
+    const allowed = spawnSync('setpriv', [
+      '--reuid=1001',
+      '--regid=1001',
+      '--clear-groups',
+      'unshare',
+      '--user',
+      'true',
+    ]);
+    if (allowed.status !== 0) return ctx.skip(`no user namespaces here: ${allowed.stderr}`);
     const unshare = ['unshare', '--fork', '--pid', '--mount', '--net', '--cgroup', '--user', '--map-root-user'];
     const path = capture.copy('hold');
     await using host = await hold(capture.reader, [path]);
@@ -58,7 +69,7 @@ describe('session, process group and terminal', () => {
   });
 
   test('of a leader of both, without a terminal', async () => {
-    await using held = await hold(capture.reader, ['setsid', '--fork', capture.copy('hold')]);
+    await using held = await hold(capture.reader, ['setsid', '--fork', '--wait', capture.copy('hold')]);
     expect(held.stat(6)).toBe(held.pid);
     expect(held.event).toMatchObject({ pgid: held.pid, sid: held.pid, tty: null });
   });

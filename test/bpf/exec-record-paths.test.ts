@@ -36,16 +36,14 @@ describe('exe', () => {
   });
 
   test('through a bind mount, in a mount namespace of its own, below another mount', async () => {
-    const path = capture.copy('hold');
+    capture.copy('hold');
     const at = join(capture.directory, 'mounts');
     mkdirSync(at);
     const script = `
       mount -t tmpfs bpf2kafka-test '${at}' && mkdir '${at}/a' '${at}/a/bound' &&
       mount --bind '${capture.directory}' '${at}/a/bound' && cd '${at}/a/bound' && exec '${at}/a/bound/hold' "$@"`;
     await using held = await hold(capture.reader, ['unshare', '--mount', 'sh', '-c', script, 'sh']);
-    expect(held.event).toMatchObject({ exe: held.link('exe'), cwd: held.link('cwd'), degraded: [] });
-    expect(held.event).toMatchObject({ exe: `${at}/a/bound/hold`, cwd: `${at}/a/bound` });
-    expect(path).toBe(`${capture.directory}/hold`);
+    expect(held.event).toMatchObject({ exe: `${at}/a/bound/hold`, cwd: `${at}/a/bound`, degraded: [] });
   });
 
   test('mounts that cover each other', async () => {
@@ -84,7 +82,9 @@ describe('exe', () => {
       await using held = await hold(capture.reader, ['sh', '-c', script, root, path], {
         isIt: (e, pid) => e.pid === pid && e.filename === '/proc/self/fd/9',
       });
-      expect(held.event).toMatchObject({ exe: path, cwd: '/' });
+      expect(held.event).toMatchObject({ cwd: '/', exe_truncated: false, degraded: [] });
+      // The tests may run in a chroot themselves.
+      expect(held.event.exe?.endsWith(path)).toBe(true);
     } finally {
       run('umount', ['--lazy', join(root, 'proc')]);
     }
