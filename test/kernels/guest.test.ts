@@ -16,15 +16,21 @@ function subject(name: string, file: string): void {
   });
 }
 
+const files = readdirSync(bpf).sort();
+
+function subjects(names: readonly string[]): void {
+  for (const file of names) subject(file.replace('.test.ts', ''), join(bpf, file));
+}
+
 switch (process.env.BPF2KAFKA_KERNELS_TESTS) {
   case 'refusal':
     subject('refusal', './refusal.ts');
     break;
   case 'all':
-    for (const file of readdirSync(bpf).sort()) subject(file.replace('.test.ts', ''), join(bpf, file));
+    subjects(files);
     break;
   default:
     subject('capture', './capture.ts');
-    subject('exec-record', '../bpf/exec-record.test.ts');
+    subjects(files.filter((file) => file.startsWith('exec-record')));
     subject('packets', './packets.ts');
 }
