@@ -6,6 +6,7 @@ import type { Figure } from './harness/figure.ts';
 import { cpuNanosOf, statusBytes, treeOf } from './harness/machine.ts';
 import type { Context, Row } from './harness/row.ts';
 import { needCapture, Place, Sidecar } from './harness/sidecar.ts';
+import { BenchVeth } from './harness/veth.ts';
 
 /** Until start-up has been compiled, collected and forgotten. */
 const settleSeconds = 10;
@@ -20,13 +21,15 @@ async function measure({ rounds = 1, long, progress }: Context): Promise<readonl
   const resident: number[] = [];
   const charged: number[] = [];
   let execs = 0;
+  let packets = 0;
   let why: string | undefined;
   await using kafka = await startKafka();
   for (let round = 0; round < rounds; round += 1) {
     const prefix = `idle${round}.`;
     const group = MemoryGroup.create();
     using _group = typeof group === 'string' ? undefined : group;
-    await using place = new Place();
+    using veth = BenchVeth.create();
+    await using place = new Place([veth.name]);
     const before = typeof group === 'string' ? [] : group.before;
     await using sidecar = new Sidecar(place, kafka.brokers, ['--create-topics', '--topic-prefix', prefix], before);
     await sidecar.ready();
@@ -36,12 +39,14 @@ async function measure({ rounds = 1, long, progress }: Context): Promise<readonl
     const tree = treeOf(sidecar.pid);
     const nanosOf = () => treeOf(sidecar.pid).reduce((sum, pid) => sum + cpuNanosOf(pid), 0);
     const nanosBefore = nanosOf();
+    const packetsBefore = veth.received;
     const begun = performance.now();
     const begunMillis = Date.now();
     await sleep(seconds * 1000);
     const elapsed = (performance.now() - begun) / 1000;
     cpu.push(((nanosOf() - nanosBefore) / 1e9 / elapsed) * 100);
     resident.push(tree.reduce((sum, pid) => sum + statusBytes(pid, 'VmRSS'), 0) / mebibyte);
+    packets += veth.received - packetsBefore;
     if (typeof group === 'string') why = group;
     else charged.push(group.bytes / mebibyte);
     const endedMillis = Date.now();
@@ -52,7 +57,7 @@ async function measure({ rounds = 1, long, progress }: Context): Promise<readonl
   const perSecond = execs / seconds / rounds;
   return [
     {
-      what: `CPU of the idle sidecar, its whole process tree, over ${seconds} s (execs of the machine's own meanwhile: ${perSecond.toFixed(2)} a second)`,
+      what: `CPU of the idle sidecar, its whole process tree, over ${seconds} s (execs of the machine's own meanwhile: ${perSecond.toFixed(2)} a second; packets: ${packets})`,
       unit: '% of a core',
       ours: cpu,
       goals: [{ of: 'ours', atMost: 0.3 }],

@@ -8,6 +8,9 @@ import { cpu } from './05-cpu.ts';
 import { codec } from './06-codec.ts';
 import { idle } from './08-idle.ts';
 import { latency } from './09-latency.ts';
+import { xdpCost } from './10-xdp-cost.ts';
+import { packetFlood } from './11-flood.ts';
+import { mainLoop } from './12-main-loop.ts';
 import { start } from './14-start.ts';
 import { cleanUpOnExit } from './harness/cleanup.ts';
 import { type Result, resultOf } from './harness/figure.ts';
@@ -15,8 +18,20 @@ import { MachineWatch } from './harness/machine.ts';
 import { type Context, type Row, Unmeasurable } from './harness/row.ts';
 import { jsonRow, table } from './harness/table.ts';
 
-const rows: readonly Row[] = [bpfTime, lost, throughput, cpu, codec, idle, latency, start];
-const notBuilt = [2, 7, 10, 11, 12, 13];
+const rows: readonly Row[] = [
+  bpfTime,
+  lost,
+  throughput,
+  cpu,
+  codec,
+  idle,
+  latency,
+  xdpCost,
+  packetFlood,
+  mainLoop,
+  start,
+];
+const notBuilt = [2, 7, 13];
 
 const usage = `usage: npm run bench -- [--only 1,4,5] [--rounds N] [--long] [--json]
   --only    the numbers of targets, with commas between; all that are built when absent

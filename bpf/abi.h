@@ -131,7 +131,7 @@ struct commit_slot {
 
 struct ring_control {
 	__u64 layout_hash;  /* FNV-1a of the names, offsets and sizes of the record's fields, and of its limits */
-	__u64 program_hash; /* FNV-1a of the object file whose program is in slot 0 */
+	__u64 program_hash; /* FNV-1a of the object file whose program is in slot 0, and of its settings */
 	__u64 ring_bytes;
 	__u64 high_water; /* most bytes that ever waited at a read */
 	__u64 reserved[4];
@@ -144,22 +144,27 @@ struct ring_control {
 
 /* ---------------------------------------------------------------- exec ---------------------------- */
 
-/* How argv was captured: who reads a record must know it as well as the layout, so both carry it. */
+/* How strings were captured: who reads a record must know it as well as the layout, so both carry it. */
 enum exec_limit {
 	/* ARG_MAX is 6 MiB at most (fs/exec.c, bprm_stack_limits); what is longer than this keeps head and tail. */
 	ARGS_CAPTURED_BYTES = 32768,
 	ARGS_TAIL_BYTES = 8192,
-	/* Read page by page, since one absent page must not cost the others. */
+	/* Of the environment the head; what is longer is cut. */
+	ENV_CAPTURED_BYTES = 8192,
+	/* Both are read page by page, since one absent page must not cost the others. */
 	ARGS_PAGE_BYTES = 4096,
+	ANCESTOR_BYTES = 32, /* of struct exec_ancestor */
 };
 #define ARGS_HEAD_BYTES (ARGS_CAPTURED_BYTES - ARGS_TAIL_BYTES)
-#define ARGS_READS 10 /* 7 for the head, 3 for the tail, when neither begins at a page */
+#define ARGS_READS 10 /* 7 for the head, 3 for the tail, when neither begins at a page; 9 of one that is whole */
 
-#define FILENAME_BYTES 4096    /* PATH_MAX (include/uapi/linux/limits.h), with its NUL */
-#define CGROUP_PATH_BYTES 4096 /* PATH_MAX */
-#define CGROUP_NAME_BYTES 256  /* NAME_MAX + 1 */
-#define CGROUP_LEVELS 16       /* a container under Kubernetes has 5 */
+#define PATH_BYTES 4096	       /* PATH_MAX (include/uapi/linux/limits.h), with its NUL */
+#define NAME_BYTES 256	       /* NAME_MAX + 1 */
+#define PATH_NAMES 128	       /* in a path, or in that of a cgroup; a power of two */
+#define INTERPRETER_BYTES 2048 /* a script's is below 256 (BINPRM_BUF_SIZE), binfmt_misc's below 1920 (fs/binfmt_misc.c) */
+#define TTY_BYTES 64	       /* tty_struct.name (include/linux/tty.h) */
 #define COMM_BYTES 16	       /* TASK_COMM_LEN (include/linux/sched.h) */
+#define ANCESTORS 8
 
 /* Where a string stands: bytes from the start of the record, without a NUL. */
 struct span {
@@ -170,9 +175,43 @@ struct span {
 /* Bits of `unread`. In lower case and without the prefix it is the name of the field in the topic. */
 enum exec_field {
 	EXEC_FIELD_FILENAME,
+	EXEC_FIELD_EXE,
+	EXEC_FIELD_INTERPRETER,
+	EXEC_FIELD_CWD,
 	EXEC_FIELD_ARGS,
-	EXEC_FIELD_PARENT_COMM,
+	EXEC_FIELD_ENV,
+	EXEC_FIELD_TTY,
+	EXEC_FIELD_NS_PID,
+	EXEC_FIELD_NS_PID_ID,
+	EXEC_FIELD_SECCOMP_MODE,
+	EXEC_FIELD_FILE_OVERLAY_UPPER,
 	EXEC_FIELD_CGROUP_PATH,
+};
+
+/* Bits of `flags`. */
+enum exec_flag {
+	EXEC_FLAG_NO_NEW_PRIVS,
+	EXEC_FLAG_SETUID,
+	EXEC_FLAG_SETGID,
+	EXEC_FLAG_EXE_TRUNCATED,
+	EXEC_FLAG_FILE_MEMFD,
+	EXEC_FLAG_FILE_DELETED,
+	EXEC_FLAG_FILE_OVERLAY_UPPER,
+	EXEC_FLAG_ENV, /* the environment was to be captured */
+};
+
+/* How much of argv is captured: the values of --args. */
+enum exec_args {
+	EXEC_ARGS_FULL,
+	EXEC_ARGS_PROGRAM, /* argv[0], up to ARGS_PAGE_BYTES with its NUL */
+	EXEC_ARGS_NONE,
+};
+
+struct exec_ancestor {
+	__u64 start_boot_ns; /* as in exec_record */
+	__u32 pid;
+	__u32 exec_count; /* the lower half */
+	char comm[COMM_BYTES];
 };
 
 struct exec_record {
@@ -183,30 +222,74 @@ struct exec_record {
 	__u64 exec_count;    /* task_struct.self_exec_id: tells the execs of one process apart */
 	__u64 parent_start_boot_ns;
 	__u64 parent_exec_count;
-	__u64 cgroup_id;   /* of the unified (v2) hierarchy */
-	__u64 unread;	   /* set of enum exec_field: could not be read */
-	__u64 args_bytes;  /* mm_struct.arg_end - arg_start: every argument with its NUL */
+	__u64 cgroup_id;  /* of the unified (v2) hierarchy */
+	__u64 unread;	  /* set of enum exec_field: could not be read */
+	__u64 args_bytes; /* mm_struct.arg_end - arg_start: every argument with its NUL */
 	__u64 args_absent; /* bit n: the n-th read of ARGS_READS failed; its bytes are zeros */
+	__u64 env_bytes;   /* mm_struct.env_end - env_start; 0 without EXEC_FLAG_ENV */
+	__u64 env_absent;  /* as args_absent */
+	__u64 cap_effective; /* capabilities after the exec, bit n is capability n (include/uapi/linux/capability.h) */
+	__u64 cap_permitted;
+	__u64 cap_inheritable;
+	__u64 cap_ambient;
+	__u64 cap_bounding;
+	__u64 file_inode;
+	__s64 file_mtime_ms; /* CLOCK_REALTIME, as stat says */
+	__s64 file_ctime_ms;
 	__u32 args_count;
+	__u32 args_mode; /* enum exec_args */
 	__u32 args_page_offset; /* of the first argument in its page: tells where the reads were cut */
-	__u32 pid;		/* thread group, host pid namespace, like all here */
-	__u32 tid;		/* the thread that called; after the exec it goes by pid */
+	__u32 env_page_offset;
+	__u32 pid; /* thread group, host pid namespace, like all here */
+	__u32 tid; /* the thread that called; after the exec it goes by pid */
 	__u32 ppid;
-	__u32 uid; /* ids are those of the initial user namespace */
+	__u32 sid;
+	__u32 pgid;
+	__u32 ns_pid; /* pid, in the process's own pid namespace */
+	__u32 uid;    /* ids are those of the initial user namespace */
 	__u32 gid;
 	__u32 euid;
 	__u32 egid;
 	__u32 suid;
 	__u32 sgid;
-	struct span filename; /* as given; of a script, the script */
+	__u32 loginuid; /* of audit, as the session; 0xffffffff: not set */
+	__u32 session_id;
+	__u32 seccomp_mode; /* 0: none, 1: strict, 2: filter */
+	__u32 flags;	    /* set of enum exec_flag */
+	__u32 ns_mnt;	    /* inode numbers of the namespaces, as in /proc/PID/ns */
+	__u32 ns_pid_id;
+	__u32 ns_net;
+	__u32 ns_user;
+	__u32 ns_cgroup;
+	__u32 file_device; /* of the file system: major << 20 | minor, the kernel's own encoding */
+	__u32 file_mode;   /* type and permissions, as st_mode */
+	__u32 file_uid;
+	__u32 file_gid;
+	__u32 file_nlink;
+	struct span filename;	 /* as given; of a script, the script */
+	struct span interpreter; /* of a script: what it names; otherwise empty */
+	struct span exe;
+	struct span cwd;
+	struct span tty; /* the kernel's name, as pts0 or tty1; empty without one */
 	struct span cgroup_path;
-	struct span args; /* head and tail follow each other without a mark */
+	struct span ancestors; /* struct exec_ancestor each, the parent first; ends before pid 0 */
+	struct span args;      /* head and tail follow each other without a mark */
+	struct span env;       /* NAME=value, each with a NUL */
+	__u32 reserved;
 	char comm[COMM_BYTES];
 	char parent_comm[COMM_BYTES];
 	/* Take no room: they carry the names and numbers into the BTF. */
+	struct exec_ancestor ancestor[0];
 	enum exec_field field_names[0];
+	enum exec_flag flag_names[0];
+	enum exec_args args_modes[0];
 	enum exec_limit limits[0];
 };
+
+/* What the strings of a record take at most. They start behind struct exec_record, the ancestors first. */
+#define EXEC_DATA_BYTES                                                                                                \
+	(ANCESTORS * sizeof(struct exec_ancestor) + 4 * PATH_BYTES + INTERPRETER_BYTES + TTY_BYTES +                   \
+	 ARGS_CAPTURED_BYTES + ENV_CAPTURED_BYTES)
 
 /* ---------------------------------------------------------------- packets ------------------------- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
-/* argv of the new program, from its stack: the kernel has just written it there and nobody ran yet. */
+/* argv and environment of the new program, from its stack: the kernel has just written them there and nobody ran yet. */
 #ifndef BPF2KAFKA_ARGV_H
 #define BPF2KAFKA_ARGV_H
 
@@ -9,51 +9,95 @@
 #include "abi.h"
 #include "bounds.h"
 #include "kernel_types.h"
+#include "scratch.h"
 
 /*
- * Copies argv to data + offset and returns the offset behind it; up to ARGS_CAPTURED_BYTES, and
- * ARGS_PAGE_BYTES of room must follow those. A page that is not in memory (a tracing program cannot
- * wait for it) is left as zeros, which is what bpf_probe_read_user makes of it, and marked.
+ * Copies user memory to data + offset, a page at a time, and returns how many reads that took. A page that is not in
+ * memory (a tracing program cannot wait for it) is left as zeros, which is what bpf_probe_read_user makes of it, and its
+ * bit is set in scratch.absent; `read` is the bit of the first one.
  */
-static __always_inline __u64 copy_argv(struct exec_record *record, struct mm_struct *mm, char *data, __u64 offset)
+__noinline long copy_pages(__u64 source, __u64 bytes, __u64 offset, __u64 read)
 {
-	__u64 source = mm->arg_start;
-	__u64 end = mm->arg_end;
-	__u64 left = end > source ? end - source : 0;
-	__u64 tail = 0;
+	struct exec_scratch *scratch = scratch_of_cpu();
+	__u64 reads = 0;
 
-	record->args_bytes = left;
-	record->args_page_offset = source & (ARGS_PAGE_BYTES - 1);
-	record->args_absent = 0;
-	if (left > ARGS_CAPTURED_BYTES) {
-		left = ARGS_HEAD_BYTES;
-		tail = ARGS_TAIL_BYTES;
-	}
+	if (!scratch)
+		return 0;
+	for (; reads < ARGS_READS && bytes > 0; reads++) {
+		__u64 chunk = ARGS_PAGE_BYTES - (source & (ARGS_PAGE_BYTES - 1));
 
-	for (int i = 0; i < ARGS_READS; i++) {
-		if (left == 0) {
-			if (tail == 0)
-				break;
-			left = tail;
-			source = end - tail;
-			tail = 0;
-		}
-		__u64 bytes = ARGS_PAGE_BYTES - (source & (ARGS_PAGE_BYTES - 1));
-		if (bytes > left)
-			bytes = left;
-		hide_bounds(bytes);
-		hide_bounds(offset);
-		if (bytes > ARGS_PAGE_BYTES || offset > FILENAME_BYTES + CGROUP_PATH_BYTES + ARGS_CAPTURED_BYTES)
+		if (chunk > bytes)
+			chunk = bytes;
+		hide_bounds(chunk);
+		if (chunk > ARGS_PAGE_BYTES || !is_in_data(offset))
 			break;
-		if (bpf_probe_read_user(data + offset, bytes, (const void *)source))
-			record->args_absent |= 1ULL << i;
-		offset += bytes;
-		source += bytes;
-		left -= bytes;
+		if (bpf_probe_read_user(scratch->data + offset, chunk, (const void *)source))
+			scratch->absent |= 1ULL << ((read + reads) & 63);
+		offset += chunk;
+		source += chunk;
+		bytes -= chunk;
 	}
+	return reads;
+}
+
+/* Writes argv, or as much of it as `mode` says, to data + offset and returns the offset behind it. */
+static __always_inline __u64 copy_argv(struct exec_scratch *scratch, const struct mm_struct *mm, __u32 mode,
+				       __u64 offset)
+{
+	struct exec_record *record = &scratch->record;
+	__u64 start = mm->arg_start;
+	__u64 end = mm->arg_end;
+	__u64 bytes = end > start ? end - start : 0;
+	__u64 captured = 0;
+
+	record->args_mode = mode;
+	record->args_bytes = bytes;
+	record->args_page_offset = start & (ARGS_PAGE_BYTES - 1);
+	scratch->absent = 0;
+	if (mode == EXEC_ARGS_FULL && bytes <= ARGS_CAPTURED_BYTES) {
+		captured = bytes;
+		copy_pages(start, captured, offset, 0);
+	} else if (mode == EXEC_ARGS_FULL) {
+		captured = ARGS_CAPTURED_BYTES;
+		copy_pages(end - ARGS_TAIL_BYTES, ARGS_TAIL_BYTES, offset + ARGS_HEAD_BYTES,
+			   copy_pages(start, ARGS_HEAD_BYTES, offset, 0));
+	} else if (mode == EXEC_ARGS_PROGRAM && bytes > 0 && is_in_data(offset)) {
+		long length = bpf_probe_read_user_str(scratch->data + offset, ARGS_PAGE_BYTES, (const void *)start);
+
+		if (length > 0)
+			captured = length;
+		else
+			scratch->absent = 1;
+	}
+	record->args_absent = scratch->absent;
 	if (record->args_absent)
-		record->unread |= 1ULL << EXEC_FIELD_ARGS;
-	return offset;
+		mark_unread(record, EXEC_FIELD_ARGS);
+	record->args.offset = sizeof(*record) + offset;
+	record->args.length = captured;
+	return offset + captured;
+}
+
+/* Writes the head of the environment to data + offset, when it is asked for, and returns the offset behind it. */
+static __always_inline __u64 copy_env(struct exec_scratch *scratch, const struct mm_struct *mm, bool wanted,
+				      __u64 offset)
+{
+	struct exec_record *record = &scratch->record;
+	__u64 start = mm->env_start;
+	__u64 bytes = wanted && mm->env_end > start ? mm->env_end - start : 0;
+	__u64 captured = bytes < ENV_CAPTURED_BYTES ? bytes : ENV_CAPTURED_BYTES;
+
+	record->env_bytes = bytes;
+	record->env_page_offset = start & (ARGS_PAGE_BYTES - 1);
+	scratch->absent = 0;
+	if (captured > 0)
+		copy_pages(start, captured, offset, 0);
+	record->env_absent = scratch->absent;
+	if (record->env_absent || captured < bytes)
+		mark_unread(record, EXEC_FIELD_ENV);
+	set_flag(record, EXEC_FLAG_ENV, wanted);
+	record->env.offset = sizeof(*record) + offset;
+	record->env.length = captured;
+	return offset + captured;
 }
 
 #endif

@@ -3,7 +3,7 @@
 #define BPF2KAFKA_BOUNDS_H
 
 /*
- * Makes clang forget what it knows of a number. It would drop a check that it can prove, or test another
+ * Makes clang forget what it knows of a number or a pointer. It would drop a check that it can prove, or test another
  * register than the one that is used; the verifier, which cannot follow the proof, needs to see the check.
  */
 #define hide_bounds(number) asm volatile("" : "+r"(number))

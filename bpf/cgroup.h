@@ -7,73 +7,49 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
-#include "bounds.h"
 #include "kernel_types.h"
+#include "names.h"
+#include "scratch.h"
 
-static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node, bool before_6_15)
 {
-	if (bpf_core_field_exists(node->__parent))
-		return BPF_CORE_READ(node, __parent);
-	return BPF_CORE_READ((struct kernfs_node___before_6_15 *)node, parent);
+	return before_6_15 ? ((struct kernfs_node___before_6_15 *)node)->parent : node->__parent;
 }
 
 /*
- * Writes the path in the unified hierarchy, "/" for its root, to data + offset and returns the offset
- * behind it. The room ends at FILENAME_BYTES + CGROUP_PATH_BYTES, wherever the path begins. A path that
- * is deeper than CGROUP_LEVELS or does not fit, or a name in it that cannot be read, leaves the whole path
- * out and marks it as unread: it is never cut.
+ * A loop for each shape of the struct: out of one around both, clang takes the offset of the member that this kernel does
+ * not have, and the verifier finds it outside of the branch that is never taken.
  */
-static __always_inline __u64 copy_cgroup_path(struct exec_record *record, struct kernfs_node *node, char *data,
-					      __u64 offset)
+static __always_inline long join_kernfs_names(struct exec_scratch *scratch, struct kernfs_node *node, __u64 offset,
+					      bool before_6_15)
 {
-	const char *names[CGROUP_LEVELS] = {};
-	const __u64 start = offset;
-	int levels = 0;
-	bool reached_root = false;
-	bool complete = node != NULL;
+	for (__u64 names = 0; names < PATH_NAMES; names++) {
+		struct kernfs_node *parent = kernfs_parent(node, before_6_15);
 
-	for (int i = 0; i < CGROUP_LEVELS; i++) {
-		struct kernfs_node *parent = kernfs_parent(node);
-		if (!parent) {
-			reached_root = true;
-			break;
-		}
-		names[i] = BPF_CORE_READ(node, name);
-		levels = i + 1;
+		/* The root has no name. */
+		if (!parent)
+			return join_names(offset, names);
+		scratch->names[names].address = (__u64)node->name;
 		node = parent;
 	}
-	if (!reached_root && kernfs_parent(node))
-		complete = false;
+	return kernfs_parent(node, before_6_15) ? -1 : join_names(offset, PATH_NAMES);
+}
 
-#pragma clang loop unroll(full)
-	for (int i = CGROUP_LEVELS - 1; i >= 0; i--) {
-		if (i >= levels)
-			continue;
-		hide_bounds(offset);
-		if (offset > FILENAME_BYTES + CGROUP_PATH_BYTES - CGROUP_NAME_BYTES - 1) {
-			complete = false;
-			break;
-		}
-		data[offset] = '/';
-		long bytes = bpf_probe_read_kernel_str(data + offset + 1, CGROUP_NAME_BYTES, names[i]);
-		if (bytes <= 0 || bytes > CGROUP_NAME_BYTES) {
-			complete = false;
-			break;
-		}
-		offset += bytes; /* the slash counts for the NUL */
-	}
+/*
+ * Writes the path in the unified hierarchy, "/" for its root, to data + offset and returns the offset behind it. A path
+ * that does not fit, or of which a name cannot be read, is left out whole (-1): it is never cut.
+ */
+__noinline long copy_cgroup_path(__u64 offset)
+{
+	struct exec_scratch *scratch = scratch_of_cpu();
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct kernfs_node *node = task->cgroups->dfl_cgrp->kn;
 
-	if (!complete) {
-		record->unread |= 1ULL << EXEC_FIELD_CGROUP_PATH;
-		return start;
-	}
-	if (offset == start) {
-		hide_bounds(offset);
-		if (offset > FILENAME_BYTES)
-			return start;
-		data[offset++] = '/';
-	}
-	return offset;
+	if (!scratch)
+		return -1;
+	if (bpf_core_field_exists(node->__parent))
+		return join_kernfs_names(scratch, node, offset, false);
+	return join_kernfs_names(scratch, node, offset, true);
 }
 
 #endif

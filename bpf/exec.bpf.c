@@ -19,10 +19,20 @@
 #include "argv.h"
 #include "bounds.h"
 #include "cgroup.h"
+#include "credentials.h"
 #include "emit.h"
+#include "file.h"
 #include "kernel_types.h"
+#include "lineage.h"
+#include "namespaces.h"
+#include "path.h"
+#include "scratch.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* The addon sets these before it loads the programs. */
+const volatile __u32 args_mode = EXEC_ARGS_FULL; /* enum exec_args */
+const volatile bool wants_env = false;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -68,23 +78,6 @@ struct {
 	__type(value, struct ring_control);
 } exec_ring_control SEC(".maps");
 
-/*
- * Where a record is put together, one element a possible CPU. A per-CPU array cannot hold elements of
- * more than 32 KiB. It belongs to this program alone: a newer one that runs beside it for a moment during
- * an upgrade, on the same CPU when the kernel preempts, has its own.
- */
-struct exec_scratch {
-	struct exec_record record;
-	char data[FILENAME_BYTES + CGROUP_PATH_BYTES + ARGS_CAPTURED_BYTES + ARGS_PAGE_BYTES];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct exec_scratch);
-} exec_scratch SEC(".maps");
-
 /* Set at load, to a number of its own. */
 const volatile __u64 attachment = 0;
 
@@ -117,39 +110,71 @@ int BPF_PROG(exec_dispatch, struct task_struct *task, int old_pid, struct linux_
  * Pointers that come with the tracepoint carry their type, so what they lead to is loaded directly, without a
  * helper's call: the kernel turns a fault into a 0. Some 20 calls less make a third of the time of a run.
  */
-static __always_inline void read_credentials(struct exec_record *record, struct task_struct *task)
+static __always_inline void read_process(struct exec_record *record, struct task_struct *task)
 {
-	const struct cred *cred = task->cred;
+	struct task_struct *parent = parent_of(task);
 
-	record->uid = cred->uid.val;
-	record->gid = cred->gid.val;
-	record->euid = cred->euid.val;
-	record->egid = cred->egid.val;
-	record->suid = cred->suid.val;
-	record->sgid = cred->sgid.val;
-}
-
-/* The parent is a process: a child that a thread forked has that thread for real_parent. */
-static __always_inline void read_parent(struct exec_record *record, struct task_struct *task)
-{
-	struct task_struct *parent = task->real_parent->group_leader;
-
+	record->start_boot_ns = task->start_boottime;
+	record->exec_count = task->self_exec_id;
+	record->pid = task->tgid;
+	copy_comm(record->comm, task);
 	record->ppid = parent->tgid;
 	record->parent_start_boot_ns = parent->start_boottime;
 	record->parent_exec_count = parent->self_exec_id;
-	if (bpf_core_read(record->parent_comm, sizeof(record->parent_comm), &parent->comm))
-		record->unread |= 1ULL << EXEC_FIELD_PARENT_COMM;
+	copy_comm(record->parent_comm, parent);
+	record->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 }
 
-/* FILENAME_BYTES of room at data; returns the bytes without the NUL. */
-static __always_inline __u64 copy_filename(struct exec_record *record, struct linux_binprm *bprm, char *data)
+/*
+ * Writes a string of the kernel, at most `room` bytes with its NUL, to data + offset. Returns the offset behind it, -1
+ * when it cannot be read.
+ */
+static __always_inline long copy_kernel_string(struct exec_scratch *scratch, const char *string, __u32 room, __u64 offset)
 {
-	long bytes = bpf_probe_read_kernel_str(data, FILENAME_BYTES, bprm->filename);
+	if (!is_in_data(offset))
+		return -1;
 
-	if (bytes > 0 && bytes <= FILENAME_BYTES)
-		return bytes - 1;
-	record->unread |= 1ULL << EXEC_FIELD_FILENAME;
-	return 0;
+	long bytes = bpf_probe_read_kernel_str(scratch->data + offset, room, string);
+
+	return bytes > 0 ? offset + bytes - 1 : -1;
+}
+
+/* An exec of a script runs its interpreter: then `interp` is not the path that was given (fs/binfmt_script.c). */
+static __always_inline __u64 copy_names_given(struct exec_scratch *scratch, struct linux_binprm *bprm, __u64 offset)
+{
+	struct exec_record *record = &scratch->record;
+	const char *filename = bprm->filename;
+	const char *interpreter = bprm->interp;
+
+	offset = enter_string(record, &record->filename, EXEC_FIELD_FILENAME, offset,
+			      copy_kernel_string(scratch, filename, PATH_BYTES, offset));
+	return enter_string(record, &record->interpreter, EXEC_FIELD_INTERPRETER, offset,
+			    interpreter == filename
+				    ? offset
+				    : copy_kernel_string(scratch, interpreter, INTERPRETER_BYTES, offset));
+}
+
+static __always_inline __u64 copy_exe(struct exec_record *record, __u64 offset)
+{
+	long names = find_names(PATH_OF_EXE);
+	__u64 end = enter_string(record, &record->exe, EXEC_FIELD_EXE, offset,
+				 names & PATH_NONE ? -1 : join_names(offset, names & ~PATH_CUT));
+
+	if (names & PATH_CUT && record->exe.length > 0) {
+		/* It is not absolute, and must not look so. */
+		set_flag(record, EXEC_FLAG_EXE_TRUNCATED, true);
+		record->exe.offset++;
+		record->exe.length--;
+	}
+	return end;
+}
+
+static __always_inline __u64 copy_cwd(struct exec_record *record, __u64 offset)
+{
+	long names = find_names(PATH_OF_CWD);
+
+	return enter_string(record, &record->cwd, EXEC_FIELD_CWD, offset,
+			    names & (PATH_NONE | PATH_CUT) ? -1 : join_names(offset, names));
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -160,44 +185,51 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 	struct handoff *handoff = bpf_map_lookup_elem(&exec_handoff, &cpu);
 	struct stream_control *stream = bpf_map_lookup_elem(&exec_stream, &zero);
 	struct ring_control *control = bpf_map_lookup_elem(&exec_ring_control, &zero);
-	struct exec_scratch *scratch = bpf_map_lookup_elem(&exec_scratch, &cpu);
+	struct exec_scratch *scratch = scratch_of_cpu();
 
 	if (!handoff || !stream || !control || !scratch)
 		return 0; /* never: the maps have these elements */
 
 	struct exec_record *record = &scratch->record;
-	struct kernfs_node *cgroup = task->cgroups->dfl_cgrp->kn;
-	__u64 offset = 0;
+	struct lineage lineage = {.task = task, .next = (struct exec_ancestor *)scratch->data};
+	__u64 offset;
 
 	record->epoch = handoff->epoch;
 	record->boot_ns = bpf_ktime_get_boot_ns();
-	record->start_boot_ns = task->start_boottime;
-	record->exec_count = task->self_exec_id;
-	record->pid = task->tgid;
-	record->tid = old_pid;
-	record->cgroup_id = cgroup->id;
 	record->unread = 0;
+	record->flags = 0;
+	record->tid = old_pid;
 	record->args_count = bprm->argc;
-	bpf_core_read(record->comm, sizeof(record->comm), &task->comm);
-	read_credentials(record, task);
-	read_parent(record, task);
+	step_up(&lineage);
+	read_process(record, task);
+	step_up(&lineage);
+	read_credentials(record, task->cred);
+	step_up(&lineage);
+	read_gain(record, task->cred, bprm->file->f_cred);
+	step_up(&lineage);
+	read_restrictions(record, task);
+	step_up(&lineage);
+	read_session(record, task);
+	step_up(&lineage);
+	read_namespaces(record, task);
+	step_up(&lineage);
+	read_file(record, bprm->file);
+	step_up(&lineage); /* ANCESTORS of them */
 
-	record->filename.offset = sizeof(*record);
-	record->filename.length = copy_filename(record, bprm, scratch->data);
-	offset = record->filename.length;
-
-	record->cgroup_path.offset = sizeof(*record) + offset;
-	record->cgroup_path.length = copy_cgroup_path(record, cgroup, scratch->data, offset) - offset;
-	offset += record->cgroup_path.length;
-
-	record->args.offset = sizeof(*record) + offset;
-	record->args.length = copy_argv(record, task->mm, scratch->data, offset) - offset;
-	offset += record->args.length;
+	record->ancestors.offset = sizeof(*record);
+	record->ancestors.length = lineage.count * sizeof(struct exec_ancestor);
+	offset = copy_names_given(scratch, bprm, record->ancestors.length);
+	offset = copy_exe(record, offset);
+	offset = copy_cwd(record, offset);
+	offset = enter_string(record, &record->tty, EXEC_FIELD_TTY, offset, copy_tty(scratch, task, offset));
+	offset = enter_string(record, &record->cgroup_path, EXEC_FIELD_CGROUP_PATH, offset, copy_cgroup_path(offset));
+	offset = copy_argv(scratch, task->mm, args_mode, offset);
+	offset = copy_env(scratch, task->mm, wants_env, offset);
 
 	__u64 bytes = sizeof(*record) + offset;
 	hide_bounds(bytes);
-	if (bytes > sizeof(*scratch))
-		bytes = sizeof(*scratch); /* never: for the verifier */
+	if (bytes > sizeof(*record) + EXEC_DATA_BYTES)
+		bytes = sizeof(*record) + EXEC_DATA_BYTES; /* never: for the verifier */
 	emit(&exec_ring, control, stream, &stream->counters[record->epoch & 1], &record->seq, bytes);
 	return 0;
 }

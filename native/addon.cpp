@@ -1,6 +1,7 @@
 // The N-API boundary and nothing else: take arguments apart, call, turn failures into JavaScript errors.
 // src/kernel/addon.ts is its typed contract; it also checks the arguments.
 
+#include <algorithm>
 #include <memory>
 
 #include "addon_packets.h"
@@ -33,6 +34,17 @@ Napi::Object to_javascript(Napi::Env env, const EpochCut& cut, const Capture& ca
   return object;
 }
 
+// By enum exec_args.
+const char* const args_names[] = {"full", "program", "none"};
+
+ExecSettings settings_of(const Napi::Object& options) {
+  const std::string args = options.Get("args").As<Napi::String>();
+  const auto* named = std::find(std::begin(args_names), std::end(args_names), args);
+  if (named == std::end(args_names)) throw Error("ERR_ADDON", "capture of argv", args, EINVAL);
+  return {.args = static_cast<exec_args>(named - std::begin(args_names)),
+          .env = options.Get("env").As<Napi::Boolean>().Value()};
+}
+
 class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -59,7 +71,8 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
 
   explicit CaptureWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CaptureWrap>(info) {
     guarded(info.Env(), [&] {
-      capture_ = std::make_shared<Capture>(info[0].As<Napi::String>().Utf8Value(), unsigned_of(info[1]));
+      capture_ = std::make_shared<Capture>(info[0].As<Napi::String>().Utf8Value(), unsigned_of(info[1]),
+                                           settings_of(info[2].As<Napi::Object>()));
     });
   }
 

@@ -102,7 +102,8 @@ Capture::KernelCheck::KernelCheck(const std::string& pin_path) {
   mount_kernel_file_systems(pin_path);
 }
 
-Capture::Capture(const std::string& pin_path, std::uint64_t ring_bytes) : check_(pin_path), paths_(pin_path) {
+Capture::Capture(const std::string& pin_path, std::uint64_t ring_bytes, const ExecSettings& settings)
+    : check_(pin_path), paths_(pin_path), settings_(settings) {
   lock_ = OwnerLock(paths_);
   paths_.refuse_other_layouts();
   resumed_ = is_complete();
@@ -139,7 +140,7 @@ void Capture::create(std::uint64_t ring_bytes) {
   paths_.create_directories();
   try {
     const unsigned long long now = boot_nanoseconds();
-    programs_.load(paths_, ring_bytes, now);
+    programs_.load(paths_, ring_bytes, settings_, now);
     open_maps();
 
     host_control& shared = control();
@@ -154,7 +155,7 @@ void Capture::create(std::uint64_t ring_bytes) {
                                        open_pinned(paths_.map("exec_ring_control")));
     ring_->resume();
     ring_->control()->layout_hash = programs_.layout_hash();
-    ring_->control()->program_hash = programs_.hash();
+    ring_->control()->program_hash = programs_.hash(settings_);
     ring_->control()->ring_bytes = ring_->ring_bytes();
 
     programs_.install();
@@ -186,13 +187,13 @@ void Capture::resume() {
                 "a version with another record layout wrote them");
   ring_->resume();
 
-  replaced_program_ = ring_->control()->program_hash != programs_.hash();
+  replaced_program_ = ring_->control()->program_hash != programs_.hash(settings_);
   const bool attached = exists(paths_.link()) && host().exec_attachment != 0;
   const std::uint64_t now = boot_nanoseconds();
   if (!attached || replaced_program_) {
-    programs_.load(paths_, ring_->ring_bytes(), now);
+    programs_.load(paths_, ring_->ring_bytes(), settings_, now);
     programs_.install();
-    ring_->control()->program_hash = programs_.hash();
+    ring_->control()->program_hash = programs_.hash(settings_);
   }
   if (!attached) {
     // Counted up to now and from now on, so that a start that is killed here loses nothing of it. One that was

@@ -33,15 +33,16 @@ struct EpochCut {
 class Capture {
  public:
   // Begins a capture, or takes over the one that is pinned, with its backlog. ring_bytes is only for a
-  // new one. Throws ERR_OWNED, ERR_PIN_LAYOUT, ERR_KERNEL_UNSUPPORTED, ERR_PERMISSION, ERR_BPF.
-  Capture(const std::string& pin_path, std::uint64_t ring_bytes);
+  // new one; the settings hold for what is captured from now on. Throws ERR_OWNED, ERR_PIN_LAYOUT,
+  // ERR_KERNEL_UNSUPPORTED, ERR_PERMISSION, ERR_BPF.
+  Capture(const std::string& pin_path, std::uint64_t ring_bytes, const ExecSettings& settings);
   ~Capture();
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
 
   // True when the pins were there before.
   bool resumed() const { return resumed_; }
-  // True when this start replaced the program of an earlier version in slot 0.
+  // True when this start replaced the program in slot 0, of an earlier version or with other settings.
   bool replaced_program() const { return replaced_program_; }
 
   const host_control& host() const { return *host_mapping_.as<host_control>(); }
@@ -85,6 +86,7 @@ class Capture {
 
   KernelCheck check_;
   PinPaths paths_;
+  ExecSettings settings_;
   OwnerLock lock_;
   ExecPrograms programs_;
   Barrier barrier_;

@@ -13,13 +13,22 @@ namespace bpf2kafka {
 ExecPrograms::ExecPrograms() : object_(exec_object_start, exec_object_end, "the exec programs") {}
 
 Enumerators ExecPrograms::record_enumerators() const {
-  Enumerators all = describe_enum(object_.types(), "exec_field");
-  for (auto& limit : describe_enum(object_.types(), "exec_limit")) all.push_back(std::move(limit));
+  Enumerators all;
+  for (const char* name : {"exec_field", "exec_flag", "exec_args", "exec_limit"})
+    for (auto& enumerator : describe_enum(object_.types(), name)) all.push_back(std::move(enumerator));
   return all;
 }
 
-void ExecPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) {
+std::uint64_t ExecPrograms::hash(const ExecSettings& settings) const {
+  const std::uint32_t values[] = {settings.args, settings.env};
+  return fnv1a(values, sizeof(values), object_.hash());
+}
+
+void ExecPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes, const ExecSettings& settings,
+                        std::uint64_t attachment) {
   object_.set_constant("attachment", attachment);
+  object_.set_constant<__u32>("args_mode", settings.args);
+  object_.set_constant("wants_env", settings.env);
   const std::uint32_t cpus = highest_possible_cpu() + 1;
   bpf_map__set_max_entries(object_.map("exec_handoff"), cpus);
   bpf_map__set_max_entries(object_.map("exec_scratch"), cpus);

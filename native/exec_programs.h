@@ -4,11 +4,17 @@
 #include <cstdint>
 #include <string>
 
+#include "abi.h"
 #include "bpf_object.h"
 #include "layout.h"
 #include "pins.h"
 
 namespace bpf2kafka {
+
+struct ExecSettings {
+  exec_args args = EXEC_ARGS_FULL;  // how much of argv is captured
+  bool env = false;                 // the environment too
+};
 
 class ExecPrograms {
  public:
@@ -18,12 +24,12 @@ class ExecPrograms {
   StructLayout record_layout() const { return describe_struct(object_.types(), "exec_record"); }
   Enumerators record_enumerators() const;
   std::uint64_t layout_hash() const { return hash_of(record_layout(), record_enumerators()); }
-  // Tells whether what is pinned came from these.
-  std::uint64_t hash() const { return object_.hash(); }
+  // Tells whether what is pinned came from these, with these settings.
+  std::uint64_t hash(const ExecSettings& settings) const;
 
   // Creates the maps that are not pinned yet, pins them, and loads the programs on them. A ring that is
   // pinned already must have ring_bytes. attachment: number of the dispatcher, host_control.exec_attachment.
-  void load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment);
+  void load(const PinPaths& paths, std::uint64_t ring_bytes, const ExecSettings& settings, std::uint64_t attachment);
 
   // After load. Puts the program that writes records into slot 0, where every later run finds it.
   void install();

@@ -22,10 +22,15 @@ void add_members(const btf* types, const btf_type* type, const std::string& pref
     const btf_type* member = btf__type_by_id(types, static_cast<__u32>(id));
     const std::string name = prefix + btf__name_by_offset(types, members[i].name_off);
     const std::uint32_t offset = base + btf_member_bit_offset(type, static_cast<__u32>(i)) / 8;
+    if (btf_is_array(member) && btf_array(member)->nelems == 0) {
+      const btf_type* element = btf__type_by_id(types, static_cast<__u32>(btf__resolve_type(types, btf_array(member)->type)));
+      if (btf_is_struct(element)) add_members(types, element, name + ".", 0, fields);
+      continue;
+    }
     const auto bytes = static_cast<std::uint32_t>(btf__resolve_size(types, static_cast<__u32>(id)));
     if (btf_is_struct(member))
       add_members(types, member, name + ".", offset, fields);
-    else if (bytes > 0)
+    else
       fields.push_back({name, offset, bytes});
   }
 }

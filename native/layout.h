@@ -10,7 +10,8 @@ struct btf;
 
 namespace bpf2kafka {
 
-// Of a struct inside the struct there is one field a member, named `outer.inner`.
+// Of a struct inside the struct there is one field a member, named `outer.inner`. A struct in an array of no length
+// carries only its type: its fields are there too, with offsets from its own start.
 struct Field {
   std::string name;
   std::uint32_t offset;  // bytes from the start of the struct

@@ -26,6 +26,10 @@ export interface RunConfig {
   readonly onExit: 'detach' | 'keep';
   readonly drainTimeoutMillis: number;
   readonly execRingBytes: number;
+  /** How much of argv is captured. */
+  readonly args: 'full' | 'program' | 'none';
+  /** Names of the environment variables that are captured, without repeats. */
+  readonly execEnv: readonly string[];
   readonly pinPath: string;
   readonly compression: 'zstd' | 'gzip' | 'none';
   readonly maxBytesPerSecond: number | undefined;
@@ -291,6 +295,11 @@ const packetFlows = text('a whole number, 1024 to 16777216', (given) => {
   return flows !== undefined && flows >= 1024 && flows <= 2 ** 24 ? flows : undefined;
 });
 
+/** A name ends at the first equals sign. */
+const variableName = text('the name of an environment variable, without =', (given) =>
+  /^[^=\0]{1,255}$/.test(given) ? given : undefined,
+);
+
 const path = text('a path', (given) => (given === '' || given.includes('\0') ? undefined : resolve(given)));
 
 /** Kafka allows 249 characters; the longest topic name of ours has 21. */
@@ -390,6 +399,22 @@ const settings = {
     fallbackText: '512 KiB a processor, 4 to 64 MiB',
     value: ringBytes,
     fallback: (facts) => defaultRingBytes(facts.processors),
+  }),
+  args: setting<'full' | 'program' | 'none'>({
+    name: 'args',
+    placeholder: 'full|program|none',
+    description: "how much of a program's arguments is captured: all, argv[0] alone, or nothing",
+    value: oneOf('full', 'program', 'none'),
+    fallback: () => 'full',
+  }),
+  execEnv: setting<readonly string[]>({
+    name: 'exec-env',
+    placeholder: 'NAME',
+    repeatable: true,
+    description: 'environment variable whose value at each exec is captured, as in LD_PRELOAD',
+    fallbackText: 'none',
+    value: list(variableName, (name) => name),
+    fallback: () => [],
   }),
   pinPath: setting({
     name: 'pin-path',
@@ -566,6 +591,8 @@ const runNames = [
   'onExit',
   'drainTimeout',
   'execRingBytes',
+  'args',
+  'execEnv',
   'pinPath',
   'compression',
   'maxBytesPerSecond',
@@ -735,6 +762,8 @@ export function loadRunConfig(
     onExit: read(settings.onExit, lookup, facts),
     drainTimeoutMillis: read(settings.drainTimeout, lookup, facts),
     execRingBytes: read(settings.execRingBytes, lookup, facts),
+    args: read(settings.args, lookup, facts),
+    execEnv: read(settings.execEnv, lookup, facts),
     pinPath: read(settings.pinPath, lookup, facts),
     compression: read(settings.compression, lookup, facts),
     maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),

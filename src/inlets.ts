@@ -27,7 +27,8 @@ interface InletsOptions {
  */
 export function openInlets(options: InletsOptions): Inlets {
   const { config } = options;
-  const capture = openCapture(config.pinPath, config.execRingBytes);
+  const settings = { args: config.args, env: config.execEnv.length > 0 };
+  const capture = openCapture(config.pinPath, config.execRingBytes, settings);
   const { attachId } = capture.status();
   const identity = { hostId: config.hostId, hostName: config.hostName, bootId: readBootId(), attachId };
   const wallClock = new WallClock(capture.clockOffsets());

@@ -105,7 +105,8 @@ export class Sidecar {
     this.#outlets = outlets;
     this.#lastEntries = lastEntries;
     const layout = capture.execLayout();
-    this.#execCodec = createExecCodec(createExecTable(layout, identity, wallClock, enrichment), outlets.exec.codec);
+    const table = createExecTable(layout, identity, wallClock, enrichment, config.execEnv);
+    this.#execCodec = createExecCodec(table, outlets.exec.codec);
     this.#exec = new ExecSource({
       capture,
       reader: createExecRecordReader(layout),

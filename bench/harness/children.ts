@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { atEnd } from './cleanup.ts';
 
 export interface ChildOptions {
+  readonly stdin?: 'pipe' | 'ignore';
   readonly stdout?: 'pipe' | 'ignore' | number;
   readonly stderr?: 'pipe' | 'ignore' | number;
   readonly env?: Readonly<Record<string, string>>;
@@ -17,8 +18,8 @@ export class Child implements AsyncDisposable {
   #errors = '';
 
   constructor(command: string, args: readonly string[], options: ChildOptions = {}) {
-    const { stdout = 'pipe', stderr = 'pipe', env = {} } = options;
-    this.process = spawn(command, args, { stdio: ['ignore', stdout, stderr], env: { ...process.env, ...env } });
+    const { stdin = 'ignore', stdout = 'pipe', stderr = 'pipe', env = {} } = options;
+    this.process = spawn(command, args, { stdio: [stdin, stdout, stderr], env: { ...process.env, ...env } });
     this.#safety = atEnd(() => this.process.kill('SIGKILL'));
     this.#spawned = once(this.process, 'spawn');
     this.#spawned.catch(() => {});

@@ -86,20 +86,34 @@ export function java(): string {
   return existsSync(link) ? link : 'java';
 }
 
-/** A program of bench/tools, compiled when it is not there or older than its source. */
-export function benchTool(name: 'spawn_argv'): string {
-  const source = join(import.meta.dirname, `../tools/${name}.c`);
-  const program = join(cacheDirectory, name);
+const tools = join(import.meta.dirname, '../tools');
+
+/** The output, made anew when it is not there or older than one of the sources. */
+function compiled(output: string, sources: readonly string[], command: string): string {
+  const path = join(cacheDirectory, output);
   mkdirSync(cacheDirectory, { recursive: true });
-  const make = [
-    '-s',
-    '-f',
-    '/dev/null',
-    '--eval',
-    `${program}: ${source} ; cc -O2 -Wall -Wextra -Werror -o $@ $<`,
-    program,
-  ];
-  if (!run('make', make))
-    throw new Unmeasurable(`bench/tools/${name}.c does not compile (see .cache/bench/install.log)`);
-  return program;
+  const rule = `${path}: ${sources.join(' ')} ; ${command}`;
+  if (!run('make', ['-s', '-f', '/dev/null', '--eval', rule, path]))
+    throw new Unmeasurable(`${sources[0]} does not compile (see .cache/bench/install.log)`);
+  return path;
+}
+
+/** A program of bench/tools. */
+export function benchTool(name: 'spawn_argv'): string {
+  return compiled(name, [join(tools, `${name}.c`)], 'cc -O2 -Wall -Wextra -Werror -o $@ $<');
+}
+
+/** One that calls libbpf. */
+export function bpfTool(name: 'xdp_cost' | 'xdp_total' | 'map_walk'): string {
+  return compiled(name, [join(tools, `${name}.c`)], 'cc -O2 -Wall -Wextra -Werror -o $@ $< -lbpf');
+}
+
+/** XDP programs that ours is compared with, compiled as it is (native/CMakeLists.txt). */
+export function xdpRivals(): string {
+  const headers = ['abi.h', 'parse.h'].map((name) => join(checkout, 'bpf', name));
+  const settings = readFileSync(join(checkout, 'build/CMakeCache.txt'), 'utf8');
+  const clang = /^BPF_CLANG:\w+=(.+)$/m.exec(settings)?.[1] as string;
+  const flags = '-target bpf -mcpu=v3 -O2 -g -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter';
+  const command = `${clang} ${flags} -I/usr/include/$$(cc -print-multiarch) -c $< -o $@`;
+  return compiled('xdp_rivals.bpf.o', [join(tools, 'xdp_rivals.bpf.c'), ...headers], command);
 }

@@ -16,12 +16,20 @@ export function needCapture(): void {
 
 /** Pins and state of one sidecar, removed at the end. */
 export class Place implements AsyncDisposable {
+  readonly #interfaces: readonly string[];
   readonly pinPath = newPinPath();
   readonly stateDir = mkdtempSync(join(tmpdir(), 'bpf2kafka-bench-state-'));
   readonly #safety = atEnd(() => this.#remove());
 
+  /** @param interfaces those of the bench; without any no packets are counted: the others belong to the machine */
+  constructor(interfaces: readonly string[] = []) {
+    this.#interfaces = interfaces;
+  }
+
   get flags(): string[] {
-    return ['--pin-path', this.pinPath, '--state-dir', this.stateDir, '--log-level', 'warn'];
+    const interfaces = this.#interfaces.flatMap((name) => ['--interface', name]);
+    const packets = interfaces.length > 0 ? interfaces : ['--no-packets'];
+    return ['--pin-path', this.pinPath, '--state-dir', this.stateDir, '--log-level', 'warn', ...packets];
   }
 
   #remove(): void {

@@ -44,7 +44,6 @@ export class Kubernetes {
   readonly #directories: readonly WatchedDirectory[];
   readonly #pods = new RecentCache<string, KubernetesNames>({ entries: mostPods });
   readonly #containers = new RecentCache<string, KubernetesNames>({ entries: mostContainers });
-  #version = 0;
   #readAt = Number.NEGATIVE_INFINITY;
 
   constructor({ clock, log, logDirectory = '/var/log' }: KubernetesOptions) {
@@ -53,11 +52,6 @@ export class Kubernetes {
       new WatchedDirectory(join(logDirectory, 'pods'), log, (name) => this.#notePod(name)),
       new WatchedDirectory(join(logDirectory, 'containers'), log, (name) => this.#noteContainer(name)),
     ];
-  }
-
-  /** Grows whenever a name was learned: for as long as it stays, so do the answers. */
-  get version(): number {
-    return this.#version;
   }
 
   /** Reads what is there now, and follows it from then on; no failure without such directories. */
@@ -86,7 +80,6 @@ export class Kubernetes {
     const [, namespace, podName, uid] = podDirectory.exec(name) ?? [];
     if (namespace === undefined || podName === undefined || uid === undefined || this.#pods.get(uid)) return;
     this.#pods.set(uid, { namespace, podName, containerName: null });
-    this.#version += 1;
   }
 
   #noteContainer(name: string): void {
@@ -94,7 +87,6 @@ export class Kubernetes {
     if (podName === undefined || namespace === undefined || containerName === undefined || id === undefined) return;
     if (this.#containers.get(id)) return;
     this.#containers.set(id, { namespace, podName, containerName });
-    this.#version += 1;
   }
 }
 

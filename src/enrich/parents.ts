@@ -6,6 +6,28 @@ export interface ParentExec extends ProcessIdentity {
   readonly execId: string;
 }
 
+/** What an exec ran. Latin-1 stands for the bytes, each a character: small, and nothing of the record is held on to. */
+export interface ProgramImage {
+  /** Null when it could not be read. */
+  readonly exe: string | null;
+  /** Each with a NUL behind it; null when they are not known. */
+  readonly args: string | null;
+}
+
+/** Execs that are remembered, and their texts: enough for the parents of some ten thousand processes. */
+const bounds = {
+  entries: 32_768,
+  bytes: 8 * 1024 * 1024,
+  bytesOf: ({ exe, args }: ProgramImage) => (exe?.length ?? 0) + (args?.length ?? 0) + 100,
+};
+
+export function createParents(running: RunningPrograms): Parents<ProgramImage> {
+  return new Parents<ProgramImage>(bounds, running, (exe) => ({
+    exe: Buffer.from(exe).toString('latin1'),
+    args: null,
+  }));
+}
+
 /**
  * What the last execs ran, by their exec_id, for the records of their children. An exec that is not here, because it
  * was too long ago or was lost or filtered, is unknown: nothing is guessed.

@@ -18,7 +18,7 @@ export interface RedactionOptions {
 
 export interface RedactedArgs {
   /** As many as before. */
-  readonly args: readonly string[];
+  readonly args: string[];
   /** How many of them are not what they were. */
   readonly redacted: number;
 }
@@ -55,6 +55,15 @@ export class Redactor {
   args(args: readonly string[]): RedactedArgs {
     const shown = (this.#defaults ? byRules(args) : args).map((text) => this.#byPatterns(text));
     return { args: shown, redacted: shown.filter((text, at) => text !== args[at]).length };
+  }
+
+  /** Variables by name: one whose name says that it holds a secret is hidden as a whole. */
+  environment(variables: Readonly<Record<string, string>>): Record<string, string> {
+    const shown = (name: string, value: string) => {
+      const [assignment = ''] = this.args([`${name}=${value}`]).args;
+      return assignment.startsWith(`${name}=`) ? assignment.slice(name.length + 1) : hidden;
+    };
+    return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, shown(name, value)]));
   }
 
   #byPatterns(text: string): string {

@@ -23,7 +23,7 @@ export interface ReadResult {
 export interface CaptureStatus {
   /** The capture was pinned before this process came. */
   readonly resumed: boolean;
-  /** The program of an earlier version was replaced by this one's. */
+  /** The program of an earlier version, or one with other settings, was replaced by this one's. */
   readonly replacedProgram: boolean;
   /** Microseconds since boot at which the pins were created. */
   readonly attachId: number;
@@ -119,6 +119,16 @@ export interface FinalPackets extends Pick<PacketTotals, 'name' | 'seen' | 'filt
   readonly lastOffset: number;
   /** Were counted, and thrown away with the maps. */
   readonly discarded: number;
+}
+
+/** How much of argv is captured (enum exec_args). */
+export type ExecArgs = 'full' | 'program' | 'none';
+
+/** What is captured of an exec. */
+export interface ExecSettings {
+  readonly args: ExecArgs;
+  /** The environment too. */
+  readonly env: boolean;
 }
 
 /** What makes a key besides the interface (enum packet_key_kind), and where XDP counts (enum packet_mode). */
@@ -294,7 +304,7 @@ interface NativeCapture extends Capture {
 }
 
 interface NativeAddon {
-  Capture: new (pinPath: string, ringBytes: number) => NativeCapture;
+  Capture: new (pinPath: string, ringBytes: number, settings: ExecSettings) => NativeCapture;
   detach(pinPath: string, discard: boolean): FinalTotals | undefined;
   tellServiceManager(socket: string, message: string): number;
 }
@@ -349,8 +359,13 @@ export const minimumRingBytes = 64 * 1024;
  * Begins a capture or takes over the pinned one, with what it had not published.
  * @param pinPath a directory on a bpffs
  * @param ringBytes for a new capture: a power of two, at least 64 KiB
+ * @param settings of the execs from now on
  */
-export function openCapture(pinPath: string, ringBytes: number): Capture {
+export function openCapture(
+  pinPath: string,
+  ringBytes: number,
+  settings: ExecSettings = { args: 'full', env: false },
+): Capture {
   const powerOfTwo = Number.isInteger(Math.log2(ringBytes));
   if (!powerOfTwo || ringBytes < minimumRingBytes || ringBytes > 2 ** 31)
     throw new Bpf2KafkaError('ERR_CONFIG', {
@@ -358,7 +373,7 @@ export function openCapture(pinPath: string, ringBytes: number): Capture {
       subject: `${ringBytes} bytes`,
       reason: `it must be a power of two from ${minimumRingBytes} to ${2 ** 31}`,
     });
-  return translated(() => new (addon().Capture)(pinPath, ringBytes));
+  return translated(() => new (addon().Capture)(pinPath, ringBytes, settings));
 }
 
 /**

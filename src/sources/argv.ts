@@ -12,7 +12,7 @@ export interface ArgvLimits {
 
 export interface Argv {
   /** Present arguments. Beside a gap the last one before it and the first one after it may be cut. */
-  readonly args: readonly string[];
+  readonly args: string[];
   readonly capturedBytes: number;
   readonly truncated: boolean;
   /** A copy of the captured bytes, NUL-separated; only when they are not UTF-8. */
@@ -20,7 +20,7 @@ export interface Argv {
 }
 
 /** A piece of argv without a gap inside, as bounds in the captured bytes. */
-interface Segment {
+export interface Segment {
   readonly start: number;
   readonly end: number;
 }
@@ -72,8 +72,19 @@ export function splitArgv(
   };
 }
 
+/** The same of a capture that has argv[0] alone, or nothing. */
+export function programOf(captured: Buffer, totalBytes: number): Argv {
+  const pieces = splitBytes(captured);
+  return {
+    args: pieces.map(textOf),
+    capturedBytes: captured.length,
+    truncated: captured.length < totalBytes,
+    raw: isUtf8(captured) ? null : Buffer.from(captured),
+  };
+}
+
 /** Walks the reads as bpf/argv.h made them, and joins those that succeeded and follow each other. */
-function presentSegments(
+export function presentSegments(
   capturedLength: number,
   totalBytes: number,
   pageOffset: number,

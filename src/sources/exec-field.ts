@@ -46,6 +46,10 @@ export function fixedZero(read: (record: ExecRecord) => number): Field<number> {
   return { type: 'int', read, fixed: Buffer.from([0]) };
 }
 
+export function fixedInt(value: number): Field<number> {
+  return { ...fixedLong(value), type: 'int' };
+}
+
 export function fixedFalse(): Field<boolean> {
   return { type: 'boolean', read: () => false, fixed: Buffer.from([0]) };
 }
@@ -63,28 +67,53 @@ export function absent<Value>(
   return { type: ['null', type], read, fixed: Buffer.from([0]) };
 }
 
-/** A nullable string that is not in the record; undefined when it could not be found out, which no whole record has. */
+/** A nullable string that is not in the record; undefined when it could not be found out, which is published as null. */
 export function foundText(of: (record: ExecRecord) => string | null | undefined): Field<string | null> {
   return {
     type: ['null', 'string'],
     read: (record) => of(record) ?? null,
     fixed: none,
     write(out, start, record) {
-      const value = of(record);
-      if (value === undefined) return notWritten;
-      out[start] = value === null ? 0 : 2;
-      if (value === null) return start + 1;
-      let at = writeLong(out, start + 1, value.length);
-      let bits = 0;
-      for (let i = 0; i < value.length; i += 1) {
-        const code = value.charCodeAt(i);
-        bits |= code;
-        out[at] = code;
-        at += 1;
+      const value = of(record) ?? null;
+      if (value === null) {
+        out[start] = 0;
+        return start + 1;
       }
-      return bits < 0x80 ? at : notWritten;
+      out[start] = 2;
+      return writeAscii(out, start + 1, value);
     },
   };
+}
+
+/** Names, none in most records. */
+export function names(
+  read: (record: ExecRecord) => string[],
+  inWholeRecords: (record: ExecRecord) => readonly string[],
+): Field<string[]> {
+  return {
+    type: { type: 'array', items: 'string' },
+    read,
+    fixed: none,
+    write(out, start, record) {
+      const list = inWholeRecords(record);
+      let at = list.length > 0 ? writeLong(out, start, list.length) : start;
+      for (const name of list) at = writeAscii(out, at, name);
+      out[at] = 0;
+      return at + 1;
+    },
+  };
+}
+
+function writeAscii(out: Buffer, start: number, text: string): number {
+  let at = writeLong(out, start, text.length);
+  let bits = 0;
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    bits |= code;
+    out[at] = code;
+    at += 1;
+  }
+  return bits < 0x80 ? at : notWritten;
 }
 
 /** A field that can be null, and is not in whole records. */
@@ -94,6 +123,41 @@ export function nullable<Value>(
 ): Field<Value | null> {
   // Null is the first branch, the value the second: its index is 1, as zigzag 2.
   return { ...field, type: ['null', field.type], read, fixed: Buffer.concat([Buffer.from([2]), field.fixed]) };
+}
+
+/** A field that is null in some whole records too. */
+export function optional<Value>(field: Field<Value>, isPresent: (record: ExecRecord) => boolean): Field<Value | null> {
+  const { fixed, write } = nullable(field);
+  return {
+    type: ['null', field.type],
+    read: (record) => (isPresent(record) ? field.read(record) : null),
+    fixed: none,
+    write(out, start, record) {
+      if (!isPresent(record)) {
+        out[start] = 0;
+        return start + 1;
+      }
+      let at = start;
+      for (const byte of fixed) {
+        out[at] = byte;
+        at += 1;
+      }
+      return write === undefined ? at : write(out, at, record);
+    },
+  };
+}
+
+/** A boolean from a bit of the 32 at `offset`. */
+export function bit(offset: number, bit: number): Field<boolean> {
+  return {
+    type: 'boolean',
+    read: ({ buffer, at }) => ((buffer.readUInt32LE(at + offset) >>> bit) & 1) === 1,
+    fixed: none,
+    write(out, at, record) {
+      out[at] = (record.buffer.readUInt32LE(record.at + offset) >>> bit) & 1;
+      return at + 1;
+    },
+  };
 }
 
 /** A long that is computed. */
@@ -216,6 +280,31 @@ export function commText(offset: number): Field<string> {
   };
 }
 
+/** MAJOR:MINOR from the 32 bits at `offset`, in the kernel's own encoding of device numbers (include/linux/kdev_t.h). */
+export function deviceText(offset: number): Field<string> {
+  const minorBits = 20;
+  // A host has a few.
+  const texts = new Map<number, Buffer>();
+  const textAt = ({ buffer, at }: ExecRecord) => {
+    const device = buffer.readUInt32LE(at + offset);
+    let text = texts.get(device);
+    if (text === undefined) {
+      text = Buffer.from(`${device >>> minorBits}:${device & ((1 << minorBits) - 1)}`);
+      if (texts.size < 1_000) texts.set(device, text);
+    }
+    return text;
+  };
+  return {
+    type: 'string',
+    read: (record) => textAt(record).toString(),
+    fixed: none,
+    write(out, at, record) {
+      const text = textAt(record);
+      return writeText(out, at, text, 0, text.length);
+    },
+  };
+}
+
 /** A string that a span points to. */
 export function spanText(span: SpanOffset): Field<string> {
   return {
@@ -234,8 +323,8 @@ export function spanText(span: SpanOffset): Field<string> {
 export function spanTexts(
   span: SpanOffset,
   countOffset: number,
-  read: (record: ExecRecord) => readonly string[],
-): Field<readonly string[]> {
+  read: (record: ExecRecord) => string[],
+): Field<string[]> {
   return {
     type: { type: 'array', items: 'string' },
     read,

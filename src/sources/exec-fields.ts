@@ -2,20 +2,25 @@ import type { Enrichment } from '../enrich/enrichment.ts';
 import { bitNames, limitOf, offsetOf, type StructLayout } from '../kernel/layout.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
-import { type Argv, splitArgv } from './argv.ts';
+import { type Argv, programOf, splitArgv } from './argv.ts';
 import type { CaptureIdentity } from './capture-identity.ts';
+import { selectVariables } from './environment.ts';
 import {
   absent,
+  bit,
   commText,
-  emptyArray,
+  deviceText,
   type Field,
   fixedFalse,
+  fixedInt,
   fixedLong,
   fixedText,
   fixedZero,
   hexText,
   long,
+  names,
   nullable,
+  optional,
   spanBytes,
   spanText,
   spanTexts,
@@ -27,28 +32,43 @@ import {
   u64AsText,
 } from './exec-field.ts';
 import { createExecFindings, isConcerned, once, shownText } from './exec-findings.ts';
-import { argvLimitsOf, type ExecRecord, micros, spanOffset, u64 } from './exec-record.ts';
+import {
+  argvLimitsOf,
+  type ExecRecord,
+  envLimitsOf,
+  micros,
+  type SpanOffset,
+  s64,
+  spanOffset,
+  u64,
+} from './exec-record.ts';
+import { lineage } from './lineage.ts';
+import { createParentProgram } from './parent-program.ts';
 
 /** From the kernel's record to the one in the topic: a field each, in the order of exec-events.avsc. */
 export type ExecFields = { readonly [Name in keyof ExecEvent]: Field<ExecEvent[Name]> };
 
 export interface ExecTable {
   readonly fields: ExecFields;
-  /** Everything could be read, nothing was cut off and there is nothing to hide: then every field can be written at once. */
+  /** Everything could be read, nothing was cut off, there is nothing to hide: then every field can be written at once. */
   readonly isWhole: (record: ExecRecord) => boolean;
   /** The event, whatever the record lacks. */
   readonly eventOf: (record: ExecRecord) => ExecEvent;
+  /** Keeps what it ran for the records of its children: in the order of the records, each behind its own. */
+  readonly remember: (record: ExecRecord, isWhole: boolean) => void;
 }
 
 /**
  * The one place that says what becomes of a record. To add a field: a line here, in ExecEvent and in the schema.
  * @param layout of struct exec_record in bpf/abi.h: the only source of the offsets
+ * @param envNames which variables of the environment are published
  */
 export function createExecTable(
   layout: StructLayout,
   identity: CaptureIdentity,
   wallClock: WallClock,
   enrichment: Enrichment,
+  envNames: readonly string[] = [],
 ): ExecTable {
   const { redactor } = enrichment;
   const at64 = (field: string) => offsetOf(layout, field, 8);
@@ -76,13 +96,30 @@ export function createExecTable(
     return nullable(field, (record) => (isUnread(record, bit) ? null : field.read(record)));
   };
 
+  const flagsAt = at32('flags');
+  const flag = (name: string) => bit(flagsAt, limitOf(layout, `EXEC_FLAG_${name}`));
+  const wasGiven = (of: SpanOffset) => (record: ExecRecord) => spanBytes(record, of).length > 0;
+  const auditUnset = 0xffff_ffff;
+  const unlessUnset = (at: number) =>
+    optional(u32AsLong(at), (record) => record.buffer.readUInt32LE(record.at + at) !== auditUnset);
+  const fileMtimeMs = at64('file_mtime_ms');
+  const fileCtimeMs = at64('file_ctime_ms');
   const filename = span('filename');
+  const exe = span('exe');
+  const interpreter = span('interpreter');
+  const cwd = span('cwd');
   const cgroupPath = span('cgroup_path');
+  const tty = span('tty');
+
   const args = span('args');
   const argsBytes = at64('args_bytes');
   const argsAbsent = at64('args_absent');
   const argsCount = at32('args_count');
+  const argsMode = at32('args_mode');
   const argsPageOffset = at32('args_page_offset');
+  const fullArgs = limitOf(layout, 'EXEC_ARGS_FULL');
+  const noArgs = limitOf(layout, 'EXEC_ARGS_NONE');
+  const argsBit = limitOf(layout, 'EXEC_FIELD_ARGS');
   const argvLimits = argvLimitsOf(layout);
   /** Of several fields: split once. */
   const argvOf = once((record): Argv & { readonly redacted: number; readonly withheld: boolean } => {
@@ -90,22 +127,64 @@ export function createExecTable(
     const total = u64(buffer, at + argsBytes);
     const absent = buffer.readUInt32LE(at + argsAbsent);
     const pageOffset = buffer.readUInt32LE(at + argsPageOffset);
-    const argv = splitArgv(spanBytes(record, args), total, pageOffset, absent, argvLimits);
+    const isFull = buffer.readUInt32LE(at + argsMode) === fullArgs;
+    const argv = isFull
+      ? splitArgv(spanBytes(record, args), total, pageOffset, absent, argvLimits)
+      : programOf(spanBytes(record, args), total);
     const { args: shown, redacted } = redactor.args(argv.args);
     // Its bytes would tell what its arguments hide.
     const withheld = redacted > 0 && argv.raw !== null;
     return { ...argv, args: shown, redacted, raw: withheld ? null : argv.raw, withheld };
   });
+  /** Null when they were not to be captured; argv[0] alone is there as a whole or not at all. */
+  const argsOf = (record: ExecRecord) => {
+    const mode = record.buffer.readUInt32LE(record.at + argsMode);
+    return mode === noArgs || (mode !== fullArgs && isUnread(record, argsBit)) ? null : argvOf(record).args;
+  };
+
+  const env = span('env');
+  const envBytes = at64('env_bytes');
+  const envAbsent = at64('env_absent');
+  const envPageOffset = at32('env_page_offset');
+  const envLimits = envLimitsOf(layout);
+  const envBit = limitOf(layout, 'EXEC_FIELD_ENV');
+  const envFlag = limitOf(layout, 'EXEC_FLAG_ENV');
+  const hasEnv = ({ buffer, at }: Pick<ExecRecord, 'buffer' | 'at'>) =>
+    ((buffer.readUInt32LE(at + flagsAt) >>> envFlag) & 1) === 1;
+  /** Null when none was to be captured, or nothing was found in one that is not whole. */
+  const envOf = (record: ExecRecord) => {
+    if (!hasEnv(record) || envNames.length === 0) return null;
+    const { buffer, at } = record;
+    const variables = selectVariables(
+      spanBytes(record, env),
+      u64(buffer, at + envBytes),
+      buffer.readUInt32LE(at + envPageOffset),
+      buffer.readUInt32LE(at + envAbsent),
+      envLimits,
+      envNames,
+    );
+    return isUnread(record, envBit) && Object.keys(variables).length === 0 ? null : redactor.environment(variables);
+  };
 
   const uidAt = at32('uid');
-  const cgroupPathBit = unreadNames.indexOf('cgroup_path');
+  const cgroupPathBit = limitOf(layout, 'EXEC_FIELD_CGROUP_PATH');
   const findings = createExecFindings(enrichment, uidAt, (record) =>
     isUnread(record, cgroupPathBit) ? undefined : cgroupPath,
   );
+  const parentProgram = createParentProgram(
+    enrichment.parents,
+    { startNs, pid: at32('pid'), execCount: at64('exec_count') },
+    { startNs: parentStartNs, pid: at32('ppid'), execCount: at64('parent_exec_count') },
+  );
+  const missing = (record: ExecRecord) => {
+    const found = findings.missing(record);
+    const ofParent = parentProgram.missing(record);
+    return found.length === 0 ? ofParent : [...found, ...ofParent];
+  };
   const degradedOf = (record: ExecRecord) => [
     ...unreadNames.filter((_, bit) => isUnread(record, bit)),
     ...(argvOf(record).withheld ? ['args_raw'] : []),
-    ...findings.missing(record),
+    ...missing(record),
   ];
 
   const fields: ExecFields = {
@@ -124,17 +203,29 @@ export function createExecTable(
     pid: u32AsInt(at32('pid')),
     tid: nullable(u32AsInt(at32('tid'))),
     ppid: u32AsInt(at32('ppid')),
+    ns_pid: unlessUnread('ns_pid', u32AsInt(at32('ns_pid'))),
     start_time: timestampMillis((record) => wallMillis(record, micros(record.buffer, record.at + startNs))),
     comm: commText(at128('comm')),
-    parent_comm: unlessUnread('parent_comm', commText(at128('parent_comm'))),
+    parent_comm: nullable(commText(at128('parent_comm'))),
     filename: shownText(redactor, filename),
-    args: nullable(spanTexts(args, argsCount, (record) => argvOf(record).args)),
+    exe: unlessUnread('exe', shownText(redactor, exe)),
+    exe_truncated: unlessUnread('exe', flag('EXE_TRUNCATED')),
+    interpreter: optional(shownText(redactor, interpreter), wasGiven(interpreter)),
+    cwd: unlessUnread('cwd', shownText(redactor, cwd)),
+    args: nullable(
+      spanTexts(args, argsCount, (record) => argvOf(record).args),
+      argsOf,
+    ),
     args_count: nullable(u32AsLong(argsCount)),
     args_bytes: nullable(u64AsLong(argsBytes)),
     args_captured_bytes: nullable(u16AsLong(args.length), (record) => argvOf(record).capturedBytes),
     args_truncated: nullable(fixedFalse(), (record) => argvOf(record).truncated),
     args_raw: absent('bytes', (record) => argvOf(record).raw),
-    args_redacted: nullable(fixedZero((record) => argvOf(record).redacted)),
+    args_redacted: nullable(
+      fixedZero((record) => argvOf(record).redacted),
+      (record) => (argsOf(record) === null ? null : argvOf(record).redacted),
+    ),
+    env: absent({ type: 'map', values: 'string' }, envOf),
     uid: nullable(u32AsLong(uidAt)),
     gid: nullable(u32AsLong(at32('gid'))),
     euid: nullable(u32AsLong(at32('euid'))),
@@ -142,6 +233,36 @@ export function createExecTable(
     suid: nullable(u32AsLong(at32('suid'))),
     sgid: nullable(u32AsLong(at32('sgid'))),
     user_name: findings.fields.user_name,
+    loginuid: unlessUnset(at32('loginuid')),
+    session_id: unlessUnset(at32('session_id')),
+    sid: nullable(u32AsInt(at32('sid'))),
+    pgid: nullable(u32AsInt(at32('pgid'))),
+    tty: optional(spanText(tty), wasGiven(tty)),
+    cap_effective: nullable(u64AsLong(at64('cap_effective'))),
+    cap_permitted: nullable(u64AsLong(at64('cap_permitted'))),
+    cap_inheritable: nullable(u64AsLong(at64('cap_inheritable'))),
+    cap_ambient: nullable(u64AsLong(at64('cap_ambient'))),
+    cap_bounding: nullable(u64AsLong(at64('cap_bounding'))),
+    no_new_privs: nullable(flag('NO_NEW_PRIVS')),
+    seccomp_mode: unlessUnread('seccomp_mode', u32AsInt(at32('seccomp_mode'))),
+    setuid_exec: nullable(flag('SETUID')),
+    setgid_exec: nullable(flag('SETGID')),
+    file_inode: nullable(u64AsText(at64('file_inode'))),
+    file_device: nullable(deviceText(at32('file_device'))),
+    file_mode: nullable(u32AsInt(at32('file_mode'))),
+    file_uid: nullable(u32AsLong(at32('file_uid'))),
+    file_gid: nullable(u32AsLong(at32('file_gid'))),
+    file_nlink: nullable(u32AsLong(at32('file_nlink'))),
+    file_mtime: nullable(timestampMillis(({ buffer, at }) => s64(buffer, at + fileMtimeMs))),
+    file_ctime: nullable(timestampMillis(({ buffer, at }) => s64(buffer, at + fileCtimeMs))),
+    file_memfd: nullable(flag('FILE_MEMFD')),
+    file_deleted: nullable(flag('FILE_DELETED')),
+    file_overlay_upper: unlessUnread('file_overlay_upper', flag('FILE_OVERLAY_UPPER')),
+    ns_mnt: nullable(u32AsLong(at32('ns_mnt'))),
+    ns_pid_id: unlessUnread('ns_pid_id', u32AsLong(at32('ns_pid_id'))),
+    ns_net: nullable(u32AsLong(at32('ns_net'))),
+    ns_user: nullable(u32AsLong(at32('ns_user'))),
+    ns_cgroup: nullable(u32AsLong(at32('ns_cgroup'))),
     cgroup_id: nullable(u64AsText(at64('cgroup_id'))),
     cgroup_path: unlessUnread('cgroup_path', spanText(cgroupPath)),
     container_id: findings.fields.container_id,
@@ -150,29 +271,55 @@ export function createExecTable(
     k8s_namespace: findings.fields.k8s_namespace,
     k8s_pod_name: findings.fields.k8s_pod_name,
     k8s_container_name: findings.fields.k8s_container_name,
-    degraded: emptyArray('string', degradedOf),
+    parent_exe: parentProgram.exe,
+    parent_args: parentProgram.args,
+    ancestors: lineage(layout, bootPrefix, wallMillis),
+    exec_result: nullable(fixedInt(0)),
+    degraded: names(degradedOf, missing),
   };
 
-  const names = Object.keys(fields) as readonly (keyof ExecEvent)[];
+  const isWhole = (record: ExecRecord) => {
+    const { buffer, at } = record;
+    return (
+      buffer.readUInt32LE(at + unreadAt) === 0 &&
+      buffer.readUInt32LE(at + unreadAt + 4) === 0 &&
+      buffer.readUInt32LE(at + argsAbsent) === 0 &&
+      buffer.readUInt32LE(at + argsMode) === fullArgs &&
+      u64(buffer, at + argsBytes) === buffer.readUInt16LE(at + args.length) &&
+      !hasEnv(record) &&
+      !isConcerned(redactor, record, args) &&
+      !isConcerned(redactor, record, filename) &&
+      !isConcerned(redactor, record, exe) &&
+      !isConcerned(redactor, record, interpreter) &&
+      !isConcerned(redactor, record, cwd)
+    );
+  };
+
+  const fieldNames = Object.keys(fields) as readonly (keyof ExecEvent)[];
   // A copy of it has room for every field from the start, which is a third of the time.
   const empty: Record<string, unknown> = { ...fields };
   return {
     fields,
     eventOf(record) {
       const event = { ...empty };
-      for (const name of names) event[name] = fields[name].read(record);
+      for (const name of fieldNames) event[name] = fields[name].read(record);
       return event as unknown as ExecEvent;
     },
-    isWhole(record) {
-      const { buffer, at } = record;
-      return (
-        buffer.readUInt32LE(at + unreadAt) === 0 &&
-        buffer.readUInt32LE(at + unreadAt + 4) === 0 &&
-        buffer.readUInt32LE(at + argsAbsent) === 0 &&
-        u64(buffer, at + argsBytes) === buffer.readUInt16LE(at + args.length) &&
-        !isConcerned(redactor, record, args) &&
-        !isConcerned(redactor, record, filename)
-      );
+    remember(record, whole) {
+      if (whole) {
+        const image = {
+          exe: spanBytes(record, exe).toString('latin1'),
+          args: spanBytes(record, args).toString('latin1'),
+        };
+        return parentProgram.remember(record, image);
+      }
+      const program = fields.exe.read(record);
+      const argv = fields.args.read(record);
+      parentProgram.remember(record, {
+        exe: program === null ? null : Buffer.from(program).toString('latin1'),
+        args: argv === null ? null : Buffer.from(argv.map((text) => `${text}\0`).join('')).toString('latin1'),
+      });
     },
+    isWhole,
   };
 }

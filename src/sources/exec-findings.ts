@@ -16,8 +16,10 @@ type FoundName =
 export interface ExecFindings {
   readonly fields: { readonly [Name in FoundName]: Field<string | null> };
   /** Names of those that should be there and could not be found out. */
-  readonly missing: (record: ExecRecord) => string[];
+  readonly missing: (record: ExecRecord) => readonly string[];
 }
+
+const nothingMissing: readonly string[] = [];
 
 /**
  * What user space has found out about what a record names: its user, its cgroup.
@@ -42,6 +44,7 @@ export function createExecFindings(
     k8s_pod_name: (record) => workloadOf(record)?.podName,
     k8s_container_name: (record) => workloadOf(record)?.containerName,
   };
+  const all = Object.entries(found);
   return {
     fields: {
       user_name: foundText(found.user_name),
@@ -52,7 +55,11 @@ export function createExecFindings(
       k8s_pod_name: foundText(found.k8s_pod_name),
       k8s_container_name: foundText(found.k8s_container_name),
     },
-    missing: (record) => Object.entries(found).flatMap(([name, of]) => (of(record) === undefined ? [name] : [])),
+    missing(record) {
+      let names = nothingMissing;
+      for (const [name, of] of all) if (of(record) === undefined) names = [...names, name];
+      return names;
+    },
   };
 }
 

@@ -10,7 +10,7 @@ import type { ExecRecord, ExecRecordReader } from './exec-record.ts';
 const recordsAtMost = 500;
 const bufferBytes = 512 * 1024;
 /** A read that leaves less room than this may have stopped for want of it: longest record, with its prefix. */
-const longestRecord = 48 * 1024;
+const longestRecord = 64 * 1024;
 
 /** While events come, a read is made this often, so that a batch is worth a request (milliseconds). */
 const pace = 20;

@@ -13,8 +13,8 @@ import type { PacketCount } from '../schemas/packet-count.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import type { PacketDecoder } from './packet-decoder.ts';
 
-/** What one batch takes at most; decoding and encoding it keeps the main loop for 1 to 2 ms. */
-const recordsAtMost = 500;
+/** What one batch takes at most; decoding and encoding it keeps the main loop for about 1 ms, and two may come in one turn. */
+const recordsAtMost = 250;
 /** With a budget that is spent the next epoch waits, but not longer than this (milliseconds). */
 const longestInterval = 60_000;
 /** Then the epoch ends all the same when this much of the map is taken. */

@@ -5,7 +5,14 @@ import { basename, join } from 'node:path';
 import type { Enrichment } from '../../src/enrich/enrichment.ts';
 import { Redactor } from '../../src/enrich/redact.ts';
 import { Workloads } from '../../src/enrich/workload.ts';
-import { type Capture, type CaptureStatus, type Committed, detachPinned, openCapture } from '../../src/kernel/addon.ts';
+import {
+  type Capture,
+  type CaptureStatus,
+  type Committed,
+  detachPinned,
+  type ExecArgs,
+  openCapture,
+} from '../../src/kernel/addon.ts';
 import { WallClock } from '../../src/kernel/wall-clock.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import { createExecTable, type ExecTable } from '../../src/sources/exec-fields.ts';
@@ -17,6 +24,7 @@ const nothingAdded: Enrichment = {
   redactor: new Redactor({ defaults: false, patterns: [] }),
   users: { of: () => null },
   workloads: new Workloads({ of: () => ({ namespace: null, podName: null, containerName: null }) }),
+  parents: { of: () => ({ exe: '', args: '' }), remember: () => {} },
 };
 
 /** What tests of the real kernel share. Every capture sees the execs of the whole host: tests know their own by token or pid. */
@@ -26,6 +34,7 @@ const prefix = 'bpf2kafka-test-';
 
 type Tool =
   | 'noop'
+  | 'hold'
   | 'spawn_storm'
   | 'exec_with'
   | 'ring_poke'
@@ -113,14 +122,19 @@ export class CaptureReader implements Disposable {
   readonly #buffer = Buffer.alloc(512 * 1024);
   #uncommitted = 0;
 
-  constructor(pinPath: string, ringBytes = 4 * 1024 * 1024) {
+  constructor(
+    pinPath: string,
+    ringBytes = 4 * 1024 * 1024,
+    { args = 'full', env = [] }: { args?: ExecArgs; env?: readonly string[] } = {},
+  ) {
     this.pinPath = pinPath;
-    this.capture = openCapture(pinPath, ringBytes);
+    this.capture = openCapture(pinPath, ringBytes, { args, env: env.length > 0 });
     readers.add(this);
     const identity = { hostId: 'host', hostName: null, bootId, attachId: this.status.attachId };
     const layout = this.capture.execLayout();
     this.#reader = createExecRecordReader(layout);
-    this.#table = createExecTable(layout, identity, new WallClock(this.capture.clockOffsets()), nothingAdded);
+    const clock = new WallClock(this.capture.clockOffsets());
+    this.#table = createExecTable(layout, identity, clock, nothingAdded, env);
   }
 
   get status(): CaptureStatus {

@@ -4,6 +4,9 @@
  * Options:
  *   --thread        a thread that is not the leader makes the exec; its tid goes to standard output first
  *   --fd            by file descriptor: execveat(fd, "", ..., AT_EMPTY_PATH)
+ *   --memfd         the same, of a copy in memory
+ *   --unlink        the same, after PROGRAM was removed
+ *   --seccomp       under a seccomp filter that allows everything
  *   --uids R E S    real, effective and saved user id to set before; --gids the same for groups
  * Arguments, the first of which becomes argv[0]:
  *   HEX             one argument of these bytes; "-" is the empty one
@@ -13,10 +16,15 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -27,6 +35,8 @@ struct request {
 	char **arguments;
 	size_t count;
 	int by_descriptor;
+	int in_memory;
+	int unlinked;
 };
 
 static void *checked(void *memory)
@@ -40,7 +50,7 @@ static void *checked(void *memory)
 
 static void usage(const char *reason)
 {
-	fprintf(stderr, "exec_with: %s\nusage: exec_with [--thread] [--fd] [--uids R E S] [--gids R E S] PROGRAM "
+	fprintf(stderr, "exec_with: %s\nusage: exec_with [--thread] [--fd | --memfd | --unlink] [--seccomp] [--uids R E S] [--gids R E S] PROGRAM "
 			"[HEX | - | --repeat N HEX | --long BYTES | --none]...\n", reason);
 	exit(2);
 }
@@ -89,13 +99,44 @@ static void set_ids(long call, char **ids)
 	}
 }
 
+static void allow_everything(void)
+{
+	struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog filter = {.len = 1, .filter = &allow};
+
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) {
+		perror("exec_with: seccomp");
+		exit(1);
+	}
+}
+
+/* A descriptor of a copy of the file; without MFD_CLOEXEC, which is for those who run scripts. */
+static int copy_to_memory(const char *program)
+{
+	int from = open(program, O_RDONLY | O_CLOEXEC);
+	int to = memfd_create("in memory", 0);
+
+	while (from >= 0 && to >= 0) {
+		ssize_t bytes = sendfile(to, from, NULL, 1 << 20);
+
+		if (bytes == 0)
+			return to;
+		if (bytes < 0)
+			break;
+	}
+	return -1;
+}
+
 static void *make_exec(void *argument)
 {
 	struct request *request = argument;
 
 	if (request->by_descriptor) {
-		int fd = open(request->program, O_PATH | O_CLOEXEC);
+		int fd = request->in_memory ? copy_to_memory(request->program)
+					    : open(request->program, O_PATH | O_CLOEXEC);
 
+		if (request->unlinked && unlink(request->program) != 0)
+			fd = -1;
 		if (fd >= 0)
 			syscall(SYS_execveat, fd, "", request->arguments, environ, AT_EMPTY_PATH);
 	} else {
@@ -123,6 +164,14 @@ int main(int argc, char **argv)
 			in_thread = 1;
 		} else if (strcmp(argv[i], "--fd") == 0) {
 			request.by_descriptor = 1;
+		} else if (strcmp(argv[i], "--memfd") == 0) {
+			request.by_descriptor = 1;
+			request.in_memory = 1;
+		} else if (strcmp(argv[i], "--unlink") == 0) {
+			request.by_descriptor = 1;
+			request.unlinked = 1;
+		} else if (strcmp(argv[i], "--seccomp") == 0) {
+			allow_everything();
 		} else if (strcmp(argv[i], "--uids") == 0 && i + 3 < argc) {
 			set_ids(SYS_setresuid, argv + i + 1);
 			i += 3;

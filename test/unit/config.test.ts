@@ -61,6 +61,8 @@ describe('defaults', () => {
       onExit: 'detach',
       drainTimeoutMillis: 10_000,
       execRingBytes: 8 * 1024 * 1024,
+      args: 'full',
+      execEnv: [],
       pinPath: '/sys/fs/bpf/bpf2kafka',
       compression: 'zstd',
       maxBytesPerSecond: undefined,
@@ -155,6 +157,15 @@ describe('flags go before the environment, the environment before the file', () 
   });
 });
 
+test('--exec-env names variables, each once, from every source', () => {
+  const config = file('exec-env: [LD_PRELOAD, SSH_CONNECTION]\n');
+  const environment = { BPF2KAFKA_EXEC_ENV: 'LD_PRELOAD, SSH_CONNECTION' };
+  const expected = ['LD_PRELOAD', 'SSH_CONNECTION'];
+  expect(run({ ...brokers, 'exec-env': ['LD_PRELOAD', 'SSH_CONNECTION', 'LD_PRELOAD'] }).execEnv).toEqual(expected);
+  expect(run(brokers, environment).execEnv).toEqual(expected);
+  expect(run({ ...brokers, config }).execEnv).toEqual(expected);
+});
+
 describe('packets', () => {
   const network = (family: 4 | 6, address: number[], prefixLength: number) => ({
     family,
@@ -241,6 +252,9 @@ describe('packets', () => {
     ['interface', 'eth0:1'],
     ['interface', 'a\nb'],
     ['interface', 'sixteen-bytes-xx'],
+    ['args', 'some'],
+    ['exec-env', 'A=b'],
+    ['exec-env', 'A,'],
     ['interface', 'ääääääää'],
     ['exclude-ip', '10.0.0.0/33'],
     ['no-packets', 'yes'],
@@ -317,6 +331,8 @@ describe('values at the edge', () => {
     ['drain-timeout', '1h', 'drainTimeoutMillis', 3_600_000],
     ['exec-ring-bytes', '65536', 'execRingBytes', 65536],
     ['exec-ring-bytes', '2147483648', 'execRingBytes', 2 ** 31],
+    ['args', 'program', 'args', 'program'],
+    ['args', 'none', 'args', 'none'],
     ['max-bytes-per-second', '1', 'maxBytesPerSecond', 1],
     ['on-exit', 'detach', 'onExit', 'detach'],
     ['compression', 'none', 'compression', 'none'],

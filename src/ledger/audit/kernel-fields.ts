@@ -1,5 +1,5 @@
 import type { ExecEvent } from '../../schemas/exec-event.ts';
-import { hashFields, laneA } from './field-hash.ts';
+import { type FieldValue, hashFields, laneA } from './field-hash.ts';
 
 /**
  * Where each field of an exec record comes from. A record that is read from the kernel twice has the same identity
@@ -20,30 +20,66 @@ const origin: Readonly<Record<keyof ExecEvent, 'identity' | 'kernel' | 'text' | 
   pid: 'kernel',
   tid: 'kernel',
   ppid: 'kernel',
+  ns_pid: 'kernel',
   comm: 'kernel',
   parent_comm: 'kernel',
   filename: 'text',
+  exe: 'text',
+  exe_truncated: 'kernel',
+  interpreter: 'text',
+  cwd: 'text',
   args: 'text',
-  args_raw: 'text',
   args_count: 'kernel',
   args_bytes: 'kernel',
   args_captured_bytes: 'kernel',
   args_truncated: 'kernel',
+  args_raw: 'text',
   uid: 'kernel',
   gid: 'kernel',
   euid: 'kernel',
   egid: 'kernel',
   suid: 'kernel',
   sgid: 'kernel',
+  loginuid: 'kernel',
+  session_id: 'kernel',
+  sid: 'kernel',
+  pgid: 'kernel',
+  tty: 'kernel',
+  cap_effective: 'kernel',
+  cap_permitted: 'kernel',
+  cap_inheritable: 'kernel',
+  cap_ambient: 'kernel',
+  cap_bounding: 'kernel',
+  no_new_privs: 'kernel',
+  seccomp_mode: 'kernel',
+  setuid_exec: 'kernel',
+  setgid_exec: 'kernel',
+  file_inode: 'kernel',
+  file_device: 'kernel',
+  file_mode: 'kernel',
+  file_uid: 'kernel',
+  file_gid: 'kernel',
+  file_nlink: 'kernel',
+  file_mtime: 'kernel',
+  file_ctime: 'kernel',
+  file_memfd: 'kernel',
+  file_deleted: 'kernel',
+  file_overlay_upper: 'kernel',
+  ns_mnt: 'kernel',
+  ns_pid_id: 'kernel',
+  ns_net: 'kernel',
+  ns_user: 'kernel',
+  ns_cgroup: 'kernel',
   cgroup_id: 'kernel',
   cgroup_path: 'kernel',
+  exec_result: 'kernel',
   degraded: 'kernel',
-  // Settings of the sidecar, and wall times: made from boot time by a clock that can be set meanwhile.
+  // Settings of the sidecar, what it adds, and wall times: made from boot time by a clock that can be set meanwhile.
   host_name: 'user',
   event_time: 'user',
   start_time: 'user',
   args_redacted: 'user',
-  // Names that may become known between two readings of a record.
+  env: 'user',
   user_name: 'user',
   container_id: 'user',
   container_runtime: 'user',
@@ -51,17 +87,25 @@ const origin: Readonly<Record<keyof ExecEvent, 'identity' | 'kernel' | 'text' | 
   k8s_namespace: 'user',
   k8s_pod_name: 'user',
   k8s_container_name: 'user',
+  parent_exe: 'user',
+  parent_args: 'user',
+  ancestors: 'user',
 };
 
+/** Lists and maps of other things than texts are none of the kernel's own. */
+type Hashed = { [Name in keyof ExecEvent]: ExecEvent[Name] extends FieldValue ? Name : never }[keyof ExecEvent];
+
 const fieldsOf = (...origins: string[]) =>
-  (Object.keys(origin) as (keyof ExecEvent)[]).filter((name) => origins.includes(origin[name]));
+  (Object.keys(origin) as Hashed[]).filter((name) => origins.includes(origin[name]));
 
 export const kernelFields = fieldsOf('kernel', 'text');
 const kernelFieldsWithoutTexts = fieldsOf('kernel');
 
 /** 32 bits over the kernel fields, never 0; odd when something is hidden in the texts, which then do not count. */
 export function hashKernelFields(event: ExecEvent): number {
-  const hidden = (event.args_redacted ?? 0) > 0 || event.filename.includes('***');
+  const { filename, exe, interpreter, cwd } = event;
+  const hidden =
+    (event.args_redacted ?? 0) > 0 || [filename, exe, interpreter, cwd].some((path) => path?.includes('***'));
   const hash = hashFields(ofKernel(event), hidden ? kernelFieldsWithoutTexts : kernelFields, laneA);
   return hidden ? (hash | 1) >>> 0 : (hash & ~1) >>> 0 || 2;
 }

@@ -61,11 +61,10 @@ describe('names out of the log directories of a kubelet', () => {
     await addPod(`shop_first_${other}`);
     await addLog(`first_shop_nginx-${id.replace('3', '5')}.log`);
     await kubernetes.read();
-    const { version } = kubernetes;
     await addPod(`shop_web-5d4f8-x2_${uid}`);
-    await waitFor(() => kubernetes.version > version, { what: 'the pod is seen' });
+    await waitFor(() => kubernetes.of(uid, null).podName, { what: 'the pod is seen' });
     await addLog(`web-5d4f8-x2_shop_nginx-${id}.log`);
-    await waitFor(() => kubernetes.version > version + 1, { what: 'the container is seen' });
+    await waitFor(() => kubernetes.of(uid, id).containerName, { what: 'the container is seen' });
     expect(kubernetes.of(uid, id)).toEqual({ ...web, containerName: 'nginx' });
   });
 
@@ -76,10 +75,9 @@ describe('names out of the log directories of a kubelet', () => {
     await addPod(`shop_web-5d4f8-x2_${uid}`);
     await clock.advance(999);
     expect(kubernetes.of(uid, null)).toEqual(nothing);
-    expect(kubernetes.version).toBe(0);
     await clock.advance(1);
     expect(kubernetes.of(uid, null)).toEqual(nothing);
-    await waitFor(() => kubernetes.version > 0, { what: 'the pod is found' });
+    await waitFor(() => kubernetes.of(uid, null).podName, { what: 'the pod is found' });
     expect(kubernetes.of(uid, null)).toEqual(web);
     expect(said.lines).toEqual([]);
   });
@@ -100,7 +98,7 @@ describe('names out of the log directories of a kubelet', () => {
     await addLog(`web_shop_nginx-${id.slice(1)}.log`);
     await addLog(`web_shop_nginx-${id}.log.gz`);
     await kubernetes.read();
-    expect(kubernetes.version).toBe(0);
+    expect(kubernetes.of(uid, id)).toEqual({ namespace: null, podName: null, containerName: null });
   });
 
   test('that cannot be read are said once, with the directory', async () => {

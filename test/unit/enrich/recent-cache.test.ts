@@ -46,8 +46,8 @@ test('a value that is too large is not kept, and nothing else is lost by it', ()
 });
 
 test('a value that was replaced counts once, and the old one does not come back', () => {
-  const cache = new RecentCache<string, string>({ entries: 10, bytes: 10, bytesOf: (value) => value.length });
-  for (let round = 0; round < 20; round += 1) cache.set('a', '12345');
-  cache.set('b', '');
-  expect([cache.get('a'), cache.get('b')]).toEqual(['12345', '']);
+  const cache = new RecentCache<string, string>({ entries: 10, bytes: 20, bytesOf: (value) => value.length });
+  cache.set('b', '1');
+  for (let round = 0; round < 20; round += 1) cache.set('a', `${round}`.padEnd(5));
+  expect([cache.get('a'), cache.get('b')]).toEqual(['19   ', '1']);
 });

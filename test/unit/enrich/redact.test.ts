@@ -123,6 +123,7 @@ const shownAsTheyAre = [
   'mkdir -p /srv/mysql',
   'mysql -u root -p db',
   'mysql -h db -P3306',
+  'sh -c mysql␣-e␣x␣|␣tar␣-pxf␣a',
   'ps -u user:group',
   'curl -u user http://h/a:b@c',
   'curl http://[::1]:8080/x@y https://h:443/a?b=c#d',
@@ -158,6 +159,14 @@ describe('redaction by default', () => {
     expect(byDefault.text(`/tmp/password=s3cret/${github}`)).toBe('/tmp/password=***');
     expect(byDefault.text(`/tmp/${github}/x`)).toBe('/tmp/***/x');
     expect(byDefault.text('/usr/bin/passwd')).toBe('/usr/bin/passwd');
+  });
+
+  test('applies to variables: by their name, or by what is in them', () => {
+    const variables = { GITHUB_TOKEN: 'two words', LD_PRELOAD: '/tmp/x.so', PROXY: 'http://u:p@h', EMPTY_TOKEN: '' };
+    const shown = { GITHUB_TOKEN: '***', LD_PRELOAD: '/tmp/x.so', PROXY: 'http://u:***@h', EMPTY_TOKEN: '' };
+    expect(byDefault.environment(variables)).toEqual(shown);
+    const whole = new Redactor({ defaults: false, patterns: [patternOf('^PROXY=.*')] });
+    expect(whole.environment(variables)).toEqual({ ...variables, PROXY: '***' });
   });
 
   test('can be turned off', () => {

@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type AvroCodec, createCodec, type Framing } from '../../../src/schemas/codec.ts';
+import { type AvroCodec, createCodec, createDecoder, type Framing } from '../../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
 import { createExecCodec } from '../../../src/sources/exec-codec.ts';
 import { createExecTable } from '../../../src/sources/exec-fields.ts';
 import { createExecRecordReader, type ExecRecord } from '../../../src/sources/exec-record.ts';
 import {
+  ancestorOf,
+  bits,
   enrichment,
   halves,
   identity,
@@ -55,8 +57,8 @@ const secret = fc.constantFrom('--password=abc', '--token', 'https://u:p@h/', 'c
 const utf8 = fc.string({ unit: 'binary', maxLength: 60 }).map((text) => Buffer.from(text.replaceAll('\0', '')));
 const invalid = fc.uint8Array({ maxLength: 20 }).map((bytes) => Buffer.from(bytes));
 const text = fc.oneof(
-  { weight: 20, arbitrary: ascii },
-  { weight: 5, arbitrary: utf8 },
+  { weight: 50, arbitrary: ascii },
+  { weight: 12, arbitrary: utf8 },
   { weight: 1, arbitrary: invalid },
   { weight: 1, arbitrary: secret },
 );
@@ -82,26 +84,54 @@ const anyNumbers = fc.record({
   unread: fc.oneof({ weight: 19, arbitrary: fc.constant(0n) }, fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })),
   args_absent: fc.oneof({ weight: 19, arbitrary: fc.constant(0) }, fc.nat(1023)),
   args_page_offset: fc.nat(4095),
+  uid: fc.oneof({ weight: 19, arbitrary: u32 }, fc.constantFrom(21, 22, 23)),
   pid: fc.nat(2 ** 31 - 1),
   tid: fc.nat(2 ** 31 - 1),
   ppid: fc.nat(2 ** 31 - 1),
-  ...Object.fromEntries(['uid', 'gid', 'euid', 'egid', 'suid', 'sgid'].map((name) => [name, u32])),
-  uid: fc.oneof({ weight: 3, arbitrary: u32 }, fc.constantFrom(21, 22, 23)),
+  file_mtime_ms: fc.oneof({ weight: 19, arbitrary: counter }, fc.constant(2n ** 64n - 1n)),
+  file_ctime_ms: counter,
+  file_inode: u32,
+  flags: fc.oneof({ weight: 19, arbitrary: fc.nat(0x7f) }, fc.nat(0xff)),
+  args_mode: fc.oneof({ weight: 19, arbitrary: fc.constant(0) }, fc.nat(2)),
+  ...Object.fromEntries(
+    ['cap_effective', 'cap_permitted', 'cap_inheritable', 'cap_ambient', 'cap_bounding'].map((name) => [name, counter]),
+  ),
+  ...Object.fromEntries(
+    ['ns_pid', 'sid', 'pgid', 'seccomp_mode', 'file_mode'].map((name) => [name, fc.nat(2 ** 31 - 1)]),
+  ),
+  ...Object.fromEntries(
+    [
+      ...['gid', 'euid', 'egid', 'suid', 'sgid', 'loginuid', 'session_id'],
+      ...['ns_mnt', 'ns_pid_id', 'ns_net', 'ns_user', 'ns_cgroup'],
+      ...['file_device', 'file_uid', 'file_gid', 'file_nlink'],
+    ].map((name) => [name, u32]),
+  ),
 });
+const ancestors = fc.array(
+  fc.record({ pid: fc.nat(2 ** 31 - 1), startNs: nanos, execCount: u32, comm }).map((ancestor) => ancestorOf(ancestor)),
+  { maxLength: 8 },
+);
 
 /** Any record that makes sense and has numbers that the schema allows. */
 const anyRecord = fc
   .record({
     numbers: anyNumbers,
     filename: text,
-    cgroupPath: fc.oneof({ weight: 3, arbitrary: text }, fc.constantFrom(knownCgroup, newCgroup).map(bytesOf)),
+    interpreter: text,
+    exe: text,
+    cwd: text,
+    tty: text,
+    cgroupPath: fc.oneof({ weight: 9, arbitrary: text }, fc.constantFrom(knownCgroup, newCgroup).map(bytesOf)),
     argv,
+    ancestors,
     comm,
     parentComm: comm,
     miscounted: fc.oneof({ weight: 9, arbitrary: fc.constant(0) }, fc.nat(3)),
   })
   .map(({ miscounted, numbers, ...parts }) => {
-    const record = recordOf({ ...parts, numbers });
+    // argv[0] alone is a page at most; the bytes are what the mode is about here.
+    const whole = parts.argv.length > limits.ARGS_PAGE_BYTES ? { args_mode: 0 } : {};
+    const record = recordOf({ ...parts, numbers: { ...numbers, ...whole } });
     const at = layout.fields.args_count?.offset as number;
     record.writeUInt32LE(record.readUInt32LE(at) + miscounted, at);
     return recordAt(record);
@@ -133,14 +163,25 @@ describe('the same bytes as from avsc', () => {
     const values = [0, 1, 63, 64, 8191, 8192, 2 ** 20 - 1, 2 ** 20, 2 ** 27 - 1, 2 ** 27, 2 ** 31 - 1];
     const large = [2 ** 31, 2 ** 32, 2 ** 34, 2 ** 41, 2 ** 48, 2 ** 53 - 2];
     // These decide how the rest is read, and are held by other tests.
-    const shape = new Set<string>(['args_bytes', 'args_absent', 'args_count', 'args_page_offset', 'unread']);
+    const shape = new Set<string>([
+      'args_bytes',
+      'args_absent',
+      'args_count',
+      'args_mode',
+      'args_page_offset',
+      'env_bytes',
+      'env_absent',
+      'env_page_offset',
+      'flags',
+      'unread',
+    ]);
     for (const name of [...words, ...halves].filter((each) => !shape.has(each)))
       for (const value of [...values, ...((words as readonly string[]).includes(name) ? large : [])]) {
         const batch = [recordAt(recordOf({ numbers: { [name]: value } }))];
         expect(encode(batch), `${name} ${value}`).toEqual(general(batch));
       }
-    // Only a cgroup id past 32 bits.
-    expect(counted.general).toBe(large.filter((value) => value >= 2 ** 32).length);
+    // Only a cgroup id and an inode number past 32 bits.
+    expect(counted.general).toBe(2 * large.filter((value) => value >= 2 ** 32).length);
   });
 
   test('an argv of 32 KiB, and small records behind it', () => {
@@ -159,6 +200,15 @@ describe('the same bytes as from avsc', () => {
 describe('the fast way', () => {
   test.for<[string, Parts, number]>([
     ['a typical record', {}, 0],
+    ['a user and a pod with names', { numbers: { uid: 21 }, cgroupPath: Buffer.from(knownCgroup) }, 0],
+    ['a user whose name is not ASCII', { numbers: { uid: 22 } }, 1],
+    ['a user whose name cannot be read', { numbers: { uid: 23 } }, 0],
+    ['a pod that is not known yet', { cgroupPath: Buffer.from(newCgroup) }, 0],
+    ['a secret in the arguments', { argv: Buffer.from('x\0--token=abc\0') }, 1],
+    ['a secret in the path', { filename: Buffer.from('/tmp/token=abc') }, 1],
+    ['a secret in the path of the program', { exe: Buffer.from('/tmp/token=abc') }, 1],
+    ['a secret in the path of the interpreter', { interpreter: Buffer.from('/tmp/token=abc') }, 1],
+    ['a secret in the working directory', { cwd: Buffer.from('/tmp/token=abc') }, 1],
     ['UTF-8 that is not ASCII', { filename: Buffer.from('/bin/é😀'), argv: Buffer.from('é\0') }, 0],
     ['bytes that are not UTF-8', { filename: Buffer.from([0x2f, 0xff]) }, 1],
     ['an argument that is not UTF-8', { argv: Buffer.from([0xc3, 0]) }, 1],
@@ -166,12 +216,11 @@ describe('the fast way', () => {
     ['something unread', { numbers: { unread: 1n << 40n } }, 1],
     ['an argv that is cut off', { numbers: { args_absent: 1 } }, 1],
     ['an argv of another count than it says', { numbers: { args_count: 2 } }, 1],
-    ['a user and a pod with names', { numbers: { uid: 21 }, cgroupPath: Buffer.from(knownCgroup) }, 0],
-    ['a user whose name is not ASCII', { numbers: { uid: 22 } }, 1],
-    ['a user whose name cannot be read', { numbers: { uid: 23 } }, 1],
-    ['a pod that is not known yet', { cgroupPath: Buffer.from(newCgroup) }, 1],
-    ['a secret in the arguments', { argv: Buffer.from('x\0--token=abc\0') }, 1],
-    ['a secret in the path', { filename: Buffer.from('/tmp/token=abc') }, 1],
+    ['of argv the program alone', { numbers: { args_mode: 1 } }, 1],
+    ['an environment', { numbers: { flags: bits('EXEC_FLAG_', 'ENV') } }, 1],
+    ['a file from before 1970', { numbers: { file_mtime_ms: 2n ** 64n - 1n } }, 1],
+    ['a script, on a terminal', { interpreter: Buffer.from('/bin/sh'), tty: Buffer.from('pts0') }, 0],
+    ['eight ancestors', { ancestors: Array.from({ length: 8 }, (_, n) => ancestorOf({ pid: n })) }, 0],
   ])('%s', ([, parts, expected]) => {
     const { encode, counted } = setUp();
     encode([recordAt(recordOf(parts))]);
@@ -190,6 +239,33 @@ test.each<[string, Numbers]>([
   const message = new RegExp(`^cannot encode an event of exec-events: not valid for the schema: ${name}$`);
   expect(() => encode(batch)).toThrow(message);
   expect(() => general(batch)).toThrow(message);
+});
+
+test('a child says what its parent was published with, in either way', async () => {
+  const { encode, table, counted } = setUp();
+  const parentStart = { start_boot_ns: 5_000_000_000n, pid: 500, exec_count: 7 };
+  const ofParent = { parent_start_boot_ns: 5_000_000_000n, ppid: 500, parent_exec_count: 7 };
+  const child = (numbers: Numbers) => recordAt(recordOf({ numbers: { pid: 501, ...numbers } }));
+  const programs: readonly (readonly [argv: string, args: string[]])[] = [
+    ['sh\0-c\0x\0', ['sh', '-c', 'x']],
+    ['sh\0\0é\0', ['sh', '', 'é']],
+    ['sh\0--token=abc\0', ['sh', '--token=***']],
+    ['sh\0\xff\0', ['sh', '\\xff']],
+    ['', []],
+  ];
+  for (const [argv, args] of programs) {
+    const bytes = Buffer.from(argv, argv.includes('\xff') ? 'latin1' : 'utf8');
+    encode([recordAt(recordOf({ numbers: parentStart, argv: bytes, exe: Buffer.from('/bin/sh') }))]);
+    expect(table.eventOf(child(ofParent))).toMatchObject({ parent_exe: '/bin/sh', parent_args: args, degraded: [] });
+    const general = counted.general;
+    const [record] = encode([child(ofParent)]).records;
+    const decoded = await createDecoder({ topic }).decode(record?.value as Buffer);
+    expect(decoded).toMatchObject({ ok: true, event: { parent_exe: '/bin/sh', parent_args: args, degraded: [] } });
+    expect(counted.general - general).toBe(argv.includes('\xff') ? 1 : 0);
+  }
+  const missing = { parent_exe: null, parent_args: null, degraded: ['parent_exe', 'parent_args'] };
+  for (const other of [{ parent_exec_count: 8 }, { ppid: 502 }, { parent_start_boot_ns: 1n }])
+    expect(table.eventOf(child({ ...ofParent, ...other }))).toMatchObject(missing);
 });
 
 test('values outlive the buffer of the records, and later batches', () => {

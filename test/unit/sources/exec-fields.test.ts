@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { createExecTable } from '../../../src/sources/exec-fields.ts';
 import { createExecRecordReader, micros } from '../../../src/sources/exec-record.ts';
 import {
+  ancestorOf,
+  bits,
   containerId,
   enrichment,
   identity,
@@ -13,6 +15,7 @@ import {
   podUid,
   recordOf,
   shorts,
+  strings,
   wallClock,
 } from './records.ts';
 
@@ -24,6 +27,9 @@ function decode(buffer: Buffer, at = 0, bytes = buffer.length) {
   const record = reader.recordAt(buffer, at, bytes);
   return record === undefined ? undefined : table.eventOf(record);
 }
+
+/** Nothing is known of the parents of these records. */
+const ofParent = ['parent_exe', 'parent_args'];
 
 describe('a record', () => {
   test('each field goes to its place', () => {
@@ -46,8 +52,43 @@ describe('a record', () => {
       egid: 24,
       suid: 25,
       sgid: 4_294_967_295,
+      sid: 31,
+      pgid: 32,
+      ns_pid: 33,
+      loginuid: 34,
+      session_id: 0xffff_ffff,
+      seccomp_mode: 2,
+      flags: bits('EXEC_FLAG_', 'NO_NEW_PRIVS', 'SETGID', 'FILE_DELETED'),
+      cap_effective: 41,
+      cap_permitted: 42,
+      cap_inheritable: 43,
+      cap_ambient: 44,
+      cap_bounding: 2n ** 41n - 1n,
+      file_inode: 2n ** 64n - 1n,
+      file_device: (8 << 20) | 1,
+      file_mode: 0o100755,
+      file_uid: 51,
+      file_gid: 52,
+      file_nlink: 53,
+      file_mtime_ms: 2n ** 64n - 2n,
+      file_ctime_ms: 1_700_000_000_123n,
+      ns_mnt: 61,
+      ns_pid_id: 62,
+      ns_net: 63,
+      ns_user: 64,
+      ns_cgroup: 4_026_531_835,
     };
-    expect(decode(recordOf({ numbers, argv: Buffer.from('ls\0-l\0') }))).toEqual({
+    const parts = {
+      argv: Buffer.from('ls\0-l\0'),
+      interpreter: Buffer.from('/bin/sh'),
+      cwd: Buffer.from('/srv'),
+      tty: Buffer.from('pts0'),
+      ancestors: [
+        ancestorOf({ pid: 13, startNs: 2_000_000_999n, execCount: 5, comm: Buffer.from('sh') }),
+        ancestorOf({ pid: 1, startNs: 0n }),
+      ],
+    };
+    expect(decode(recordOf({ numbers, ...parts }))).toEqual({
       host_id: 'host',
       host_name: 'name',
       boot_id: identity.bootId,
@@ -64,9 +105,14 @@ describe('a record', () => {
       pid: 11,
       tid: 12,
       ppid: 13,
+      ns_pid: 33,
       comm: 'ls',
       parent_comm: 'sh',
       filename: '/bin/ls',
+      exe: '/usr/bin/ls',
+      exe_truncated: false,
+      interpreter: '/bin/sh',
+      cwd: '/srv',
       args: ['ls', '-l'],
       args_count: 2,
       args_bytes: 6,
@@ -74,6 +120,7 @@ describe('a record', () => {
       args_truncated: false,
       args_raw: null,
       args_redacted: 0,
+      env: null,
       uid: 21,
       gid: 22,
       euid: 23,
@@ -81,6 +128,36 @@ describe('a record', () => {
       suid: 25,
       sgid: 4_294_967_295,
       user_name: 'alice',
+      loginuid: 34,
+      session_id: null,
+      sid: 31,
+      pgid: 32,
+      tty: 'pts0',
+      cap_effective: 41,
+      cap_permitted: 42,
+      cap_inheritable: 43,
+      cap_ambient: 44,
+      cap_bounding: 2 ** 41 - 1,
+      no_new_privs: true,
+      seccomp_mode: 2,
+      setuid_exec: false,
+      setgid_exec: true,
+      file_inode: '18446744073709551615',
+      file_device: '8:1',
+      file_mode: 0o100755,
+      file_uid: 51,
+      file_gid: 52,
+      file_nlink: 53,
+      file_mtime: -2,
+      file_ctime: 1_700_000_000_123,
+      file_memfd: false,
+      file_deleted: true,
+      file_overlay_upper: false,
+      ns_mnt: 61,
+      ns_pid_id: 62,
+      ns_net: 63,
+      ns_user: 64,
+      ns_cgroup: 4_026_531_835,
       cgroup_id: '9223372036854775809',
       cgroup_path: '/a',
       container_id: null,
@@ -89,7 +166,28 @@ describe('a record', () => {
       k8s_namespace: null,
       k8s_pod_name: null,
       k8s_container_name: null,
-      degraded: [],
+      parent_exe: null,
+      parent_args: null,
+      ancestors: [
+        {
+          pid: 13,
+          start_time: 1_700_000_002_000,
+          comm: 'sh',
+          process_id: '0123456789abcdef00000000773597e70000000d',
+          exec_id: '0123456789abcdef00000000773597e70000000d00000005',
+          exe: null,
+        },
+        {
+          pid: 1,
+          start_time: 1_700_000_000_000,
+          comm: 'init',
+          process_id: '0123456789abcdef000000000000000000000001',
+          exec_id: '0123456789abcdef00000000000000000000000100000000',
+          exe: null,
+        },
+      ],
+      exec_result: 0,
+      degraded: ofParent,
     });
   });
 
@@ -110,14 +208,21 @@ describe('a record', () => {
   ];
 
   test('what could not be read is named, and null where null is allowed', () => {
-    expect(decode(recordOf({ numbers: { unread: 0b1111 }, filename: Buffer.alloc(0) }))).toMatchObject({
+    const names = ['FILENAME', 'EXE', 'CWD', 'ARGS', 'NS_PID', 'SECCOMP_MODE', 'FILE_OVERLAY_UPPER', 'CGROUP_PATH'];
+    const numbers = { unread: bits('EXEC_FIELD_', ...names) };
+    expect(decode(recordOf({ numbers, filename: Buffer.alloc(0) }))).toMatchObject({
       filename: '',
-      parent_comm: null,
+      exe: null,
+      exe_truncated: null,
+      cwd: null,
+      ns_pid: null,
+      seccomp_mode: null,
+      file_overlay_upper: null,
       cgroup_path: null,
-      degraded: ['filename', 'args', 'parent_comm', 'cgroup_path', ...ofCgroup],
+      degraded: [...names.map((name) => name.toLowerCase()), ...ofCgroup, ...ofParent],
     });
     // A bit that this version has no name for says nothing.
-    expect(decode(recordOf({ numbers: { unread: 1n << 40n } }))?.degraded).toEqual([]);
+    expect(decode(recordOf({ numbers: { unread: 1n << 40n } }))?.degraded).toEqual(ofParent);
   });
 
   test('a comm of 16 bytes without a NUL ends there; one that is not UTF-8 is escaped', () => {
@@ -133,6 +238,71 @@ describe('a record', () => {
   });
 });
 
+describe('of argv', () => {
+  const mode = { program: layout.enumerators.EXEC_ARGS_PROGRAM, none: layout.enumerators.EXEC_ARGS_NONE };
+
+  test('the program alone', () => {
+    const numbers = { args_mode: mode.program, args_bytes: 100, args_count: 7 } as Numbers;
+    expect(decode(recordOf({ numbers, argv: Buffer.from('ls\0') }))).toMatchObject({
+      args: ['ls'],
+      args_count: 7,
+      args_bytes: 100,
+      args_captured_bytes: 3,
+      args_truncated: true,
+      args_raw: null,
+    });
+    const unread = { ...numbers, unread: bits('EXEC_FIELD_', 'ARGS'), args_absent: 1 };
+    const event = decode(recordOf({ numbers: unread, argv: Buffer.alloc(0) }));
+    expect(event).toMatchObject({ args: null, degraded: ['args', ...ofParent] });
+    const longer = Buffer.alloc(4097, 0x61);
+    expect(decode(recordOf({ numbers: { ...numbers, args_bytes: 5000 }, argv: longer }))).toBeUndefined();
+  });
+
+  test('nothing', () => {
+    const numbers = { args_mode: mode.none, args_bytes: 100, args_count: 7 } as Numbers;
+    expect(decode(recordOf({ numbers, argv: Buffer.alloc(0) }))).toMatchObject({
+      args: null,
+      args_count: 7,
+      args_captured_bytes: 0,
+      args_truncated: true,
+      degraded: ofParent,
+    });
+  });
+});
+
+describe('of the environment', () => {
+  const wanting = createExecTable(layout, identity, wallClock, enrichment, ['LD_PRELOAD', 'HOME']);
+  const env = Buffer.from('PATH=/bin\0LD_PRELOAD=/x.so\0');
+  const captured = { flags: bits('EXEC_FLAG_', 'ENV') };
+
+  function envOf(parts: Parameters<typeof recordOf>[0], of = wanting) {
+    const bytes = recordOf(parts);
+    const record = reader.recordAt(bytes, 0, bytes.length);
+    return record === undefined ? undefined : of.fields.env.read(record);
+  }
+
+  test('the variables that were asked for', () => {
+    expect(envOf({ numbers: captured, env })).toEqual({ LD_PRELOAD: '/x.so' });
+    expect(envOf({ numbers: captured })).toEqual({});
+  });
+
+  test('without the secrets in them', () => {
+    const secret = Buffer.from('HOME=https://u:p@h\0');
+    expect(envOf({ numbers: captured, env: secret })).toEqual({ HOME: 'https://u:***@h' });
+  });
+
+  test('null when none was asked for, then or now', () => {
+    expect(envOf({ numbers: captured, env }, table)).toBeNull();
+    expect(envOf({})).toBeNull();
+  });
+
+  test('null when it is not whole and has none of them, what there is otherwise', () => {
+    const numbers = { ...captured, unread: bits('EXEC_FIELD_', 'ENV'), env_absent: 1 };
+    expect(envOf({ numbers, env })).toBeNull();
+    expect(envOf({ numbers: { ...numbers, env_absent: 0 }, env })).toEqual({ LD_PRELOAD: '/x.so' });
+  });
+});
+
 describe('what user space adds', () => {
   test('the name of the user, the container and its pod', () => {
     const event = decode(recordOf({ numbers: { uid: 22 }, cgroupPath: Buffer.from(knownCgroup) }));
@@ -144,7 +314,7 @@ describe('what user space adds', () => {
       k8s_namespace: 'shop',
       k8s_pod_name: 'web-1',
       k8s_container_name: 'nginx',
-      degraded: [],
+      degraded: ofParent,
     });
   });
 
@@ -156,21 +326,23 @@ describe('what user space adds', () => {
       k8s_namespace: null,
       k8s_pod_name: null,
       k8s_container_name: null,
-      degraded: ['user_name', 'k8s_namespace', 'k8s_pod_name', 'k8s_container_name'],
+      degraded: ['user_name', 'k8s_namespace', 'k8s_pod_name', 'k8s_container_name', ...ofParent],
     });
   });
 
   test('secrets are hidden in arguments and paths, and counted in arguments; sizes stay', () => {
     const argv = Buffer.from('x\0--password=s3cret\0--token\0abc\0');
-    const event = decode(recordOf({ argv, filename: Buffer.from('/tmp/token=abc/x') }));
-    expect(event).toMatchObject({
+    const path = Buffer.from('/tmp/token=abc/x');
+    expect(decode(recordOf({ argv, filename: path, exe: path, cwd: path }))).toMatchObject({
       filename: '/tmp/token=***',
+      exe: '/tmp/token=***',
+      cwd: '/tmp/token=***',
       args: ['x', '--password=***', '--token', '***'],
       args_count: 4,
       args_bytes: argv.length,
       args_redacted: 2,
       args_raw: null,
-      degraded: [],
+      degraded: ofParent,
     });
   });
 
@@ -180,13 +352,13 @@ describe('what user space adds', () => {
       args: ['x', '--password=***', '\\xff'],
       args_redacted: 1,
       args_raw: null,
-      degraded: ['args_raw'],
+      degraded: ['args_raw', ...ofParent],
     });
   });
 });
 
 describe('a record that makes no sense', () => {
-  test.for(['filename', 'cgroup_path', 'args'] as const)('%s outside of the record', (span) => {
+  test.for(strings)('%s outside of the record', (span) => {
     const record = recordOf();
     for (const numbers of [
       { [`${span}.offset`]: record.length, [`${span}.length`]: 1 },
@@ -208,6 +380,15 @@ describe('a record that makes no sense', () => {
   test('a span that lies behind the record is refused, also when the buffer goes on', () => {
     const record = recordOf({ numbers: { 'args.length': 100 } });
     expect(decode(Buffer.concat([record, Buffer.alloc(200)]), 0, record.length)).toBeUndefined();
+  });
+
+  test('half an ancestor', () => {
+    expect(decode(recordOf({ ancestors: [ancestorOf().subarray(1)] }))).toBeUndefined();
+  });
+
+  test('an environment that the kernel side cannot have written', () => {
+    for (const numbers of [{ env_page_offset: 4096 }, { env_bytes: 3 }, { env_bytes: 5 }] as Numbers[])
+      expect(decode(recordOf({ numbers, env: Buffer.from('A=1\0') }))).toBeUndefined();
   });
 
   test('argv that the kernel side cannot have written', () => {
@@ -247,6 +428,13 @@ describe('a record that makes no sense', () => {
               layout.fields.args_bytes?.offset,
             );
             record.writeUInt32LE(0, layout.fields.args_page_offset?.offset);
+            record.writeUInt32LE(0, layout.fields.args_mode?.offset);
+            record.writeUInt16LE(0, layout.fields['ancestors.length']?.offset);
+            record.writeBigUInt64LE(
+              BigInt(record.readUInt16LE(layout.fields['env.length']?.offset)),
+              layout.fields.env_bytes?.offset,
+            );
+            record.writeUInt32LE(0, layout.fields.env_page_offset?.offset);
             record = Buffer.concat([record, rest]);
           }
           const event = decode(record);

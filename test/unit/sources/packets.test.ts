@@ -314,33 +314,33 @@ function setUp({ flows, manual, ...timing }: Timing & { flows?: number; manual?:
 }
 
 describe('batches', () => {
-  test('have 500 records at most, those without a key before the others', async () => {
+  test('have 250 records at most, those without a key before the others', async () => {
     const { kernel, run, countKeys } = setUp();
     countKeys(1100);
     kernel.count(0, 'filtered');
     kernel.count(1, 'malformed');
     await run.pass(1000);
-    expect(run.given.map(({ length }) => length)).toEqual([500, 500, 102]);
+    expect(run.given.map(({ length }) => length)).toEqual([250, 250, 250, 250, 102]);
     expect(run.given[0]?.slice(0, 3).map((event) => event.traffic_class)).toEqual(['filtered', 'malformed', 'keyed']);
     expect(new Set(run.given.flat().map(identityOf)).size).toBe(1102);
   });
 
   test('the epoch is acknowledged with the last of them, and then cleared', async () => {
     const { kernel, run, countKeys } = setUp();
-    countKeys(600);
+    countKeys(400);
     await run.clock.advance(1000);
     await settle();
     expect(run.batches).toHaveLength(2);
     run.acknowledge();
     await settle();
     expect(run.process.calls).toEqual(['advance 101']);
-    expect([run.source.pending(0, 101), run.source.acknowledged(0), run.source.settled]).toEqual([600, 0, false]);
+    expect([run.source.pending(0, 101), run.source.acknowledged(0), run.source.settled]).toEqual([400, 0, false]);
     run.acknowledge();
     await settle();
     expect(run.process.calls).toEqual(['advance 101', 'acknowledge 101', 'clear 101']);
-    expect([run.source.pending(0, 101), run.source.acknowledged(0), run.source.settled]).toEqual([0, 600, true]);
-    expect(kernel).toMatchObject({ firstOffset: 1000, lastOffset: 1599, published: [600, 0] });
-    expect(run.source).toMatchObject({ firstOffset: 1000, lastOffset: 1599 });
+    expect([run.source.pending(0, 101), run.source.acknowledged(0), run.source.settled]).toEqual([0, 400, true]);
+    expect(kernel).toMatchObject({ firstOffset: 1000, lastOffset: 1399, published: [400, 0] });
+    expect(run.source).toMatchObject({ firstOffset: 1000, lastOffset: 1399 });
   });
 
   test('an epoch in which nothing came in publishes nothing, and is acknowledged all the same', async () => {
@@ -541,7 +541,7 @@ describe('finish', () => {
 
   test('waits for the acknowledgement of the epoch, and clears it', async () => {
     const { run, countKeys } = setUp();
-    countKeys(600);
+    countKeys(400);
     await run.clock.advance(1000);
     await settle();
     run.source.finish();
@@ -618,7 +618,7 @@ describe('abandon', () => {
     const batches = source[Symbol.asyncIterator]();
     void source.advance();
     const first = await batches.next();
-    expect(first.value?.events).toHaveLength(500);
+    expect(first.value?.events).toHaveLength(250);
     source.abandon();
     expect(await batches.next()).toEqual({ done: true, value: undefined });
   });

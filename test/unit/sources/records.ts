@@ -1,5 +1,7 @@
 import type { Enrichment } from '../../../src/enrich/enrichment.ts';
+import { createParents } from '../../../src/enrich/parents.ts';
 import { Redactor } from '../../../src/enrich/redact.ts';
+import { RunningPrograms } from '../../../src/enrich/running-programs.ts';
 import { Workloads } from '../../../src/enrich/workload.ts';
 import type { StructLayout } from '../../../src/kernel/layout.ts';
 import { WallClock } from '../../../src/kernel/wall-clock.ts';
@@ -18,32 +20,106 @@ export const words = [
   'unread',
   'args_bytes',
   'args_absent',
+  'env_bytes',
+  'env_absent',
+  'cap_effective',
+  'cap_permitted',
+  'cap_inheritable',
+  'cap_ambient',
+  'cap_bounding',
+  'file_inode',
+  'file_mtime_ms',
+  'file_ctime_ms',
 ] as const;
 export const halves = [
   'args_count',
+  'args_mode',
   'args_page_offset',
+  'env_page_offset',
   'pid',
   'tid',
   'ppid',
+  'sid',
+  'pgid',
+  'ns_pid',
   'uid',
   'gid',
   'euid',
   'egid',
   'suid',
   'sgid',
+  'loginuid',
+  'session_id',
+  'seccomp_mode',
+  'flags',
+  'ns_mnt',
+  'ns_pid_id',
+  'ns_net',
+  'ns_user',
+  'ns_cgroup',
+  'file_device',
+  'file_mode',
+  'file_uid',
+  'file_gid',
+  'file_nlink',
 ] as const;
-export const shorts = [
-  'filename.offset',
-  'filename.length',
-  'cgroup_path.offset',
-  'cgroup_path.length',
-  'args.offset',
-  'args.length',
+export const strings = [
+  'ancestors',
+  'filename',
+  'interpreter',
+  'exe',
+  'cwd',
+  'tty',
+  'cgroup_path',
+  'args',
+  'env',
 ] as const;
+export const shorts = strings.flatMap((name) => [`${name}.offset`, `${name}.length`] as const);
 export const comms = ['comm', 'parent_comm'] as const;
 
 /** Of bpf/abi.h. */
-export const limits = { ARGS_CAPTURED_BYTES: 32_768, ARGS_TAIL_BYTES: 8_192, ARGS_PAGE_BYTES: 4_096 };
+export const limits = {
+  ARGS_CAPTURED_BYTES: 32_768,
+  ARGS_TAIL_BYTES: 8_192,
+  ARGS_PAGE_BYTES: 4_096,
+  ENV_CAPTURED_BYTES: 8_192,
+  ANCESTOR_BYTES: 40,
+};
+const fieldNames = [
+  'FILENAME',
+  'EXE',
+  'INTERPRETER',
+  'CWD',
+  'ARGS',
+  'ENV',
+  'TTY',
+  'NS_PID',
+  'NS_PID_ID',
+  'SECCOMP_MODE',
+  'FILE_OVERLAY_UPPER',
+  'CGROUP_PATH',
+];
+const flagNames = [
+  'NO_NEW_PRIVS',
+  'SETUID',
+  'SETGID',
+  'EXE_TRUNCATED',
+  'FILE_MEMFD',
+  'FILE_DELETED',
+  'FILE_OVERLAY_UPPER',
+  'ENV',
+];
+const argsModes = ['FULL', 'PROGRAM', 'NONE'];
+
+/** Numbers of an enum of bpf/abi.h by name. */
+function enumerators(prefix: string, names: readonly string[]): Record<string, number> {
+  return Object.fromEntries(names.map((name, number) => [`${prefix}${name}`, number]));
+}
+
+/** A set of enum exec_field or enum exec_flag. */
+export function bits(prefix: 'EXEC_FIELD_' | 'EXEC_FLAG_', ...names: readonly string[]): number {
+  return names.reduce((set, name) => set | (1 << (layout.enumerators[`${prefix}${name}`] as number)), 0);
+}
 
 /** Not the order of bpf/abi.h, on purpose: a field is known by its name only. */
 export const layout: StructLayout = (() => {
@@ -60,9 +136,17 @@ export const layout: StructLayout = (() => {
       fields[name] = { offset: at, bytes };
       at += bytes;
     }
-  const names = ['FILENAME', 'ARGS', 'PARENT_COMM', 'CGROUP_PATH'];
-  const bits = Object.fromEntries(names.map((name, bit) => [`EXEC_FIELD_${name}`, bit]));
-  return { bytes: at, fields, enumerators: { ...bits, ...limits } };
+  at += -at & 7;
+  fields['ancestor.pid'] = { offset: 0, bytes: 4 };
+  fields['ancestor.exec_count'] = { offset: 4, bytes: 4 };
+  fields['ancestor.comm'] = { offset: 8, bytes: 16 };
+  fields['ancestor.start_boot_ns'] = { offset: 24, bytes: 8 };
+  const enums = {
+    ...enumerators('EXEC_FIELD_', fieldNames),
+    ...enumerators('EXEC_FLAG_', flagNames),
+    ...enumerators('EXEC_ARGS_', argsModes),
+  };
+  return { bytes: at, fields, enumerators: { ...enums, ...limits } };
 })();
 
 export type Numbers = Partial<
@@ -72,10 +156,26 @@ export type Numbers = Partial<
 export interface Parts {
   numbers?: Numbers;
   filename?: Buffer;
+  interpreter?: Buffer;
+  exe?: Buffer;
+  cwd?: Buffer;
+  tty?: Buffer;
   cgroupPath?: Buffer;
   argv?: Buffer;
+  env?: Buffer;
+  /** As from `ancestorOf`. */
+  ancestors?: readonly Buffer[];
   comm?: Buffer;
   parentComm?: Buffer;
+}
+
+export function ancestorOf({ pid = 1, startNs = 0n, execCount = 0, comm = Buffer.from('init') } = {}): Buffer {
+  const bytes = Buffer.alloc(limits.ANCESTOR_BYTES);
+  bytes.writeUInt32LE(pid, 0);
+  bytes.writeUInt32LE(execCount, 4);
+  comm.copy(bytes, 8, 0, 16);
+  bytes.writeBigUInt64LE(startNs, 24);
+  return bytes;
 }
 
 /** Arguments of an argv, the last of which may lack its NUL. */
@@ -87,23 +187,33 @@ function countOf(argv: Buffer): number {
 export function recordOf({
   numbers = {},
   filename = Buffer.from('/bin/ls'),
+  interpreter = Buffer.alloc(0),
+  exe = Buffer.from('/usr/bin/ls'),
+  cwd = Buffer.from('/'),
+  tty = Buffer.alloc(0),
   cgroupPath = Buffer.from('/a'),
   argv = Buffer.from('ls\0'),
+  env = Buffer.alloc(0),
+  ancestors = [],
   comm = Buffer.from('ls'),
   parentComm = Buffer.from('sh'),
 }: Parts = {}): Buffer {
   const bytes = Buffer.alloc(layout.bytes);
+  const texts = [Buffer.concat(ancestors), filename, interpreter, exe, cwd, tty, cgroupPath, argv, env];
   const placed: Numbers = {
-    'filename.offset': layout.bytes,
-    'filename.length': filename.length,
-    'cgroup_path.offset': layout.bytes + filename.length,
-    'cgroup_path.length': cgroupPath.length,
-    'args.offset': layout.bytes + filename.length + cgroupPath.length,
-    'args.length': argv.length,
     args_bytes: argv.length,
+    // Not the exec itself, which would be its own parent.
+    parent_start_boot_ns: 1,
     args_count: countOf(argv),
-    ...numbers,
+    env_bytes: env.length,
   };
+  let at = layout.bytes;
+  for (const [n, name] of strings.entries()) {
+    placed[`${name}.offset`] = at;
+    placed[`${name}.length`] = texts[n]?.length as number;
+    at += texts[n]?.length as number;
+  }
+  Object.assign(placed, numbers);
   for (const [name, value] of Object.entries(placed)) {
     const { offset, bytes: width } = layout.fields[name] as { offset: number; bytes: number };
     if (width === 8) bytes.writeBigUInt64LE(BigInt(value), offset);
@@ -111,7 +221,7 @@ export function recordOf({
   }
   comm.copy(bytes, layout.fields.comm?.offset);
   parentComm.copy(bytes, layout.fields.parent_comm?.offset);
-  return Buffer.concat([bytes, filename, cgroupPath, argv]);
+  return Buffer.concat([bytes, ...texts]);
 }
 
 export const identity = {
@@ -138,4 +248,5 @@ export const enrichment: Enrichment = {
         ? { namespace: 'shop', podName: 'web-1', containerName: 'nginx' }
         : { namespace: null, podName: null, containerName: null },
   }),
+  parents: createParents(new RunningPrograms()),
 };

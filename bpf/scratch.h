@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
+/*
+ * Where a record is put together, one element a possible CPU. A per-CPU array cannot hold elements of
+ * more than 32 KiB. It belongs to this program alone: a newer one that runs beside it for a moment during
+ * an upgrade, on the same CPU when the kernel preempts, has its own.
+ *
+ * The parts of the record program that the verifier looks at once, and not again for each way that leads to
+ * them, are global functions. Those take numbers only, so each finds the scratch by itself.
+ */
+#ifndef BPF2KAFKA_SCRATCH_H
+#define BPF2KAFKA_SCRATCH_H
+
+#include <bpf/bpf_helpers.h>
+
+#include "abi.h"
+#include "bounds.h"
+
+/* A write may begin anywhere in the room of the strings and is checked afterwards; a page is the longest one. */
+#define SLACK_BYTES ARGS_PAGE_BYTES
+
+#define NAME_WORDS 4 /* what every kernel has room for inside of a dentry (DNAME_INLINE_LEN, include/linux/dcache.h) */
+
+/* A name on the way up. */
+struct path_name {
+	__u64 address; /* in the kernel, ended by a NUL; 0: it is in `text` */
+	__u64 length;  /* of `text` */
+	__u64 text[NAME_WORDS];
+};
+
+struct exec_scratch {
+	__u64 absent; /* as exec_record.args_absent */
+	__u64 dentry; /* where on the way to the root the names end: struct dentry, struct vfsmount */
+	__u64 mount;
+	struct path_name names[PATH_NAMES]; /* the last one of a path first */
+	/* What is sent: */
+	struct exec_record record;
+	char data[EXEC_DATA_BYTES + SLACK_BYTES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* the addon sets the number */
+	__type(key, __u32);
+	__type(value, struct exec_scratch);
+} exec_scratch SEC(".maps");
+
+static __always_inline struct exec_scratch *scratch_of_cpu(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&exec_scratch, &cpu);
+}
+
+/* Whether a write can begin here; for the verifier, since each string keeps to its room. */
+#define is_in_data(offset)                                                                                             \
+	({                                                                                                             \
+		hide_bounds(offset);                                                                                   \
+		(offset) <= EXEC_DATA_BYTES;                                                                           \
+	})
+
+static __always_inline void mark_unread(struct exec_record *record, enum exec_field field)
+{
+	record->unread |= 1ULL << field;
+}
+
+static __always_inline void set_flag(struct exec_record *record, enum exec_flag flag, bool value)
+{
+	record->flags |= (__u32)value << flag;
+}
+
+/*
+ * Enters the string that stands at data + offset, and returns the offset behind it. `end` is what one of the functions
+ * that write strings returned: the offset behind it, or a negative number, which leaves it empty and marks the field.
+ */
+static __always_inline __u64 enter_string(struct exec_record *record, struct span *span, enum exec_field field,
+					  __u64 offset, long end)
+{
+	span->offset = sizeof(*record) + offset;
+	span->length = 0;
+	if (end < 0) {
+		mark_unread(record, field);
+		return offset;
+	}
+	span->length = end - offset;
+	return end;
+}
+
+#endif
