@@ -1,4 +1,6 @@
 import { defineConfig } from 'vitest/config';
+import { kernelProjects } from './test/kernels/projects.ts';
+import { KernelTableReporter } from './test/kernels/table-reporter.ts';
 import { SummaryReporter } from './test/support/summary-reporter.ts';
 
 /**
@@ -9,7 +11,7 @@ const oneFileAtATime = { fileParallelism: false, maxWorkers: 1 };
 
 export default defineConfig({
   test: {
-    reporters: ['default', new SummaryReporter()],
+    reporters: ['default', new KernelTableReporter(), new SummaryReporter()],
     passWithNoTests: false,
     projects: [
       {
@@ -33,13 +35,14 @@ export default defineConfig({
           retry: 0,
         },
       },
+      ...kernelProjects(2),
       {
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           pool: 'forks',
           ...oneFileAtATime,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           testTimeout: 60_000,
           hookTimeout: 120_000,
           retry: 0,

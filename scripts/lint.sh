@@ -25,7 +25,7 @@ check_dependencies() {
 run biome $node node_modules/.bin/biome check --error-on-warnings .
 run types $node node_modules/.bin/tsc --noEmit
 run dependencies check_dependencies
-if command -v shellcheck >/dev/null; then run shellcheck shellcheck scripts/*.sh; fi
+if command -v shellcheck >/dev/null; then run shellcheck shellcheck scripts/*.sh scripts/kernels/*.sh test/kernels/*.sh; fi
 
 if [ -n "$failed" ]; then
   printf '\nlint: failed:%s\n' "$failed"

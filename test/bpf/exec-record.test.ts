@@ -25,6 +25,7 @@ import {
   tool,
   whyNoCapture,
 } from '../support/capture.ts';
+import { patience } from '../support/wait-for.ts';
 
 /** Each field of an exec record, against what the test itself did. One capture serves all tests of this file. */
 
@@ -174,7 +175,7 @@ describe('argv', () => {
     expect(cut.event).toMatchObject({ args_bytes: 32_769, args_captured_bytes: 32_768, args_truncated: true });
   });
 
-  test('whatever the lengths, and wherever the borders of pages fall', { timeout: 60_000 }, async () => {
+  test('whatever the lengths, and wherever the borders of pages fall', { timeout: 60_000 * patience }, async () => {
     const length = fc.oneof(
       { weight: 3, arbitrary: fc.integer({ min: 0, max: 40 }) },
       { weight: 2, arbitrary: fc.integer({ min: 4080, max: 4110 }) },
@@ -205,9 +206,9 @@ describe('argv', () => {
         if (!cut) expect(event.args).toEqual(argv.map(textOf));
       }),
       // Shrinking what fails takes execs too: no longer than this.
-      { numRuns: 80, interruptAfterTimeLimit: 20_000, markInterruptAsFailure: true },
+      { numRuns: 80 / patience, interruptAfterTimeLimit: 20_000 * patience, markInterruptAsFailure: true },
     );
-    expect(crossed).toBeGreaterThan(20);
+    expect(crossed).toBeGreaterThan(20 / patience);
   });
 });
 

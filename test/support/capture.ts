@@ -17,7 +17,7 @@ import { WallClock } from '../../src/kernel/wall-clock.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import { createExecTable, type ExecTable } from '../../src/sources/exec-fields.ts';
 import { createExecRecordReader, type ExecRecordReader } from '../../src/sources/exec-record.ts';
-import { type WaitOptions, waitFor } from './wait-for.ts';
+import { patience, type WaitOptions, waitFor } from './wait-for.ts';
 
 /** Tests of the kernel's side: what it recorded, as it is. */
 const nothingAdded: Enrichment = {
@@ -199,7 +199,7 @@ export function run(program: string, args: readonly string[], options: { cwd?: s
   const { pid, status, signal, stdout, stderr, error } = spawnSync(program, args, {
     ...options,
     encoding: 'utf8',
-    timeout: 20_000,
+    timeout: 20_000 * patience,
   });
   if (error !== undefined || status !== 0)
     throw new Error(`${basename(program)} ended with ${status ?? signal}: ${stderr}`, { cause: error });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { tool } from './capture.ts';
 import { encodeFrames, type Run } from './frames.ts';
-import { waitFor } from './wait-for.ts';
+import { patience, waitFor } from './wait-for.ts';
 
 /** Interfaces and network namespaces of the tests. Their names carry this process, for `removeNetworkLeftovers`. */
 
@@ -17,7 +17,7 @@ export function newNetworkName(): string {
 
 /** Runs a command of iproute2 or the like and returns its output. */
 export function command(program: string, ...args: string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', timeout: 20_000 });
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', timeout: 20_000 * patience });
   if (error !== undefined || status !== 0)
     throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? stderr.trim()}`, { cause: error });
   return stdout;
@@ -101,7 +101,11 @@ export interface Sent {
 }
 
 async function send(program: string, args: readonly string[], input?: Buffer): Promise<Sent> {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: 60_000, killSignal: 'SIGKILL' });
+  const child = spawn(program, args, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: 60_000 * patience,
+    killSignal: 'SIGKILL',
+  });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk) => {
@@ -188,7 +192,7 @@ export class VethPair {
   async spawn(program: string, ...args: string[]): Promise<[number | null, NodeJS.Signals | null]> {
     const child = spawn('nsenter', [`--net=/run/netns/${this.namespace}`, program, ...args], {
       stdio: ['ignore', 'ignore', 'inherit'],
-      timeout: 60_000,
+      timeout: 60_000 * patience,
       killSignal: 'SIGKILL',
     });
     return (await once(child, 'close')) as [number | null, NodeJS.Signals | null];

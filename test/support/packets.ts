@@ -16,6 +16,7 @@ import { bootId, tool } from './capture.ts';
 import type { NamedFrame } from './frame-table.ts';
 import { encodeFrames, type Run } from './frames.ts';
 import { type CountedAs, countedAs, type ReferenceOptions } from './reference-parser.ts';
+import { patience } from './wait-for.ts';
 
 /** What tests of the packet counter share. */
 
@@ -135,7 +136,7 @@ export class PacketReader implements Disposable {
     const { status, signal, stdout, stderr } = spawnSync(tool('packet_run'), args, {
       input: encodeFrames(runs),
       encoding: 'utf8',
-      timeout: 60_000,
+      timeout: 60_000 * patience,
       maxBuffer: 64 * 1024 * 1024,
     });
     if (status !== 0) throw new Error(`packet_run ended with ${status ?? signal}: ${stderr}`);

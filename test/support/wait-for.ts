@@ -1,8 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** How much longer than usual everything may take: machines that are emulated set it. */
+export const patience = Number(process.env.BPF2KAFKA_TEST_PATIENCE ?? 1);
+
 export interface WaitOptions {
   /** What is awaited, as a sentence part: `the topic has 3 records`. */
   readonly what: string;
+  /** Milliseconds, times `patience`. */
   readonly timeout?: number;
   readonly interval?: number;
 }
@@ -15,7 +19,8 @@ export async function waitFor<T>(
   condition: () => T | Promise<T>,
   { what, timeout = 10_000, interval = 25 }: WaitOptions,
 ): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
-  const deadline = performance.now() + timeout;
+  const limit = timeout * patience;
+  const deadline = performance.now() + limit;
   for (;;) {
     let last: unknown;
     try {
@@ -26,7 +31,7 @@ export async function waitFor<T>(
       last = error;
     }
     if (performance.now() >= deadline) {
-      throw new Error(`waited ${timeout} ms in vain: ${what} (last: ${String(last)})`, { cause: last });
+      throw new Error(`waited ${limit} ms in vain: ${what} (last: ${String(last)})`, { cause: last });
     }
     await sleep(interval);
   }

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Runs the tests of the kernel side in virtual machines. `--all`: the whole of test/bpf on every kernel with objects of
+# both compilers, which takes long. `--json`: standard output is the table alone. Other arguments go on to vitest.
+set -eu
+cd "$(dirname "$0")/.."
+for argument in "$@"; do
+  shift
+  case $argument in
+    --all) export BPF2KAFKA_KERNELS_TESTS=all ;;
+    --json) json=yes ;;
+    *) set -- "$@" "$argument" ;;
+  esac
+done
+if [ "${json-}" = yes ]; then
+  exec 3>&1 >&2
+  export BPF2KAFKA_KERNELS_JSON=.cache/kernels/table.json
+fi
+sh scripts/setup.sh
+sh scripts/kernels/prepare.sh
+export BPF2KAFKA_TEST_KERNELS=1
+status=0
+node_modules/.bin/node node_modules/vitest/vitest.mjs run --project 'linux *' "$@" || status=$?
+if [ "${json-}" = yes ]; then cat "$BPF2KAFKA_KERNELS_JSON" >&3; fi
+exit $status

@@ -1,0 +1,148 @@
+import { existsSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import {
+  CaptureReader,
+  endEverything,
+  newPinPath,
+  newToken,
+  pokeWord,
+  removePins,
+  run,
+  storm,
+  tool,
+  words,
+} from '../support/capture.ts';
+import { waitFor } from '../support/wait-for.ts';
+
+/** What the ring, its counters and its pins owe to the kernel; test/bpf has the same at length. */
+
+const kibibyte = 1024;
+
+let pinPath: string;
+
+beforeEach(() => {
+  pinPath = newPinPath();
+});
+
+afterEach(() => {
+  endEverything();
+  removePins(pinPath);
+});
+
+/** Runs a storm; ends the rounds of `during` when it does. */
+async function whileStorming(token: string, count: number, during: () => Promise<void>): Promise<void> {
+  let storming = true;
+  const stormed = storm(token, count).finally(() => {
+    storming = false;
+  });
+  while (storming) {
+    await during();
+    await setImmediate();
+  }
+  await stormed;
+}
+
+const seqsOf = (readers: readonly CaptureReader[]) =>
+  readers.flatMap(({ events }) => events.map(({ seq }) => seq)).sort((a, b) => a - b);
+
+test('what was committed is gone, what was not is there for the next owner, and detached, nothing stays', async () => {
+  const token = newToken();
+  const first = new CaptureReader(pinPath);
+  run(tool('noop'), [`${token}-0`]);
+  await first.find((e) => e.args?.[1] === `${token}-0`, 'the first');
+  first.commit();
+  first.close();
+  run(tool('noop'), [`${token}-1`]);
+
+  using second = new CaptureReader(pinPath);
+  expect(second.status).toMatchObject({ resumed: true, acknowledged: first.records.length, corrupt: 0 });
+  await second.find((e) => e.args?.[1] === `${token}-1`, 'the second');
+  expect(second.events.some((e) => e.args?.[1] === `${token}-0`)).toBe(false);
+  second.capture.detach();
+  second.capture.unpin();
+  expect(existsSync(pinPath)).toBe(false);
+});
+
+test('each of 10 execs wakes a reader that sleeps', async () => {
+  using reader = new CaptureReader(pinPath);
+  let woken = 0;
+  reader.capture.onWake(() => {
+    woken += 1;
+  });
+  for (let n = 0; n < 10; n += 1) {
+    await waitFor(
+      () => {
+        reader.read();
+        return reader.capture.arm();
+      },
+      { what: 'there is nothing to read' },
+    );
+    const before = woken;
+    run(tool('noop'), []);
+    await waitFor(() => woken > before, { what: `wake-up ${n}`, interval: 1 });
+  }
+});
+
+test('every record that found no room is a hole, and is counted', async () => {
+  using reader = new CaptureReader(pinPath, 64 * kibibyte);
+  const spawned = 300;
+  await storm(newToken(), spawned);
+  reader.capture.detach();
+  reader.read();
+  const { attachId, nextSeq, entered, fellThrough, ringFull, ringBusy } = reader.status;
+  expect(ringFull).toBeGreaterThan(0);
+  expect(fellThrough).toBe(0);
+  expect(entered).toBe(nextSeq - attachId);
+  expect(entered).toBeGreaterThanOrEqual(spawned);
+  expect(reader.records).toHaveLength(entered - ringFull - ringBusy);
+});
+
+test('what was counted through the end of an epoch is what was recorded through it, while execs go on', async () => {
+  using reader = new CaptureReader(pinPath);
+  const cuts: { epoch: number; entered: number; lost: number; pending: number }[] = [];
+  await whileStorming(newToken(), 200, async () => {
+    const { epoch, producerPosition, entered, ...cut } = await reader.capture.advanceEpoch();
+    const pending = reader.capture.pending(epoch, producerPosition);
+    cuts.push({ epoch, entered, lost: cut.fellThrough + cut.ringFull + cut.ringBusy, pending });
+  });
+  reader.capture.detach();
+  reader.read();
+  expect(cuts.length).toBeGreaterThan(2);
+  for (const { epoch, entered, lost, pending } of cuts) {
+    const through = reader.events.filter((e) => e.epoch <= epoch).length;
+    expect({ recorded: through, pending }).toEqual({ recorded: entered - lost, pending: through });
+  }
+});
+
+test('the program is replaced in the middle of a storm without a hole or a double', async () => {
+  const token = newToken();
+  const count = 200;
+  const readers: CaptureReader[] = [];
+  const next = () => {
+    const reader = new CaptureReader(pinPath);
+    readers.push(reader);
+    reader.read();
+    reader.commit();
+    return reader;
+  };
+  const closeAsAnother = (reader: CaptureReader) => {
+    reader.close();
+    pokeWord(`${pinPath}/v1/g1/exec_ring_control`, words.ringControl.programHash, 1);
+  };
+  closeAsAnother(next());
+  let replaced = 0;
+  await whileStorming(token, count, async () => {
+    const reader = next();
+    if (reader.status.replacedProgram) replaced += 1;
+    closeAsAnother(reader);
+  });
+  const last = next();
+  last.capture.detach();
+  last.read();
+  const { attachId, entered, fellThrough, ringFull, ringBusy } = last.status;
+  expect(replaced).toBeGreaterThan(0);
+  expect({ fellThrough, ringFull, ringBusy }).toEqual({ fellThrough: 0, ringFull: 0, ringBusy: 0 });
+  expect(seqsOf(readers)).toEqual(Array.from({ length: entered }, (_, n) => attachId + n));
+  expect(entered).toBeGreaterThanOrEqual(count);
+});

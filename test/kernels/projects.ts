@@ -1,0 +1,85 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { TestProjectInlineConfiguration } from 'vitest/config';
+import { inGuest } from './pool.ts';
+
+/** What runs where. `all` marks what only `npm run test:kernels -- --all` runs. */
+interface Machine {
+  readonly series: string;
+  readonly parameters?: 'preempt=full';
+  /** The compiler of the kernel programs; else the one of the checkout's own build, the newest. */
+  readonly clang?: '14';
+  readonly tests?: 'refusal';
+  readonly all?: true;
+}
+
+/** Each kernel with the objects of one compiler; in the middle, and with preemption, of the other one too. */
+const machines: readonly Machine[] = [
+  { series: '5.10', tests: 'refusal' },
+  { series: '6.1', clang: '14' },
+  { series: '6.1', all: true },
+  { series: '6.12' },
+  { series: '6.12', parameters: 'preempt=full', clang: '14' },
+  { series: '6.18' },
+  { series: '6.18', clang: '14', all: true },
+  { series: '7.3', clang: '14' },
+  { series: '7.3', parameters: 'preempt=full' },
+];
+
+const cache = join(import.meta.dirname, '../../.cache/kernels');
+const kernels = process.env.BPF2KAFKA_KERNELS ?? cache;
+const wanted = process.env.BPF2KAFKA_KERNELS_TESTS;
+
+/**
+ * A project of vitest for each machine, behind those of the given group; none unless BPF2KAFKA_TEST_KERNELS is set, as
+ * a name of a file in test/bpf asks for no virtual machine.
+ */
+export function kernelProjects(groupOrder: number): TestProjectInlineConfiguration[] {
+  if (process.env.BPF2KAFKA_TEST_KERNELS === undefined) return [];
+  return machines.filter(({ all }) => wanted === 'all' || !all).map((machine) => projectOf(machine, groupOrder));
+}
+
+function projectOf(machine: Machine, groupOrder: number): TestProjectInlineConfiguration {
+  const { series, parameters, clang, tests = wanted } = machine;
+  const words = [`linux ${series}`, ...(parameters ? [parameters] : []), ...(clang ? [`clang ${clang}`] : [])];
+  const name = words.join(', ');
+  const reason = whyNot(machine);
+  return {
+    test: {
+      name,
+      include: [`test/kernels/${reason === undefined ? 'guest' : 'unavailable'}.test.ts`],
+      env: {
+        BPF2KAFKA_TEST_PATIENCE: '10',
+        BPF2KAFKA_KERNELS_TESTS: tests ?? '',
+        BPF2KAFKA_KERNEL_UNAVAILABLE: reason ?? '',
+      },
+      pool: reason === undefined ? inGuest(name, guestOf(machine)) : 'forks',
+      // Two machines at a time: an emulated one keeps about one core busy.
+      maxWorkers: 2,
+      sequence: { groupOrder },
+      testTimeout: 300_000,
+      hookTimeout: 300_000,
+      retry: 0,
+    },
+  };
+}
+
+const imageOf = (series: string) => join(kernels, series, 'vmlinuz');
+const buildOf = (clang: string) => join(cache, `clang-${clang}`);
+
+function guestOf({ series, parameters, clang }: Machine) {
+  return {
+    image: imageOf(series),
+    initramfs: join(cache, `${series}.initramfs`),
+    ...(parameters === undefined ? {} : { parameters }),
+    ...(clang === undefined ? {} : { build: buildOf(clang) }),
+  };
+}
+
+function whyNot({ series, clang }: Machine): string | undefined {
+  const unavailable = join(cache, 'unavailable');
+  if (existsSync(unavailable)) return readFileSync(unavailable, 'utf8').trim();
+  if (!existsSync(imageOf(series))) return `${kernels} has no kernel ${series}`;
+  if (clang !== undefined && !existsSync(buildOf(clang))) return `clang-${clang} is not there`;
+  return undefined;
+}
