@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { TopicEvents, TopicName } from '../../src/schemas/catalog.ts';
 import { createDecoder } from '../../src/schemas/codec.ts';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
 import type { PacketCount } from '../../src/schemas/packet-count.ts';
-import { readTopic } from './kcat.ts';
+import { readTopic, type TopicRecord } from './kcat.ts';
 import { CommandProcess } from './sidecar.ts';
+import { repeatsIn } from './storm.ts';
 
 /** What sidecars have published: records that kcat reads, not the code under test. */
 
@@ -19,6 +21,28 @@ async function readEvents<Topic extends TopicName>(
       if (!decoded.ok) throw new Error(decoded.reason);
       return { event: decoded.event, value };
     }),
+  );
+}
+
+/**
+ * Execs that were published more than once, and not with the same content; both of them. What the parent ran is no part
+ * of the record in the kernel: a sidecar that was just started may know less of it than the one before.
+ */
+export async function contradictionsIn(records: readonly TopicRecord[]): Promise<(readonly [unknown, unknown])[]> {
+  const decoder = createDecoder({ topic: 'exec-events' });
+  const contentOf = async ({ value, timestamp }: TopicRecord) => {
+    const decoded = await decoder.decode(value);
+    if (!decoded.ok) throw new Error(decoded.reason);
+    const { parent_exe, parent_args, degraded, ...content } = decoded.event;
+    return {
+      ...content,
+      degraded: degraded.filter((name) => name !== 'parent_exe' && name !== 'parent_args'),
+      timestamp,
+    };
+  };
+  const contents = await Promise.all(repeatsIn(records).map((group) => Promise.all(group.map(contentOf))));
+  return contents.flatMap(([first, ...repeats]) =>
+    repeats.filter((repeat) => !isDeepStrictEqual(repeat, first)).map((repeat) => [first, repeat] as const),
   );
 }
 
