@@ -25,6 +25,9 @@ mount -t virtiofs -o ro host /host || fail 'the root file system of the host can
 mount -t tmpfs memory /memory
 mkdir /memory/upper /memory/work
 mount -t overlay -o lowerdir=/host,upperdir=/memory/upper,workdir=/memory/work root /root || fail 'no overlay'
+# Out of the way of the empty file systems below, one of which may stand where the checkout is.
+mkdir /checkout
+mount --bind "/root$CHECKOUT" /checkout || fail "$CHECKOUT is not there"
 mount -t proc proc /root/proc
 mount -t sysfs sysfs /root/sys
 mount -t devtmpfs devtmpfs /root/dev
@@ -36,6 +39,8 @@ mount -t tmpfs tmpfs /root/tmp
 mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
 mount -t bpf bpf /root/sys/fs/bpf
 mount -t tracefs tracefs /root/sys/kernel/tracing
+mkdir -p "/root$CHECKOUT"
+mount --bind /checkout "/root$CHECKOUT"
 [ -z "${BUILD-}" ] || mount --bind "/root$BUILD" "/root$CHECKOUT/build" || fail "$BUILD is not there"
 ip link set lo up
 

@@ -32,14 +32,18 @@ class GuestWorker extends EventEmitter implements PoolWorker {
     const fail = (reason: string) => {
       if (!this.#stopping) this.emit('error', new Error(`${this.name}: ${reason}`));
     };
-    machine.ended.then((printed) => fail(`the guest has ended:\n${printed}`));
+    let broken = '';
+    // The machine ends with its channel, and then says more.
+    machine.channel.on('error', ({ message }) => {
+      broken = ` (${message})`;
+    });
+    machine.ended.then((printed) => fail(`the guest has ended${broken}:\n${printed}`));
     this.#timer = setTimeout(() => fail(`the guest has taken ${limit} s`), limit * 1000);
 
     const decoder = new FrameDecoder();
     machine.channel.on('data', (chunk) => {
       for (const message of decoder.push(chunk)) this.emit('message', message);
     });
-    machine.channel.on('error', (error) => fail(error.message));
     machine.channel.write(encodeFrame(ours(this.#environment)));
   }
 
