@@ -334,22 +334,38 @@ const remedies: Partial<Record<ErrorCode, string>> = {
   ERR_BACKLOG: 'publish them with `bpf2kafka run --on-exit detach`, or give them up with `--discard`',
 };
 
-/** Calls into the addon; its failures carry code, operation, subject and errno. */
+/** A failure of the addon, which carries code, operation, subject and errno, as ours; any other as it is. */
+function translate(error: unknown): unknown {
+  const native = error as Error & { code?: ErrorCode; operation?: string; subject?: string; errno?: number };
+  if (native.operation === undefined || native.code === undefined) return error;
+  return new Bpf2KafkaError(native.code, {
+    operation: native.operation,
+    ...(native.subject ? { subject: native.subject } : {}),
+    reason: native.message.replace(/\s*\n\s*/g, '; '),
+    ...(remedies[native.code] === undefined ? {} : { remedy: remedies[native.code] as string }),
+    ...(native.errno ? { errno: native.errno } : {}),
+    cause: error,
+  });
+}
+
+/** Calls into the addon. What a promise rejects with is translated too. */
 function translated<Result>(call: () => Result): Result {
   try {
-    return call();
+    const result = call();
+    if (!(result instanceof Promise)) return result;
+    return result.catch((error: unknown) => Promise.reject(translate(error))) as Result;
   } catch (error) {
-    const native = error as Error & { code?: ErrorCode; operation?: string; subject?: string; errno?: number };
-    if (native.operation === undefined || native.code === undefined) throw error;
-    throw new Bpf2KafkaError(native.code, {
-      operation: native.operation,
-      ...(native.subject ? { subject: native.subject } : {}),
-      reason: native.message.replace(/\s*\n\s*/g, '; '),
-      ...(remedies[native.code] === undefined ? {} : { remedy: remedies[native.code] as string }),
-      ...(native.errno ? { errno: native.errno } : {}),
-      cause: error,
-    });
+    throw translate(error);
   }
+}
+
+/** The same object, with every call translated. */
+function translating<Native extends object>(native: Native): Native {
+  const methods = native as Record<string, (...args: unknown[]) => unknown>;
+  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(native)).filter((name) => name !== 'constructor');
+  return Object.fromEntries(
+    names.map((name) => [name, (...args: unknown[]) => translated(() => methods[name]?.(...args))]),
+  ) as Native;
 }
 
 /** Smallest ring that a longest record fits, bytes. */
@@ -373,7 +389,7 @@ export function openCapture(
       subject: `${ringBytes} bytes`,
       reason: `it must be a power of two from ${minimumRingBytes} to ${2 ** 31}`,
     });
-  return translated(() => new (addon().Capture)(pinPath, ringBytes, settings));
+  return translating(translated(() => new (addon().Capture)(pinPath, ringBytes, settings)));
 }
 
 /**
@@ -381,26 +397,12 @@ export function openCapture(
  * then on no epoch of the capture ends before the packets of the one before are acknowledged and cleared.
  */
 export function openPackets(capture: Capture, settings: PacketSettings): PacketCapture {
-  const packets = translated(() => (capture as NativeCapture).openPackets(settings));
-  return {
-    status: () => packets.status(),
-    layout: () => packets.layout(),
-    table: () => packets.table(),
-    interfaces: () => translated(() => packets.interfaces()),
-    attach: (index) => translated(() => packets.attach(index)),
-    detach: (index) => translated(() => packets.detach(index)),
-    readFrozen: () => packets.readFrozen(),
-    take: (into, from) => packets.take(into, from),
-    acknowledge: (acknowledged) => packets.acknowledge(acknowledged),
-    clearFrozen: () => packets.clearFrozen(),
-    fill: () => packets.fill(),
-    backlog: () => translated(() => packets.backlog()),
-  };
+  return translating((capture as NativeCapture).openPackets(settings));
 }
 
 /** Packets are counted under the pins of the capture, by this process or by one before it. */
 export function hasPinnedPackets(capture: Capture): boolean {
-  return translated(() => (capture as NativeCapture).hasPinnedPackets());
+  return (capture as NativeCapture).hasPinnedPackets();
 }
 
 /**

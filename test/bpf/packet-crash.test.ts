@@ -46,10 +46,13 @@ async function expectWhole(
   if (!cleared)
     await expect(reader.capture.advanceEpoch()).rejects.toMatchObject({
       code: 'ERR_ADDON',
-      message: 'the packets of the one before it are not acknowledged',
+      reason: 'the packets of the one before it are not acknowledged',
     });
   if (!acked) {
-    await expect(reader.packets.clearFrozen()).rejects.toMatchObject({ message: 'they are not acknowledged' });
+    await expect(reader.packets.clearFrozen()).rejects.toMatchObject({
+      name: 'Bpf2KafkaError',
+      reason: 'they are not acknowledged',
+    });
     const again = await reader.read();
     expect(again.frozen).toEqual(frozen);
     expect(sumOf(tallyOf(again.events))).toEqual(sent);

@@ -42,7 +42,11 @@ describe('one owner', () => {
       () => reader.packets.fill(),
     ];
     for (const call of calls)
-      expect(failure(call)).toMatchObject({ code: 'ERR_ADDON', message: expect.stringMatching(/it is closed/) });
+      expect(failure(call)).toMatchObject({
+        name: 'Bpf2KafkaError',
+        code: 'ERR_ADDON',
+        message: expect.stringMatching(/it is closed/),
+      });
     using again = new PacketReader(pins.path);
     expect(again.packets.status().resumed).toBe(true);
   });
@@ -88,11 +92,14 @@ describe('the order of an epoch', () => {
     await pair.sendFrames([{ frame: plain, times: 3 }]);
     await reader.capture.advanceEpoch();
     const { frozen, events } = await reader.read();
-    await expect(reader.packets.clearFrozen()).rejects.toMatchObject({ message: 'they are not acknowledged' });
-    await expect(reader.capture.advanceEpoch()).rejects.toMatchObject({ code: 'ERR_ADDON' });
+    await expect(reader.packets.clearFrozen()).rejects.toMatchObject({
+      name: 'Bpf2KafkaError',
+      reason: 'they are not acknowledged',
+    });
+    await expect(reader.capture.advanceEpoch()).rejects.toMatchObject({ name: 'Bpf2KafkaError', code: 'ERR_ADDON' });
     reader.acknowledge(frozen);
     expect(failure(() => reader.acknowledge(frozen)).message).toMatch(/acknowledged already/);
-    await expect(reader.capture.advanceEpoch()).rejects.toMatchObject({ code: 'ERR_ADDON' });
+    await expect(reader.capture.advanceEpoch()).rejects.toMatchObject({ name: 'Bpf2KafkaError', code: 'ERR_ADDON' });
     await reader.packets.clearFrozen();
     await reader.packets.clearFrozen();
     expect(reader.packets.table()).toMatchObject([{ published: 3 }]);

@@ -62,7 +62,7 @@ describe('bpf2kafka run', () => {
   });
 
   it('publishes one record a key for the time in which the broker was away', { timeout: 90_000 }, async () => {
-    const away = long ? 60_000 : 12_000;
+    const away = long ? 60_000 : 15_000;
     const pair = new VethPair();
     await using place = await SidecarPlace.create('away', [pair.name]);
     const flags = ['--create-topics', '--topic-prefix', 'away.', '--ledger-interval', '1s'];

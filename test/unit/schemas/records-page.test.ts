@@ -11,7 +11,8 @@ test.each(topicNames)('it has every field of %s with its doc', (topic) => {
   const { fields } = topicSchema(topic).schema as { readonly fields: readonly { name: string }[] };
   const page = makeRecordsPage();
   const section = page.slice(page.indexOf(`(\`${topic}\`)`)).split('\n## ')[0] ?? '';
-  for (const { name } of fields) expect(section).toMatch(new RegExp(`^\\| \`${name}\` \\| [A-Za-z].* \\| .+ \\|$`, 'm'));
+  for (const { name } of fields)
+    expect(section).toMatch(new RegExp(`^\\| \`${name}\` \\| [A-Za-z].* \\| .+ \\|$`, 'm'));
   expect(section.split('\n').filter((line) => line.startsWith('| `')).length).toBeGreaterThanOrEqual(fields.length);
 });
 
