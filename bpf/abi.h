@@ -108,6 +108,12 @@ struct handoff {
 
 /* ---------------------------------------------------------------- one ring ------------------------ */
 
+/* The record of every stream begins with it, so that one reader can walk any ring. */
+struct record_head {
+	__u64 seq;
+	__u64 epoch; /* latched at entry */
+};
+
 /* What the reader did with the records up to a consumer position; totals since attach_id. */
 enum user_counter {
 	USER_ACKNOWLEDGED, /* records that the broker has acknowledged */

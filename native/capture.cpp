@@ -69,7 +69,7 @@ std::uint64_t end_dispatcher(const PinPaths& paths, host_control& host, const Ba
   return skipped;
 }
 
-void refuse_backlog(const ExecRing& ring, const std::optional<PinnedPackets>& packets, const std::string& pin_path) {
+void refuse_backlog(const EventRing& ring, const std::optional<PinnedPackets>& packets, const std::string& pin_path) {
   const std::uint64_t records = ring.backlog();
   const std::uint64_t counted = packets ? packets->backlog() : 0;
   if (!records && !counted) return;
@@ -151,7 +151,7 @@ void Capture::create(std::uint64_t ring_bytes) {
     add_clock_offset(shared, 0, realtime_minus_boot_ns());
     stream_mapping_.as<stream_control>()->seq = shared.attach_id;
 
-    ring_ = std::make_unique<ExecRing>(open_pinned(paths_.map("exec_ring")),
+    ring_ = std::make_unique<EventRing>(open_pinned(paths_.map("exec_ring")),
                                        open_pinned(paths_.map("exec_ring_control")));
     ring_->resume();
     ring_->control()->layout_hash = programs_.layout_hash();
@@ -181,7 +181,7 @@ void Capture::resume() {
   Descriptor ring_control_map = open_pinned(paths_.map("exec_ring_control"));
   if (!ring || !ring_control_map)
     throw Error("ERR_PIN_LAYOUT", "use the pin directory", paths_.directory(), 0, "its ring is missing");
-  ring_ = std::make_unique<ExecRing>(std::move(ring), std::move(ring_control_map));
+  ring_ = std::make_unique<EventRing>(std::move(ring), std::move(ring_control_map));
   if (ring_->control()->layout_hash != programs_.layout_hash())
     throw Error("ERR_PIN_LAYOUT", "read the records in", paths_.directory(), 0,
                 "a version with another record layout wrote them");
@@ -292,7 +292,7 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
   FinalTotals totals;
   const std::optional<host_control> host = read_host(paths);
   if (host && host->complete) {
-    ExecRing ring(open_pinned(paths.map("exec_ring")), open_pinned(paths.map("exec_ring_control")));
+    EventRing ring(open_pinned(paths.map("exec_ring")), open_pinned(paths.map("exec_ring_control")));
     ring.resume();
     std::optional<PinnedPackets> packets = PinnedPackets::open(paths, *host);
     if (!discard) refuse_backlog(ring, packets, pin_path);

@@ -11,7 +11,7 @@
 
 #include "abi.h"
 #include "exec_programs.h"
-#include "exec_ring.h"
+#include "event_ring.h"
 #include "kernel.h"
 #include "packet_capture.h"
 #include "pins.h"
@@ -49,7 +49,7 @@ class Capture {
   const stream_control& stream() const { return *stream_mapping_.as<stream_control>(); }
   // Of both parities, at this moment: for display, not for the account.
   stream_counters counters() const;
-  ExecRing& ring() { return *ring_; }
+  EventRing& ring() { return *ring_; }
   const ExecPrograms& programs() const { return programs_; }
 
   // Begins to count packets or goes on with that; from then on every epoch that ends freezes their maps, and the next
@@ -98,7 +98,7 @@ class Capture {
   bool replaced_program_ = false;
   Mapping host_mapping_;
   Mapping stream_mapping_;
-  std::unique_ptr<ExecRing> ring_;
+  std::unique_ptr<EventRing> ring_;
   std::unique_ptr<PacketCapture> packets_;
 };
 

@@ -1,10 +1,11 @@
-#include "exec_ring.h"
+#include "event_ring.h"
 
 #include <bpf/bpf.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 
 #include "error.h"
@@ -15,12 +16,16 @@ namespace {
 
 constexpr std::uint32_t header_bytes = BPF_RINGBUF_HDR_SZ;
 
+// What pending() reads of a record, whichever stream it is of.
+static_assert(offsetof(exec_record, seq) == offsetof(record_head, seq));
+static_assert(offsetof(exec_record, epoch) == offsetof(record_head, epoch));
+
 constexpr std::uint64_t align8(std::uint64_t bytes) { return (bytes + 7) & ~std::uint64_t{7}; }
 constexpr std::uint32_t length_of(std::uint32_t header) { return header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT); }
 
 }  // namespace
 
-ExecRing::ExecRing(Descriptor ring, Descriptor control)
+EventRing::EventRing(Descriptor ring, Descriptor control)
     : ring_(std::move(ring)), control_descriptor_(std::move(control)) {
   bpf_map_info info{};
   __u32 info_bytes = sizeof(info);
@@ -36,19 +41,19 @@ ExecRing::ExecRing(Descriptor ring, Descriptor control)
   data_ = producer_.as<std::uint8_t>() + page;
 }
 
-std::uint64_t ExecRing::producer_position() const {
+std::uint64_t EventRing::producer_position() const {
   return __atomic_load_n(producer_.as<std::uint64_t>(), __ATOMIC_ACQUIRE);
 }
 
-std::uint64_t ExecRing::consumer_position() const {
+std::uint64_t EventRing::consumer_position() const {
   return __atomic_load_n(consumer_.as<std::uint64_t>(), __ATOMIC_ACQUIRE);
 }
 
-std::uint32_t ExecRing::header_at(std::uint64_t position) const {
+std::uint32_t EventRing::header_at(std::uint64_t position) const {
   return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(data_ + (position & (ring_bytes_ - 1))), __ATOMIC_ACQUIRE);
 }
 
-void ExecRing::resume() {
+void EventRing::resume() {
   const std::uint64_t consumer = consumer_position();
   const std::uint64_t producer = producer_position();
   const commit_slot* slots = control()->commits;
@@ -77,13 +82,13 @@ void ExecRing::resume() {
 }
 
 // The headers cannot be trusted: nobody knows where the next record starts. A named loss.
-void ExecRing::skip_to(std::uint64_t position) {
+void EventRing::skip_to(std::uint64_t position) {
   totals_[USER_CORRUPT] += 1;
   totals_[USER_CORRUPT_BYTES] += position > cursor_ ? position - cursor_ : 0;
   cursor_ = position;
 }
 
-ReadResult ExecRing::read(std::uint8_t* into, std::size_t capacity, std::uint32_t max_records) {
+ReadResult EventRing::read(std::uint8_t* into, std::size_t capacity, std::uint32_t max_records) {
   const std::uint64_t producer = producer_position();
   ReadResult result;
 
@@ -119,7 +124,7 @@ ReadResult ExecRing::read(std::uint8_t* into, std::size_t capacity, std::uint32_
   return result;
 }
 
-void ExecRing::commit(std::uint64_t position, const CommitCounts& counts) {
+void EventRing::commit(std::uint64_t position, const CommitCounts& counts) {
   const std::uint64_t consumer = consumer_position();
   if (position < consumer || position > cursor_)
     throw Error("ERR_ADDON", "commit", "position " + std::to_string(position), EINVAL, "it was not read");
@@ -134,7 +139,7 @@ void ExecRing::commit(std::uint64_t position, const CommitCounts& counts) {
   store(position);
 }
 
-void ExecRing::store(std::uint64_t position) {
+void EventRing::store(std::uint64_t position) {
   const int idle = 1 - slot_;
   commit_slot& slot = control()->commits[idle];
   std::copy_n(totals_, static_cast<int>(USER_COUNTERS), slot.counters);
@@ -143,7 +148,7 @@ void ExecRing::store(std::uint64_t position) {
   slot_ = idle;
 }
 
-bool ExecRing::arm() {
+bool EventRing::arm() {
   __atomic_store_n(&control()->armed, 1, __ATOMIC_SEQ_CST);
   // Pairs with the program's second look in bpf/emit.h.
   std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -152,9 +157,9 @@ bool ExecRing::arm() {
   return false;
 }
 
-std::uint64_t ExecRing::waiting_bytes() const { return producer_position() - consumer_position(); }
+std::uint64_t EventRing::waiting_bytes() const { return producer_position() - consumer_position(); }
 
-std::uint64_t ExecRing::backlog() const {
+std::uint64_t EventRing::backlog() const {
   std::uint64_t records = 0;
   const std::uint64_t producer = producer_position();
   for (std::uint64_t position = std::min(consumer_position(), producer); position < producer;) {
@@ -165,15 +170,15 @@ std::uint64_t ExecRing::backlog() const {
   return records;
 }
 
-std::uint64_t ExecRing::pending(std::uint64_t epoch, std::uint64_t end) const {
+std::uint64_t EventRing::pending(std::uint64_t epoch, std::uint64_t end) const {
   std::uint64_t records = 0;
   for (std::uint64_t position = std::min(consumer_position(), end); position < end;) {
     const std::uint32_t header = header_at(position);
     // One that is not complete belongs to a later epoch, and its payload is still being written.
     if (!(header & (BPF_RINGBUF_DISCARD_BIT | BPF_RINGBUF_BUSY_BIT))) {
-      exec_record record;
-      std::memcpy(&record, data_ + (position & (ring_bytes_ - 1)) + header_bytes, sizeof(record));
-      if (record.epoch <= epoch) records += 1;
+      record_head head;
+      std::memcpy(&head, data_ + (position & (ring_bytes_ - 1)) + header_bytes, sizeof(head));
+      if (head.epoch <= epoch) records += 1;
     }
     position += header_bytes + align8(length_of(header));
   }

@@ -1,4 +1,4 @@
-// A BPF ring buffer, read behind a private cursor and committed apart from it.
+// The BPF ring buffer of one stream of events, read behind a private cursor and committed apart from it.
 //
 // The kernel's own reader (libbpf's ring_buffer) moves the consumer position with every record, and with
 // it gives the space away. Here the space is given away when a broker has acknowledged the records.
@@ -37,10 +37,10 @@ struct CommitCounts {
   std::uint64_t last_offset = 0;   // as USER_LAST_OFFSET
 };
 
-class ExecRing {
+class EventRing {
  public:
   // Both descriptors are of pinned maps. Changes nothing in them.
-  ExecRing(Descriptor ring, Descriptor control);
+  EventRing(Descriptor ring, Descriptor control);
 
   // Before anything else, and only when the layout is known: finds the totals of the last commit and checks
   // that the ring can be read from there. What cannot be read is skipped, counted and committed at once.
