@@ -53,6 +53,11 @@ std::uint32_t EventRing::header_at(std::uint64_t position) const {
   return __atomic_load_n(reinterpret_cast<const std::uint32_t*>(data_ + (position & (ring_bytes_ - 1))), __ATOMIC_ACQUIRE);
 }
 
+// Whether records can lie between these positions at all.
+bool EventRing::is_span(std::uint64_t from, std::uint64_t to) const {
+  return from <= to && to - from <= ring_bytes_ && (from | to) % 8 == 0;
+}
+
 void EventRing::resume() {
   const std::uint64_t consumer = consumer_position();
   const std::uint64_t producer = producer_position();
@@ -68,7 +73,7 @@ void EventRing::resume() {
   std::copy_n(slots[slot_].counters, static_cast<int>(USER_COUNTERS), totals_);
 
   cursor_ = consumer;
-  bool sound = known && consumer <= producer && producer - consumer <= ring_bytes_ && consumer % 8 == 0;
+  bool sound = known && is_span(consumer, producer);
   std::uint64_t position = consumer;
   while (sound && position < producer) {
     const std::uint64_t step = header_bytes + align8(length_of(header_at(position)));
@@ -92,8 +97,9 @@ ReadResult EventRing::read(std::uint8_t* into, std::size_t capacity, std::uint32
   const std::uint64_t producer = producer_position();
   ReadResult result;
 
-  const std::uint64_t waiting = producer - consumer_position();
-  if (waiting > control()->high_water) control()->high_water = waiting;
+  if (cursor_ < producer && !is_span(cursor_, producer)) skip_to(producer);
+  const std::uint64_t consumer = consumer_position();
+  if (is_span(consumer, producer) && producer - consumer > control()->high_water) control()->high_water = producer - consumer;
 
   while (cursor_ < producer && result.records < max_records) {
     const std::uint32_t header = header_at(cursor_);
@@ -159,30 +165,34 @@ bool EventRing::arm() {
 
 std::uint64_t EventRing::waiting_bytes() const { return producer_position() - consumer_position(); }
 
-std::uint64_t EventRing::backlog() const {
+// Records between the consumer position and `end`, discarded ones left out, whose header and place match.
+template <typename Matches>
+std::uint64_t EventRing::count(std::uint64_t end, Matches matches) const {
   std::uint64_t records = 0;
-  const std::uint64_t producer = producer_position();
-  for (std::uint64_t position = std::min(consumer_position(), producer); position < producer;) {
+  std::uint64_t position = consumer_position();
+  if (!is_span(position, end)) return 0;
+  while (position < end) {
     const std::uint32_t header = header_at(position);
-    if (!(header & BPF_RINGBUF_DISCARD_BIT)) records += 1;
-    position += header_bytes + align8(length_of(header));
+    const std::uint64_t step = header_bytes + align8(length_of(header));
+    if (step > end - position) break;
+    if (!(header & BPF_RINGBUF_DISCARD_BIT) && matches(header, position)) records += 1;
+    position += step;
   }
   return records;
 }
 
+std::uint64_t EventRing::backlog() const {
+  return count(producer_position(), [](std::uint32_t, std::uint64_t) { return true; });
+}
+
 std::uint64_t EventRing::pending(std::uint64_t epoch, std::uint64_t end) const {
-  std::uint64_t records = 0;
-  for (std::uint64_t position = std::min(consumer_position(), end); position < end;) {
-    const std::uint32_t header = header_at(position);
+  return count(end, [&](std::uint32_t header, std::uint64_t position) {
     // One that is not complete belongs to a later epoch, and its payload is still being written.
-    if (!(header & (BPF_RINGBUF_DISCARD_BIT | BPF_RINGBUF_BUSY_BIT))) {
-      record_head head;
-      std::memcpy(&head, data_ + (position & (ring_bytes_ - 1)) + header_bytes, sizeof(head));
-      if (head.epoch <= epoch) records += 1;
-    }
-    position += header_bytes + align8(length_of(header));
-  }
-  return records;
+    if (header & BPF_RINGBUF_BUSY_BIT) return false;
+    record_head head;
+    std::memcpy(&head, data_ + (position & (ring_bytes_ - 1)) + header_bytes, sizeof(head));
+    return head.epoch <= epoch;
+  });
 }
 
 WakeUp::WakeUp(int ring_fd, std::function<void()> on_wake)

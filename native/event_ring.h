@@ -63,6 +63,7 @@ class EventRing {
   // All of them must be complete: a barrier after the epoch ended makes sure of that.
   std::uint64_t pending(std::uint64_t epoch, std::uint64_t end) const;
 
+  std::uint64_t consumer_position() const;
   std::uint64_t producer_position() const;
   std::uint64_t waiting_bytes() const;
   std::uint64_t ring_bytes() const { return ring_bytes_; }
@@ -72,8 +73,10 @@ class EventRing {
   ring_control* control() const { return control_mapping_.as<ring_control>(); }
 
  private:
-  std::uint64_t consumer_position() const;
   std::uint32_t header_at(std::uint64_t position) const;
+  bool is_span(std::uint64_t from, std::uint64_t to) const;
+  template <typename Matches>
+  std::uint64_t count(std::uint64_t end, Matches matches) const;
   void store(std::uint64_t position);
   void skip_to(std::uint64_t position);
 
