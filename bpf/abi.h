@@ -277,7 +277,7 @@ struct exec_record {
 	struct span exe;
 	struct span cwd;
 	struct span tty; /* the kernel's name, as pts0 or tty1; empty without one */
-	struct span cgroup_path;
+	struct span cgroup_path; /* kernfs_node_of_process (cgroup.h) says of which hierarchy */
 	struct span ancestors; /* struct exec_ancestor each, the parent first; ends before pid 0 */
 	struct span args;      /* head and tail follow each other without a mark */
 	struct span env;       /* NAME=value, each with a NUL */

@@ -36,20 +36,53 @@ static __always_inline long join_kernfs_names(struct exec_scratch *scratch, stru
 }
 
 /*
- * Writes the path in the unified hierarchy, "/" for its root, to data + offset and returns the offset behind it. A path
- * that does not fit, or of which a name cannot be read, is left out whole (-1): it is never cut.
+ * Where a controller has the process: in a hierarchy of version 1 its own cgroup, in the unified one the nearest above it
+ * for which the controller is enabled. A kernel without the controller: the process's cgroup in the unified hierarchy.
+ */
+#define kernfs_node_of(css_set, controller)                                                                            \
+	({                                                                                                             \
+		struct cgroup *of = (css_set)->dfl_cgrp;                                                               \
+		if (bpf_core_enum_value_exists(enum cgroup_subsys_id, controller)) {                                   \
+			struct cgroup_subsys_state **subsys = (css_set)->subsys;                                       \
+			of = subsys[bpf_core_enum_value(enum cgroup_subsys_id, controller)]->cgroup;                   \
+		}                                                                                                      \
+		of->kn;                                                                                                \
+	})
+
+/*
+ * In the unified hierarchy (version 2), when the process is anywhere below its root. Where controllers are of version 1,
+ * nobody need put it there; then the first of three in which it is not at the root: systemd gives each unit a cgroup of
+ * pids, the kubelet wants memory, runc devices.
+ */
+static __always_inline struct kernfs_node *kernfs_node_of_process(struct css_set *css_set, bool before_6_15)
+{
+	struct kernfs_node *node = css_set->dfl_cgrp->kn;
+
+	if (kernfs_parent(node, before_6_15))
+		return node;
+	node = kernfs_node_of(css_set, pids_cgrp_id);
+	if (kernfs_parent(node, before_6_15))
+		return node;
+	node = kernfs_node_of(css_set, memory_cgrp_id);
+	if (kernfs_parent(node, before_6_15))
+		return node;
+	return kernfs_node_of(css_set, devices_cgrp_id);
+}
+
+/*
+ * Writes the path of the process's cgroup, "/" for the root of its hierarchy, to data + offset and returns the offset
+ * behind it. A path that does not fit, or of which a name cannot be read, is left out whole (-1): it is never cut.
  */
 __noinline long copy_cgroup_path(__u64 offset)
 {
 	struct exec_scratch *scratch = scratch_of_cpu();
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct kernfs_node *node = task->cgroups->dfl_cgrp->kn;
+	struct css_set *css_set = bpf_get_current_task_btf()->cgroups;
 
 	if (!scratch)
 		return -1;
-	if (bpf_core_field_exists(node->__parent))
-		return join_kernfs_names(scratch, node, offset, false);
-	return join_kernfs_names(scratch, node, offset, true);
+	if (bpf_core_field_exists(((struct kernfs_node *)0)->__parent))
+		return join_kernfs_names(scratch, kernfs_node_of_process(css_set, false), offset, false);
+	return join_kernfs_names(scratch, kernfs_node_of_process(css_set, true), offset, true);
 }
 
 #endif

@@ -179,8 +179,20 @@ struct cgroup {
 	struct kernfs_node *kn;
 };
 
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
+/* The controllers that are built in, in an order of the kernel's own. */
+enum cgroup_subsys_id {
+	pids_cgrp_id,
+	memory_cgrp_id,
+	devices_cgrp_id,
+};
+
 struct css_set {
-	struct cgroup *dfl_cgrp; /* in the unified hierarchy */
+	struct cgroup_subsys_state *subsys[1]; /* CGROUP_SUBSYS_COUNT, by enum cgroup_subsys_id */
+	struct cgroup *dfl_cgrp;	       /* in the unified hierarchy */
 };
 
 struct upid {

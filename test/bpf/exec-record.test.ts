@@ -1,14 +1,4 @@
-import {
-  chmodSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -364,53 +354,5 @@ describe('identity and time', () => {
     } finally {
       removePins(own);
     }
-  });
-});
-
-describe('the cgroup of the unified hierarchy', () => {
-  function unifiedMount(ctx: TestContext): string {
-    const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-    const mount = lines.find((line) => / - cgroup2 /.test(line))?.split(' ')[4];
-    if (mount === undefined) return ctx.skip('cgroup2 is not mounted');
-    // Inode 1 is the root of the hierarchy (fs/kernfs); below another one the path's beginning is not to be seen.
-    if (statSync(mount).ino !== 1) return ctx.skip('the root of the unified hierarchy is not mounted');
-    return mount;
-  }
-
-  /** Execs noop in a cgroup of that many levels, made for it. */
-  async function execAtDepth(mount: string, levels: number) {
-    const token = newToken();
-    const names = Array.from({ length: levels }, (_, n) => (n === 0 ? `bpf2kafka-test-${process.pid}` : `level-${n}`));
-    const made: string[] = [];
-    try {
-      for (let depth = 1; depth <= levels; depth += 1) {
-        const path = join(mount, ...names.slice(0, depth));
-        mkdirSync(path);
-        made.push(path);
-      }
-      const group = join(mount, ...names);
-      const { ino } = statSync(group, { bigint: true });
-      run('sh', ['-c', `echo $$ > '${group}/cgroup.procs' && exec '${noop}' ${token}`]);
-      const { event } = await reader.find((e) => e.args?.[1] === token, 'noop');
-      return { event, ino, path: `/${names.join('/')}` };
-    } finally {
-      for (const path of made.reverse()) rmdirSync(path);
-    }
-  }
-
-  test('its root', async (ctx) => {
-    const { event } = await execAtDepth(unifiedMount(ctx), 0);
-    expect(event).toMatchObject({ cgroup_path: '/', cgroup_id: '1', degraded: [] });
-  });
-
-  test.for([1, 10, 128])('%i levels', async (levels, ctx) => {
-    const { event, ino, path } = await execAtDepth(unifiedMount(ctx), levels);
-    expect(event).toMatchObject({ cgroup_path: path, cgroup_id: String(ino), degraded: [] });
-  });
-
-  test('more than 128 levels: no path rather than a wrong one, and it says so', async (ctx) => {
-    const { event, ino } = await execAtDepth(unifiedMount(ctx), 129);
-    expect(event).toMatchObject({ cgroup_path: null, cgroup_id: String(ino), container_id: null });
-    expect(event.degraded).toEqual(expect.arrayContaining(['cgroup_path', 'container_id', 'pod_uid']));
   });
 });

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
@@ -79,6 +79,8 @@ export async function startRegistryContainer(image: string, network: string): Pr
 export class ContainerPlace implements AsyncDisposable {
   readonly pinPath: string;
   readonly stateDir: string;
+  /** What the host calls user 0, in the passwd(5) that the sidecar is given as the host's. */
+  readonly nameOfRoot = `root-of-${process.pid}`;
   readonly #image: string;
   readonly #running = new Set<StartedTestContainer>();
 
@@ -91,7 +93,9 @@ export class ContainerPlace implements AsyncDisposable {
   static async create(image: string, name: string): Promise<ContainerPlace> {
     removeLeftovers();
     const stateDir = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-state-'));
-    return new ContainerPlace(image, `/sys/fs/bpf/bpf2kafka-test-${process.pid}-${name}`, stateDir);
+    const place = new ContainerPlace(image, `/sys/fs/bpf/bpf2kafka-test-${process.pid}-${name}`, stateDir);
+    await writeFile(join(stateDir, 'passwd'), `${place.nameOfRoot}:x:0:0::/root:/bin/sh\n`);
+    return place;
   }
 
   /** The sidecar in a container as docker-compose.yml runs it; resolves when it has printed `ready`. */
@@ -104,6 +108,7 @@ export class ContainerPlace implements AsyncDisposable {
         { source: '/sys/fs/bpf', target: '/sys/fs/bpf', mode: 'rw' },
         { source: '/sys/kernel/tracing', target: '/sys/kernel/tracing', mode: 'ro' },
         { source: '/etc/machine-id', target: '/etc/machine-id', mode: 'ro' },
+        { source: join(this.stateDir, 'passwd'), target: '/etc/passwd', mode: 'ro' },
         { source: this.stateDir, target: '/var/lib/bpf2kafka', mode: 'rw' },
       ])
       .withDroppedCapabilities('ALL')

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Engine } from './engine.ts';
 import { installPackage } from './package.ts';
@@ -54,6 +56,28 @@ async function buildSidecar(engine: Engine, node: string): Promise<string> {
     ...['--build-arg', `NODE_IMAGE=${node}`, '--build-context', `package=${installed.stage}`, '.'],
   ]);
   return tag;
+}
+
+/** An image with nothing in it but one static program, which its containers run; it is removed at the end. */
+export async function imageOfProgram(
+  engine: Engine,
+  program: string,
+): Promise<AsyncDisposable & { readonly id: string }> {
+  const place = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-image-'));
+  try {
+    const archive = join(place, 'image.tar');
+    await execute('tar', ['-cf', archive, '-C', dirname(program), basename(program)]);
+    const entrypoint = `ENTRYPOINT ["/${basename(program)}"]`;
+    const id = await engine.docker(['import', '--change', entrypoint, archive]);
+    return {
+      id,
+      async [Symbol.asyncDispose]() {
+        await engine.docker(['rmi', id]);
+      },
+    };
+  } finally {
+    await rm(place, { recursive: true });
+  }
 }
 
 async function imageFor(engine: Engine, variable: string, make: (tag: string) => Promise<void>): Promise<string> {

@@ -18,6 +18,15 @@ interface Manifest {
   readonly kind: keyof typeof models;
 }
 
+interface SidecarSet {
+  readonly spec: { readonly template: { readonly spec: PodSpec } };
+}
+
+interface PodSpec {
+  readonly containers: readonly { readonly volumeMounts: readonly { name: string; mountPath: string }[] }[];
+  readonly volumes: readonly { readonly name: string }[];
+}
+
 const manifestIn = (file: string) => parse(readFileSync(join(directory, file), 'utf8')) as Manifest;
 
 test.each(files)('%s has values as the API wants them', (file) => {
@@ -26,6 +35,16 @@ test.each(files)('%s has values as the API wants them', (file) => {
   expect(model).toMatchObject({ apiVersion: manifest.apiVersion, kind: manifest.kind });
   model.validate();
 });
+
+test.each(['/etc/passwd', '/var/log/pods', '/var/log/containers'])(
+  'the sidecar finds the %s of the node, which names users and pods, and cannot write there',
+  (path) => {
+    const { containers, volumes } = (manifestIn('daemonset.yaml') as unknown as SidecarSet).spec.template.spec;
+    const mount = containers[0]?.volumeMounts.find(({ mountPath }) => mountPath === path);
+    expect(mount).toMatchObject({ readOnly: true });
+    expect(volumes.find(({ name }) => name === mount?.name)).toMatchObject({ hostPath: { path } });
+  },
+);
 
 test('no manifest has a field that the API does not know, which it would drop without a word', {
   timeout: 60_000,
