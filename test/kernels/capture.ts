@@ -15,7 +15,10 @@ import {
 } from '../support/capture.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-/** What the ring, its counters and its pins owe to the kernel; test/bpf has the same at length. */
+/**
+ * What the ring, its counters and its pins owe to the kernel; test/bpf has the same at length. A kernel that preempts
+ * inside tracing programs skips an exec on a CPU whose program has not ended (7.3: one of 300, sometimes): it is counted.
+ */
 
 const kibibyte = 1024;
 
@@ -88,13 +91,14 @@ test('every record that found no room is a hole, and is counted', async () => {
   using reader = new CaptureReader(pinPath, 64 * kibibyte);
   const spawned = 300;
   await storm(newToken(), spawned);
+  const { skipped } = await reader.capture.advanceEpoch();
   reader.capture.detach();
   reader.read();
   const { attachId, nextSeq, entered, fellThrough, ringFull, ringBusy } = reader.status;
   expect(ringFull).toBeGreaterThan(0);
   expect(fellThrough).toBe(0);
   expect(entered).toBe(nextSeq - attachId);
-  expect(entered).toBeGreaterThanOrEqual(spawned);
+  expect(entered + skipped).toBeGreaterThanOrEqual(spawned);
   expect(reader.records).toHaveLength(entered - ringFull - ringBusy);
 });
 
@@ -138,11 +142,12 @@ test('the program is replaced in the middle of a storm without a hole or a doubl
     closeAsAnother(reader);
   });
   const last = next();
+  const { skipped } = await last.capture.advanceEpoch();
   last.capture.detach();
   last.read();
   const { attachId, entered, fellThrough, ringFull, ringBusy } = last.status;
   expect(replaced).toBeGreaterThan(0);
   expect({ fellThrough, ringFull, ringBusy }).toEqual({ fellThrough: 0, ringFull: 0, ringBusy: 0 });
   expect(seqsOf(readers)).toEqual(Array.from({ length: entered }, (_, n) => attachId + n));
-  expect(entered).toBeGreaterThanOrEqual(count);
+  expect(entered + skipped).toBeGreaterThanOrEqual(count);
 });
