@@ -12,6 +12,7 @@
  *   v1/exec_stream        struct stream_control   identity and account of the stream "exec"
  *   v1/exec_handoff       struct handoff          one a possible CPU: from the dispatcher to slot 0
  *   v1/exec_programs      program array           slot 0 is the program that writes the records
+ *   v1/exec_rules         struct exec_rule        EXEC_RULES; what each rule has kept out
  *   v1/exec_dispatcher    program                 the dispatcher, for its statistics
  *   v1/exec_link          link                    the dispatcher on sched_process_exec; pinned last
  *   v1/g1/exec_ring           ring buffer         struct exec_record and what it spans
@@ -89,7 +90,7 @@ struct stream_counters {
 	__u64 reserved[4];
 };
 
-/* entered = fell_through + ring_full + ring_busy + records in the ring, for each parity and so for each cut. */
+/* entered = fell_through + exec_rule.filtered + ring_full + ring_busy + records in the ring, for each parity and cut. */
 
 struct stream_control {
 	/* Of the next record. A record that finds no room has used its number: the hole is the loss. */
@@ -296,6 +297,28 @@ struct exec_record {
 #define EXEC_DATA_BYTES                                                                                                \
 	(ANCESTORS * sizeof(struct exec_ancestor) + 4 * PATH_BYTES + INTERPRETER_BYTES + TTY_BYTES +                   \
 	 ARGS_CAPTURED_BYTES + ENV_CAPTURED_BYTES)
+
+/* What a rule looks at. In lower case, after "exclude_", it begins the rule's name. */
+enum exec_rule_kind {
+	EXEC_RULE_EXE,	  /* exec_record.exe: a path, or the beginning of paths */
+	EXEC_RULE_UID,	  /* exec_record.uid */
+	EXEC_RULE_CGROUP, /* exec_record.cgroup_path: a cgroup with all below it */
+	EXEC_RULE_KINDS,
+};
+
+#define EXEC_RULES 256
+#define EXEC_RULE_PATH_BYTES 256 /* of a path a rule sees so much (LPM_DATA_SIZE_MAX, kernel/bpf/lpm_trie.c) */
+#define EXEC_RULE_NAME_BYTES 272
+
+/*
+ * A rule that an attach ever had, and the execs that it kept out of the ring: those have no record and no number. An
+ * entry is never used again, so that totals stay totals when rules go and come. The first EXEC_RULE_KINDS entries are
+ * for rules that find no entry left: each counts for all such rules of its kind.
+ */
+struct exec_rule {
+	__u64 filtered[2];		 /* by parity of the epoch; only ever grow */
+	char name[EXEC_RULE_NAME_BYTES]; /* as exclude_uid:1000; of the first entries without the value. Empty: free */
+};
 
 /* ---------------------------------------------------------------- packets ------------------------- */
 

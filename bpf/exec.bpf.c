@@ -22,6 +22,7 @@
 #include "credentials.h"
 #include "emit.h"
 #include "file.h"
+#include "filter.h"
 #include "host.h"
 #include "kernel_types.h"
 #include "lineage.h"
@@ -213,9 +214,11 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 	record->ancestors.length = lineage.count * sizeof(struct exec_ancestor);
 	offset = copy_names_given(scratch, bprm, record->ancestors.length);
 	offset = copy_exe(record, offset);
+	offset = enter_string(record, &record->cgroup_path, EXEC_FIELD_CGROUP_PATH, offset, copy_cgroup_path(offset));
+	if (has_filters && is_filtered())
+		return 0;
 	offset = copy_cwd(record, offset);
 	offset = enter_string(record, &record->tty, EXEC_FIELD_TTY, offset, copy_tty(scratch, task, offset));
-	offset = enter_string(record, &record->cgroup_path, EXEC_FIELD_CGROUP_PATH, offset, copy_cgroup_path(offset));
 	offset = copy_argv(scratch, task->mm, args_mode, offset);
 	offset = copy_env(scratch, task->mm, wants_env, offset);
 

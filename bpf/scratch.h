@@ -27,11 +27,19 @@ struct path_name {
 	__u64 text[NAME_WORDS];
 };
 
+/* Key of a trie: a path, or the beginning of one. */
+struct path_prefix {
+	__u32 bits; /* of `text` */
+	char text[EXEC_RULE_PATH_BYTES];
+};
+
 struct exec_scratch {
 	__u64 absent; /* as exec_record.args_absent */
 	__u64 dentry; /* where on the way to the root the names end: struct dentry, struct vfsmount */
 	__u64 mount;
 	struct path_name names[PATH_NAMES]; /* the last one of a path first */
+	struct path_prefix prefix;
+	__u32 reserved;
 	/* What is sent: */
 	struct exec_record record;
 	char data[EXEC_DATA_BYTES + SLACK_BYTES];

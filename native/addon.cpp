@@ -21,12 +21,19 @@ void set_counters(Napi::Object object, const stream_counters& counters) {
   object.Set("ringBusy", number(env, counters.ring_busy));
 }
 
+void set_filtered(Napi::Object object, const FilteredExecs& filtered) {
+  Napi::Object rules = Napi::Object::New(object.Env());
+  for (const auto& [name, execs] : filtered) rules.Set(name, number(object.Env(), execs));
+  object.Set("filtered", rules);
+}
+
 Napi::Object to_javascript(Napi::Env env, const EpochCut& cut, const Capture& capture) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("epoch", number(env, cut.epoch));
   object.Set("beginBootMicros", number(env, cut.begin_boot_ns / 1000));
   object.Set("endBootMicros", number(env, cut.end_boot_ns / 1000));
   set_counters(object, cut.counters);
+  set_filtered(object, cut.filtered);
   object.Set("skipped", number(env, cut.skipped));
   object.Set("seq", number(env, cut.seq));
   object.Set("producerPosition", number(env, cut.producer_position));
@@ -37,12 +44,27 @@ Napi::Object to_javascript(Napi::Env env, const EpochCut& cut, const Capture& ca
 // By enum exec_args.
 const char* const args_names[] = {"full", "program", "none"};
 
+// By enum exec_rule_kind.
+const char* const rule_lists[] = {"exes", "uids", "cgroups"};
+static_assert(sizeof(rule_lists) / sizeof(rule_lists[0]) == EXEC_RULE_KINDS);
+
+std::vector<ExecRule> rules_of(const Napi::Object& filters) {
+  std::vector<ExecRule> rules;
+  for (int kind = 0; kind < EXEC_RULE_KINDS; kind++) {
+    const auto values = filters.Get(rule_lists[kind]).As<Napi::Array>();
+    for (std::uint32_t i = 0; i < values.Length(); i++)
+      rules.push_back({.kind = static_cast<exec_rule_kind>(kind), .value = values.Get(i).ToString().Utf8Value()});
+  }
+  return rules;
+}
+
 ExecSettings settings_of(const Napi::Object& options) {
   const std::string args = options.Get("args").As<Napi::String>();
   const auto* named = std::find(std::begin(args_names), std::end(args_names), args);
   if (named == std::end(args_names)) throw Error("ERR_ADDON", "capture of argv", args, EINVAL);
   return {.args = static_cast<exec_args>(named - std::begin(args_names)),
-          .env = options.Get("env").As<Napi::Boolean>().Value()};
+          .env = options.Get("env").As<Napi::Boolean>().Value(),
+          .excluded = rules_of(options.Get("excluded").As<Napi::Object>())};
 }
 
 class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
@@ -63,6 +85,7 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
                            InstanceMethod<&CaptureWrap::pending>("pending"),
                            InstanceMethod<&CaptureWrap::open_packets>("openPackets"),
                            InstanceMethod<&CaptureWrap::has_pinned_packets>("hasPinnedPackets"),
+                           InstanceMethod<&CaptureWrap::exclude>("exclude"),
                            InstanceMethod<&CaptureWrap::detach>("detach"),
                            InstanceMethod<&CaptureWrap::unpin>("unpin"),
                            InstanceMethod<&CaptureWrap::close>("close"),
@@ -213,6 +236,20 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), capture().has_pinned_packets()); });
   }
 
+  Napi::Value exclude(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+      (void)capture();
+      // The verifier takes its time.
+      return in_background(
+          info.Env(),
+          [capture = capture_, rules = rules_of(info[0].As<Napi::Object>())] {
+            capture->exclude(rules);
+            return true;
+          },
+          [](Napi::Env env, bool) { return env.Undefined(); });
+    });
+  }
+
   void detach(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] { capture().detach(); });
   }
@@ -250,6 +287,7 @@ Napi::Value detach(const Napi::CallbackInfo& info) {
     object.Set("attachId", number(env, totals->attach_id));
     object.Set("epoch", number(env, totals->epoch));
     set_counters(object, totals->counters);
+    set_filtered(object, totals->filtered);
     object.Set("skipped", number(env, totals->skipped));
     object.Set("acknowledged", number(env, totals->acknowledged));
     object.Set("undecodable", number(env, totals->undecodable));

@@ -27,6 +27,12 @@ Mapping map_control(const PinPaths& paths, const char* name, std::size_t bytes) 
   return Mapping(fd.get(), bytes, PROT_READ | PROT_WRITE, 0, name);
 }
 
+// Empty for the pins of a version that had none.
+ExecRuleTable open_rules(const PinPaths& paths) {
+  const Descriptor fd = open_pinned(paths.map("exec_rules"));
+  return fd ? ExecRuleTable(fd.get()) : ExecRuleTable();
+}
+
 // Wall time minus time since boot; of several readings the one that was interrupted least.
 long long realtime_minus_boot_ns() {
   long long best = 0, narrowest = -1;
@@ -116,6 +122,7 @@ Capture::Capture(const std::string& pin_path, std::uint64_t ring_bytes, const Ex
   programs_ = ExecPrograms();
   dispatcher_ = open_pinned(paths_.dispatcher());
   if (!dispatcher_) fail("open", "the dispatcher", errno);
+  rules_ = open_rules(paths_);
   control().owner = {.pid = static_cast<__u64>(::getpid()), .start_boot_ns = boot_nanoseconds()};
   sync_clock();
 }
@@ -155,10 +162,9 @@ void Capture::create(std::uint64_t ring_bytes) {
                                        open_pinned(paths_.map("exec_ring_control")));
     ring_->resume();
     ring_->control()->layout_hash = programs_.layout_hash();
-    ring_->control()->program_hash = programs_.hash(settings_);
     ring_->control()->ring_bytes = ring_->ring_bytes();
 
-    programs_.install();
+    install(programs_, settings_);
     shared.exec_attachment = now;
     __atomic_store_n(&shared.complete, 1, __ATOMIC_RELEASE);
     programs_.attach(paths_);
@@ -192,8 +198,7 @@ void Capture::resume() {
   const std::uint64_t now = boot_nanoseconds();
   if (!attached || replaced_program_) {
     programs_.load(paths_, ring_->ring_bytes(), settings_, now);
-    programs_.install();
-    ring_->control()->program_hash = programs_.hash(settings_);
+    install(programs_, settings_);
   }
   if (!attached) {
     // Counted up to now and from now on, so that a start that is killed here loses nothing of it. One that was
@@ -208,6 +213,25 @@ void Capture::resume() {
     programs_.attach(paths_);
   }
   control().detached_boot_ns = 0;
+}
+
+// Without a hash in between: a start that comes upon that does not know which of the two is installed.
+void Capture::install(ExecPrograms& programs, const ExecSettings& settings) {
+  __u64& hash = ring_->control()->program_hash;
+  __atomic_store_n(&hash, 0, __ATOMIC_SEQ_CST);
+  programs.install();
+  __atomic_store_n(&hash, programs.hash(settings), __ATOMIC_SEQ_CST);
+}
+
+void Capture::exclude(std::vector<ExecRule> rules) {
+  const std::lock_guard<std::mutex> lock(ending_);
+  if (!dispatcher_) throw Error("ERR_ADDON", "replace the rules of", "the capture", EBADF, "it has ended");
+  ExecSettings settings = settings_;
+  settings.excluded = std::move(rules);
+  ExecPrograms programs;
+  programs.load(paths_, ring_->ring_bytes(), settings, host().exec_attachment);
+  install(programs, settings);
+  barrier_.wait();
 }
 
 stream_counters Capture::counters() const { return stream().counters[0] + stream().counters[1]; }
@@ -233,6 +257,7 @@ EpochCut Capture::advance_epoch() {
   // will, has not begun.
   barrier_.wait();
   const stream_counters idle = counted.counters[next & 1];
+  cut.filtered = rules_.filtered(next & 1);
   if (packets_) cut.packets = packets_->totals(next & 1);
   cut.seq = __atomic_load_n(&counted.seq, __ATOMIC_ACQUIRE);
 
@@ -244,6 +269,7 @@ EpochCut Capture::advance_epoch() {
   // Now every run that latched the old epoch has ended, and its set stands still.
   barrier_.wait();
   cut.counters = idle + counted.counters[cut.epoch & 1];
+  cut.filtered = std::move(cut.filtered) + rules_.filtered(cut.epoch & 1);
   // An interface that was entered meanwhile is in the second list only; its idle set is empty.
   for (const PacketTotals& frozen : packets_ ? packets_->totals(cut.epoch & 1) : std::vector<PacketTotals>())
     add_totals(cut.packets, frozen);
@@ -313,6 +339,7 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
     totals.attach_id = host->attach_id;
     totals.epoch = host->epoch;
     totals.counters = stream.counters[0] + stream.counters[1];
+    totals.filtered = open_rules(paths).filtered();
     totals.skipped = stream.skipped_before;
     totals.acknowledged = ring.totals()[USER_ACKNOWLEDGED];
     totals.undecodable = ring.totals()[USER_UNDECODABLE];

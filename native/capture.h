@@ -11,6 +11,7 @@
 
 #include "abi.h"
 #include "exec_programs.h"
+#include "exec_rules.h"
 #include "event_ring.h"
 #include "kernel.h"
 #include "packet_capture.h"
@@ -24,6 +25,7 @@ struct EpochCut {
   std::uint64_t begin_boot_ns = 0;
   std::uint64_t end_boot_ns = 0;       // when the next one began
   stream_counters counters{};
+  FilteredExecs filtered;
   std::uint64_t skipped = 0;           // runs that the kernel's recursion guard kept out, when it was looked at
   std::uint64_t seq = 0;               // every number below it was given out in this epoch or before
   std::uint64_t producer_position = 0; // every record of this epoch or before ends before it
@@ -68,6 +70,11 @@ class Capture {
   // Ends the present epoch and begins the next. May run on any thread, one at a time; takes some 20 ms.
   EpochCut advance_epoch();
 
+  // Puts these rules in the place of those that keep execs out now: an exec falls under the old ones or under the new
+  // ones, and when it returns under the new ones. May run on any thread; takes some 0.2 s. After a failure the old rules
+  // hold.
+  void exclude(std::vector<ExecRule> rules);
+
   // Detaches the programs and waits for runs that had begun; records and counts stay.
   void detach();
   // Removes every pin. What is in the ring and in the maps is gone.
@@ -78,6 +85,7 @@ class Capture {
   void create(std::uint64_t ring_bytes);
   void resume();
   void open_maps();
+  void install(ExecPrograms& programs, const ExecSettings& settings);
   host_control& control() { return *host_mapping_.as<host_control>(); }
 
   struct KernelCheck {
@@ -92,12 +100,13 @@ class Capture {
   Barrier barrier_;
   Descriptor dispatcher_;  // none after detach
   std::atomic<bool> advancing_ = false;
-  // An epoch ends on another thread while the capture may be told to end.
+  // An epoch ends, or rules are replaced, on another thread while the capture may be told to end.
   std::mutex ending_;
   bool resumed_ = false;
   bool replaced_program_ = false;
   Mapping host_mapping_;
   Mapping stream_mapping_;
+  ExecRuleTable rules_;
   std::unique_ptr<EventRing> ring_;
   std::unique_ptr<PacketCapture> packets_;
 };
@@ -107,6 +116,7 @@ struct FinalTotals {
   std::uint64_t attach_id = 0;  // 0: it had not begun
   std::uint64_t epoch = 0;
   stream_counters counters{};
+  FilteredExecs filtered;
   std::uint64_t skipped = 0;
   std::uint64_t acknowledged = 0;
   std::uint64_t undecodable = 0;

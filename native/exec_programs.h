@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "abi.h"
 #include "bpf_object.h"
+#include "exec_rules.h"
 #include "layout.h"
 #include "pins.h"
 
@@ -14,6 +16,7 @@ namespace bpf2kafka {
 struct ExecSettings {
   exec_args args = EXEC_ARGS_FULL;  // how much of argv is captured
   bool env = false;                 // the environment too
+  std::vector<ExecRule> excluded;   // what is not captured
 };
 
 class ExecPrograms {
@@ -27,7 +30,7 @@ class ExecPrograms {
   // Tells whether what is pinned came from these, with these settings.
   std::uint64_t hash(const ExecSettings& settings) const;
 
-  // Creates the maps that are not pinned yet, pins them, and loads the programs on them. A ring that is
+  // Creates the maps that are not pinned yet, pins them, enters the rules, and loads the programs on them. A ring that is
   // pinned already must have ring_bytes. attachment: number of the dispatcher, host_control.exec_attachment.
   void load(const PinPaths& paths, std::uint64_t ring_bytes, const ExecSettings& settings, std::uint64_t attachment);
 
@@ -37,6 +40,9 @@ class ExecPrograms {
   void attach(const PinPaths& paths);
 
  private:
+  void limit(const std::vector<ExecRule>& excluded);
+  void exclude(const std::vector<ExecRule>& excluded) const;
+
   BpfObject object_;
 };
 

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { Bpf2KafkaError, type ErrorCode, reasonOf } from './errors.ts';
+import { type ExecFilters, exeAllowed, parseCgroups, parseExe, parseUid, uidAllowed } from './exec-filters.ts';
 import { type IpPrefix, parsePrefix, prefixText } from './ip-prefix.ts';
 import type { LogLevel } from './log.ts';
 import { type PacketKeyKind, packetKeyKinds } from './schemas/packet-count.ts';
@@ -30,6 +31,8 @@ export interface RunConfig {
   readonly args: 'full' | 'program' | 'none';
   /** Names of the environment variables that are captured, without repeats. */
   readonly execEnv: readonly string[];
+  /** Execs that are counted and not captured; what SIGHUP reads again. */
+  readonly execFilters: ExecFilters;
   readonly pinPath: string;
   readonly compression: 'zstd' | 'gzip' | 'none';
   readonly maxBytesPerSecond: number | undefined;
@@ -416,6 +419,32 @@ const settings = {
     value: list(variableName, (name) => name),
     fallback: () => [],
   }),
+  excludeExe: setting<readonly string[]>({
+    name: 'exclude-exe',
+    placeholder: 'PATH',
+    repeatable: true,
+    description: 'file whose execs are counted and not published; with a * at its end all that begin like it',
+    fallbackText: 'none',
+    value: list(text(exeAllowed, parseExe), (path) => path),
+    fallback: () => [],
+  }),
+  excludeUid: setting<readonly number[]>({
+    name: 'exclude-uid',
+    placeholder: 'N',
+    repeatable: true,
+    description: 'user, by number, whose execs are counted and not published',
+    fallbackText: 'none',
+    value: list(text(uidAllowed, parseUid), String),
+    fallback: () => [],
+  }),
+  excludeCgroupFile: setting<string | undefined>({
+    name: 'exclude-cgroup-file',
+    placeholder: 'FILE',
+    description: 'file with a cgroup a line; execs in one, or below it, are counted and not published',
+    fallbackText: 'none',
+    value: path,
+    fallback: none,
+  }),
   pinPath: setting({
     name: 'pin-path',
     placeholder: 'DIR',
@@ -593,6 +622,9 @@ const runNames = [
   'execRingBytes',
   'args',
   'execEnv',
+  'excludeExe',
+  'excludeUid',
+  'excludeCgroupFile',
   'pinPath',
   'compression',
   'maxBytesPerSecond',
@@ -764,6 +796,11 @@ export function loadRunConfig(
     execRingBytes: read(settings.execRingBytes, lookup, facts),
     args: read(settings.args, lookup, facts),
     execEnv: read(settings.execEnv, lookup, facts),
+    execFilters: {
+      exes: read(settings.excludeExe, lookup, facts),
+      uids: read(settings.excludeUid, lookup, facts),
+      cgroups: readCgroups(read(settings.excludeCgroupFile, lookup, facts)),
+    },
     pinPath: read(settings.pinPath, lookup, facts),
     compression: read(settings.compression, lookup, facts),
     maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
@@ -855,7 +892,21 @@ function requiredBrokers(lookup: Lookup, facts: HostFacts): readonly string[] {
   });
 }
 
-// ---- The file ----
+// ---- Files ----
+
+function readCgroups(name: string | undefined): readonly string[] {
+  if (name === undefined) return [];
+  const fail = (reason: string) => configError({ operation: 'use the list of cgroups in', subject: name, reason });
+  let content: string;
+  try {
+    content = readFileSync(name, 'utf8');
+  } catch (error) {
+    throw fail(reasonOf(error));
+  }
+  const parsed = parseCgroups(content);
+  if ('cgroups' in parsed) return parsed.cgroups;
+  throw fail(`line ${parsed.line}: it must be ${parsed.allowed}`);
+}
 
 function readFile(name: string): Map<string, Given> {
   const fail = (reason: string, remedy?: string) =>

@@ -1,5 +1,6 @@
 import type { RunConfig } from './config.ts';
 import { Bpf2KafkaError } from './errors.ts';
+import { ruleNames } from './exec-filters.ts';
 import { type Capture, hasPinnedPackets, openCapture, openPackets, type PacketCapture } from './kernel/addon.ts';
 import { readBootId } from './kernel/boot-id.ts';
 import { WallClock } from './kernel/wall-clock.ts';
@@ -27,7 +28,7 @@ interface InletsOptions {
  */
 export function openInlets(options: InletsOptions): Inlets {
   const { config } = options;
-  const settings = { args: config.args, env: config.execEnv.length > 0 };
+  const settings = { args: config.args, env: config.execEnv.length > 0, excluded: config.execFilters };
   const capture = openCapture(config.pinPath, config.execRingBytes, settings);
   const { attachId } = capture.status();
   const identity = { hostId: config.hostId, hostName: config.hostName, bootId: readBootId(), attachId };
@@ -86,7 +87,10 @@ function logCapture(capture: Capture, { config, log }: InletsOptions): void {
   const bytesOfTypicalRecord = 320;
   const secondsOf1000ExecsPerSecond = Math.round(ringBytes / bytesOfTypicalRecord / 1000);
   log.info(
-    { pinPath: config.pinPath, attachId, backlog, ringBytes, secondsOf1000ExecsPerSecond, replacedProgram },
+    {
+      ...{ pinPath: config.pinPath, attachId, backlog, ringBytes, secondsOf1000ExecsPerSecond, replacedProgram },
+      rules: ruleNames(config.execFilters).length,
+    },
     resumed ? 'took over the pinned capture' : 'capturing',
   );
   if (resumed && ringBytes !== config.execRingBytes) {

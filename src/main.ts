@@ -27,9 +27,10 @@ export interface Commands {
 
 const realCommands: Commands = {
   run: async (flags, environment, io) => {
-    const config = loadRunConfig('run', flags, environment);
+    const read = () => loadRunConfig('run', flags, environment);
+    const config = read();
     const { runCommand } = await import('./commands/run.ts');
-    return runCommand(config, io);
+    return runCommand(config, read, io);
   },
   start: async (flags, environment, io) => {
     const config = loadRunConfig('start', flags, environment);
@@ -193,7 +194,7 @@ const settingsHelp = (command: string) => `
 Each option is also read from the environment (--topic-prefix: BPF2KAFKA_TOPIC_PREFIX) and from the file of --config
 (topic-prefix: …). The command line goes before the environment, the environment before the file. A list has commas
 between its items; so has a repeatable option in the environment (--redact a line each), and it is a list in the file.
-
+${command === 'run' ? 'SIGHUP reads --exclude-exe, --exclude-uid and the file of --exclude-cgroup-file again.\n' : ''}
 Examples:
   bpf2kafka ${command} --brokers localhost:9092 --create-topics
   bpf2kafka ${command} --brokers localhost:9092 --interface eth0 --interface lo --exclude-ip 10.0.0.0/8`;

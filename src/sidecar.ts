@@ -1,6 +1,7 @@
 import type { Source } from './batch.ts';
 import { type OpenEnrichment, openEnrichment } from './enrich/enrichment.ts';
 import { reasonOf } from './errors.ts';
+import type { ExecFilters } from './exec-filters.ts';
 import type { Health } from './http/health.ts';
 import { closeInlets, type Inlets, openInlets } from './inlets.ts';
 import { isAttached } from './kernel/attached.ts';
@@ -182,6 +183,11 @@ export class Sidecar {
     } finally {
       this.#endTimers();
     }
+  }
+
+  /** Replaces the rules that keep execs out while it goes on; as Capture.exclude. */
+  exclude(filters: ExecFilters): Promise<void> {
+    return this.#inlets.capture.exclude(filters);
   }
 
   /**

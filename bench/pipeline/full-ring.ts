@@ -126,6 +126,7 @@ export class FullRing implements Capture {
     return this.backlog();
   }
 
+  async exclude(): Promise<void> {}
   detach(): void {}
   unpin(): void {}
   close(): void {}

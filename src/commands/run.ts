@@ -4,14 +4,21 @@ import { Bpf2KafkaError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { Sidecar, type StopReport } from '../sidecar.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
+import { reloadOnHangup, warnOfLinks } from './reload.ts';
 import { ServiceManager } from './service-manager.ts';
 import { type StopRequest, stopSignals } from './stop-signals.ts';
 
-/** Captures and publishes until SIGINT or SIGTERM. */
-export async function runCommand(config: RunConfig, io: CommandIo): Promise<number> {
+/**
+ * Captures and publishes until SIGINT or SIGTERM.
+ * @param reread reads the settings again, for SIGHUP
+ */
+export async function runCommand(config: RunConfig, reread: () => RunConfig, io: CommandIo): Promise<number> {
   const log = createLog(config.logLevel);
   using signals = stopSignals();
-  const sidecar = await Sidecar.open({ config, log, clock: systemClock });
+  const opening = Sidecar.open({ config, log, clock: systemClock });
+  using _reload = reloadOnHangup({ config, reread, exclude: async (rules) => (await opening).exclude(rules), log });
+  const sidecar = await opening;
+  warnOfLinks(config.execFilters, log);
   await using _http = await answerHttp(sidecar, config, log);
   using manager = new ServiceManager(config.serviceManager, log);
   await writeLine(io.stdout, readyLine(sidecar));

@@ -6,6 +6,7 @@ import { createLog, type Log } from '../log.ts';
 import { Sidecar } from '../sidecar.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
 import { ReadBack } from './read-back.ts';
+import { warnOfLinks } from './reload.ts';
 import { answerHttp, readyLine, runUntilStopped } from './run.ts';
 import { stopSignals } from './stop-signals.ts';
 
@@ -27,6 +28,7 @@ export async function startCommand(given: RunConfig, io: CommandIo): Promise<num
     singleNode: broker !== undefined,
     onTopicsReady: () => readBack.start(),
   });
+  warnOfLinks(config.execFilters, log);
   await using _http = await answerHttp(sidecar, config, log);
   await writeLine(io.stdout, readyLine(sidecar));
   const stop = Promise.race([signals.stop, aborted(io.stdoutClosed), readBack.ended]);

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Bpf2KafkaError, type ErrorCode } from '../errors.ts';
+import { type ExecFilters, noFilters } from '../exec-filters.ts';
 import { explainAddonFailure, findAddon } from './addon-file.ts';
 import type { StructLayout } from './layout.ts';
 
@@ -65,6 +66,8 @@ export interface EpochCut {
   readonly fellThrough: number;
   readonly ringFull: number;
   readonly ringBusy: number;
+  /** Execs that rules kept out of the ring, by the rule's name; only where there are any. */
+  readonly filtered: Readonly<Record<string, number>>;
   /** Execs that the kernel's recursion guard kept from the program, as of the moment after the epoch. */
   readonly skipped: number;
   /** Every sequence number below it was given out in this epoch or before. */
@@ -95,7 +98,8 @@ export interface PacketTotals {
 }
 
 /** The whole account of a capture that has ended; totals since attachId. */
-export interface FinalTotals extends Pick<EpochCut, 'entered' | 'fellThrough' | 'ringFull' | 'ringBusy' | 'skipped'> {
+export interface FinalTotals
+  extends Pick<EpochCut, 'entered' | 'fellThrough' | 'ringFull' | 'ringBusy' | 'filtered' | 'skipped'> {
   /** 0 when it had not begun to capture. */
   readonly attachId: number;
   readonly epoch: number;
@@ -129,6 +133,8 @@ export interface ExecSettings {
   readonly args: ExecArgs;
   /** The environment too. */
   readonly env: boolean;
+  /** What is not. */
+  readonly excluded: ExecFilters;
 }
 
 /** What makes a key besides the interface (enum packet_key_kind), and where XDP counts (enum packet_mode). */
@@ -289,6 +295,11 @@ export interface Capture {
   advanceEpoch(): Promise<EpochCut>;
   /** Records of `epoch` and before that wait between the consumer position and `producerPosition` of its cut. */
   pending(epoch: number, producerPosition: number): number;
+  /**
+   * Replaces the rules that keep execs out, off the main loop; some 0.2 s. Each exec falls under the old ones or under the
+   * new ones, and when the promise resolves under the new ones. When it rejects, the old ones hold.
+   */
+  exclude(filters: ExecFilters): Promise<void>;
   /** Ends the capturing and waits for runs that had begun; what was captured stays readable. Blocks some 10 ms. */
   detach(): void;
   /** Removes every pin, and with them what was not committed. */
@@ -380,7 +391,7 @@ export const minimumRingBytes = 64 * 1024;
 export function openCapture(
   pinPath: string,
   ringBytes: number,
-  settings: ExecSettings = { args: 'full', env: false },
+  settings: ExecSettings = { args: 'full', env: false, excluded: noFilters },
 ): Capture {
   const powerOfTwo = Number.isInteger(Math.log2(ringBytes));
   if (!powerOfTwo || ringBytes < minimumRingBytes || ringBytes > 2 ** 31)

@@ -31,7 +31,7 @@ export interface ReaderTotals {
 }
 
 /** What the kernel counted of the exec stream. */
-export type KernelTotals = Pick<EpochCut, 'entered' | 'fellThrough' | 'ringFull' | 'ringBusy' | 'skipped'>;
+export type KernelTotals = Pick<EpochCut, 'entered' | 'fellThrough' | 'ringFull' | 'ringBusy' | 'filtered' | 'skipped'>;
 
 /** The account of the exec stream through the end of the epoch at which both were counted. */
 export function execAccount(cut: KernelTotals, { published, undecodable, pending }: ReaderTotals): Account {
@@ -47,7 +47,7 @@ export function execAccount(cut: KernelTotals, { published, undecodable, pending
     seen: cut.entered + cut.skipped,
     published,
     pending,
-    filtered: {},
+    filtered: cut.filtered,
     // Only what happened: an empty map says that nothing was lost.
     lost: Object.fromEntries(Object.entries(lost).filter(([, count]) => count > 0)),
   };

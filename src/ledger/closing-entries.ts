@@ -1,6 +1,6 @@
 import type { FinalPackets, FinalTotals } from '../kernel/addon.ts';
 import type { LedgerEntry } from '../schemas/ledger-entry.ts';
-import { type Account, execAccount, packetAccount, unexplained } from './account.ts';
+import { type Account, execAccount, packetAccount, sum, unexplained } from './account.ts';
 import { type AttachIdentity, isFinal, isOf, type Kept } from './last-entries.ts';
 import { packetStreamName } from './packet-streams.ts';
 
@@ -67,7 +67,7 @@ function execEnd(last: LedgerEntry, totals: FinalTotals, nowMillis: number): Led
   const account = execAccount(totals, { published, undecodable, pending: 0 });
   return {
     ...detachedEntry(last, totals, nowMillis, withDiscarded(account, discarded)),
-    low_watermark: totals.attachId + totals.entered - totals.fellThrough,
+    low_watermark: totals.attachId + totals.entered - totals.fellThrough - sum(totals.filtered),
     destination: last.destination && { ...last.destination, ...offsetsOf(totals) },
   };
 }

@@ -58,6 +58,6 @@ export class ExecStream implements LedgerStream {
 }
 
 /** Without `skipped`, which is known only when an epoch has ended. */
-function losses(kernel: Omit<KernelTotals, 'entered' | 'skipped'>, undecodable: number): number {
+function losses(kernel: Omit<KernelTotals, 'entered' | 'filtered' | 'skipped'>, undecodable: number): number {
   return kernel.fellThrough + kernel.ringFull + kernel.ringBusy + undecodable;
 }

@@ -763,6 +763,7 @@ describe('states that no correct reader leaves', () => {
       'exec_handoff',
       'exec_link',
       'exec_programs',
+      'exec_rules',
       'exec_stream',
       'g1',
       'host',

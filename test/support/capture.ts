@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import type { Enrichment } from '../../src/enrich/enrichment.ts';
 import { Redactor } from '../../src/enrich/redact.ts';
 import { Workloads } from '../../src/enrich/workload.ts';
+import { type ExecFilters, noFilters } from '../../src/exec-filters.ts';
 import {
   type Capture,
   type CaptureStatus,
@@ -125,10 +126,18 @@ export class CaptureReader implements Disposable {
   constructor(
     pinPath: string,
     ringBytes = 4 * 1024 * 1024,
-    { args = 'full', env = [] }: { args?: ExecArgs; env?: readonly string[] } = {},
+    {
+      args = 'full',
+      env = [],
+      excluded = {},
+    }: { args?: ExecArgs; env?: readonly string[]; excluded?: Partial<ExecFilters> } = {},
   ) {
     this.pinPath = pinPath;
-    this.capture = openCapture(pinPath, ringBytes, { args, env: env.length > 0 });
+    this.capture = openCapture(pinPath, ringBytes, {
+      args,
+      env: env.length > 0,
+      excluded: { ...noFilters, ...excluded },
+    });
     readers.add(this);
     const identity = { hostId: 'host', hostName: null, bootId, attachId: this.status.attachId };
     const layout = this.capture.execLayout();

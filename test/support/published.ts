@@ -70,6 +70,12 @@ export async function readPackets(brokers: string, prefix: string): Promise<Publ
   return { counts: [...distinct.values()].map(({ event }) => event), repeats: records.length - distinct.size };
 }
 
+/** All entries, by epoch. */
+export async function readLedger(brokers: string, prefix: string): Promise<LedgerEntry[]> {
+  const entries = await readEvents(brokers, 'bpf2kafka-ledger', prefix);
+  return entries.map(({ event }) => event).sort((a, b) => a.epoch - b.epoch);
+}
+
 /** The entries of one interface in the order of the topic. */
 export async function readPacketLedger(brokers: string, prefix: string, name: string): Promise<LedgerEntry[]> {
   const entries = await readEvents(brokers, 'bpf2kafka-ledger', prefix);

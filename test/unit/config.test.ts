@@ -63,6 +63,7 @@ describe('defaults', () => {
       execRingBytes: 8 * 1024 * 1024,
       args: 'full',
       execEnv: [],
+      execFilters: { exes: [], uids: [], cgroups: [] },
       pinPath: '/sys/fs/bpf/bpf2kafka',
       compression: 'zstd',
       maxBytesPerSecond: undefined,
@@ -166,6 +167,43 @@ test('--exec-env names variables, each once, from every source', () => {
   expect(run({ ...brokers, config }).execEnv).toEqual(expected);
 });
 
+describe('rules that keep execs out', () => {
+  const cgroups = file('/system.slice/cron.service\n# comment\n/user.slice\n');
+
+  test('come from every source, each once', () => {
+    const expected = {
+      exes: ['/usr/bin/true', '/opt/*'],
+      uids: [0, 1000],
+      cgroups: ['/system.slice/cron.service', '/user.slice'],
+    };
+    const flags = {
+      'exclude-exe': ['/usr/bin/true', '/opt/*', '/usr/bin/true'],
+      'exclude-uid': ['0', '1000', '0'],
+      'exclude-cgroup-file': cgroups,
+    };
+    expect(run({ ...brokers, ...flags }).execFilters).toEqual(expected);
+    const environment = {
+      BPF2KAFKA_EXCLUDE_EXE: '/usr/bin/true, /opt/*',
+      BPF2KAFKA_EXCLUDE_UID: '0,1000',
+      BPF2KAFKA_EXCLUDE_CGROUP_FILE: cgroups,
+    };
+    expect(run(brokers, environment).execFilters).toEqual(expected);
+    const config = file(
+      `exclude-exe: [/usr/bin/true, /opt/*]\nexclude-uid: [0, 1000]\nexclude-cgroup-file: ${cgroups}\n`,
+    );
+    expect(run({ ...brokers, config }).execFilters).toEqual(expected);
+  });
+
+  test('in a file that is wrong or not there are refused with its name, and the line', () => {
+    const wrong = file('/right\nwrong\n');
+    const message = (path: string) => failure(() => run({ ...brokers, 'exclude-cgroup-file': path })).message;
+    expect(message(wrong)).toMatch(
+      new RegExp(`^cannot use the list of cgroups in ${wrong}: line 2: it must be the absolute path of a cgroup`),
+    );
+    expect(message(join(directory, 'absent'))).toMatch(/the list of cgroups in \S+absent: ENOENT/);
+  });
+});
+
 describe('packets', () => {
   const network = (family: 4 | 6, address: number[], prefixLength: number) => ({
     family,
@@ -255,6 +293,11 @@ describe('packets', () => {
     ['args', 'some'],
     ['exec-env', 'A=b'],
     ['exec-env', 'A,'],
+    ['exclude-exe', 'true'],
+    ['exclude-exe', '/a,b'],
+    ['exclude-uid', 'root'],
+    ['exclude-uid', '4294967295'],
+    ['exclude-cgroup-file', ''],
     ['interface', 'ääääääää'],
     ['exclude-ip', '10.0.0.0/33'],
     ['no-packets', 'yes'],

@@ -103,6 +103,7 @@ describe('the end of an attach that detach has removed', () => {
     fellThrough: 1,
     ringFull: 2,
     ringBusy: 0,
+    filtered: {},
     skipped: 3,
     acknowledged: 60,
     undecodable: 0,
@@ -125,6 +126,13 @@ describe('the end of an attach that detach has removed', () => {
         unexplained: 0,
         low_watermark: 1_069,
       },
+    ]);
+  });
+
+  test('balances, and has given no number to what was filtered', () => {
+    const filtered = { 'exclude_exe:/bin/a': 4, exclude_uid: 1 };
+    expect(detachedEntries([entry], { ...totals, filtered, entered: 75 }, at)).toMatchObject([
+      { seen: 78, filtered, unexplained: 0, low_watermark: 1_069 },
     ]);
   });
 

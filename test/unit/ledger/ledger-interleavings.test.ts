@@ -11,6 +11,7 @@ const steps: Readonly<Record<string, (model: Model, size: number) => unknown>> =
   exec: ({ host }, size) => host.exec({ count: size }),
   'exec that began in the epoch before': ({ host }) => host.exec({ late: true }),
   'exec without room': ({ host }) => host.exec({ lost: true }),
+  'exec that is filtered': ({ host }, size) => host.exec({ count: size, filtered: true, late: size % 2 === 0 }),
   commit: ({ host }, size) => host.commit(size * 3),
   'commit of a broken record': ({ host }, size) => host.commit(size, 1),
   packets: ({ host }, size) => host.packets(size % Math.max(1, host.slots.length), size),

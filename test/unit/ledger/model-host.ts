@@ -30,9 +30,10 @@ export class ModelHost implements Epochs, PacketReader {
   execState: LedgerState = 'capturing';
   packetState: LedgerState = 'capturing';
 
-  /** Epochs of all execs, and of those that found no room. */
+  /** Epochs of all execs, of those that found no room, and of those that a rule kept out. */
   readonly #execs: number[] = [];
   readonly #ringFull: number[] = [];
+  readonly #filtered: number[] = [];
   /** Epochs of all records, in the order of the ring; those before `#consumed` are committed. */
   readonly #records: number[] = [];
   #consumed = 0;
@@ -49,11 +50,11 @@ export class ModelHost implements Epochs, PacketReader {
   #afterNext = Promise.withResolvers<EpochCut>();
 
   /** @param late it began before the epoch that is ending had ended */
-  exec({ count = 1, late = false, lost = false } = {}): void {
+  exec({ count = 1, late = false, lost = false, filtered = false } = {}): void {
     const epoch = late && this.#ending ? this.epoch - 1 : this.epoch;
     for (let i = 0; i < count; i += 1) {
       this.#execs.push(epoch);
-      (lost ? this.#ringFull : this.#records).push(epoch);
+      (filtered ? this.#filtered : lost ? this.#ringFull : this.#records).push(epoch);
     }
   }
 
@@ -179,6 +180,7 @@ export class ModelHost implements Epochs, PacketReader {
   }
 
   #cut(epoch: number): EpochCut {
+    const filtered = this.#filtered.filter((of) => of <= epoch).length;
     return {
       epoch,
       beginBootMicros: epoch * 1_000_000,
@@ -187,8 +189,9 @@ export class ModelHost implements Epochs, PacketReader {
       fellThrough: 0,
       ringFull: this.#ringFull.filter((of) => of <= epoch).length,
       ringBusy: 0,
+      filtered: filtered > 0 ? { 'exclude_exe:/x': filtered } : {},
       skipped: 0,
-      seq: this.attachId + this.execsThrough(epoch),
+      seq: this.attachId + this.execsThrough(epoch) - filtered,
       producerPosition: this.#records.length,
       packets: this.slots.map(
         ({ name, seen, overflow, filtered }, slot): PacketTotals => ({
