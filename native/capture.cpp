@@ -18,7 +18,9 @@ constexpr unsigned long long clock_notice_ns = 100'000'000;
 
 bool exists(const std::string& path) {
   struct stat status{};
-  return ::lstat(path.c_str(), &status) == 0;
+  if (::lstat(path.c_str(), &status) == 0) return true;
+  if (errno != ENOENT && errno != ENOTDIR) fail("look for", path, errno);
+  return false;
 }
 
 Mapping map_control(const PinPaths& paths, const char* name, std::size_t bytes) {
