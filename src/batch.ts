@@ -26,6 +26,8 @@ export interface OutgoingRecord {
   /** Milliseconds since 1970. */
   readonly timestamp: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** Sent instead when the broker refuses this one for its size. */
+  readonly smaller?: OutgoingRecord;
 }
 
 /** Records of one topic that succeed or fail together, in order. */
@@ -35,11 +37,14 @@ export interface OutgoingBatch {
   readonly records: readonly OutgoingRecord[];
 }
 
-/** The broker's word that every record of a batch is written. */
+/** The broker's word that every record of a batch is written: to its topic, or to the dead letter when it refuses it there. */
 export interface Acknowledgement {
   readonly topic: string;
   readonly partition: number;
-  /** Offsets of the first and the last record of the batch; records of other hosts may stand between them. */
+  /**
+   * Offsets of the first and the last record of the batch in its topic, -1 when that has none of them; records of other
+   * hosts may stand between them.
+   */
   readonly firstOffset: number;
   readonly lastOffset: number;
   readonly records: number;

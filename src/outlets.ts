@@ -3,6 +3,7 @@ import type { RunConfig } from './config.ts';
 import { createKafkaClient } from './kafka/client.ts';
 import { prepareTopics } from './kafka/topics.ts';
 import type { Log } from './log.ts';
+import { createDeadLetters, type EventTopic } from './producers/dead-letters.ts';
 import { Delivery } from './producers/delivery.ts';
 import { assignDestinations, type Destination } from './producers/destinations.ts';
 import { subjectOf, type TopicName, topicSchema } from './schemas/catalog.ts';
@@ -11,12 +12,12 @@ import type { ExecEvent } from './schemas/exec-event.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
 import type { PacketCount } from './schemas/packet-count.ts';
 
-/** Out of the sidecar: for each topic what encodes and what delivers. */
+/** Out of the sidecar: for each stream what encodes and what delivers. */
 export interface Outlets {
   readonly exec: Outlet<ExecEvent>;
   /** Undefined when packets are not counted. */
   readonly packets: Outlet<PacketCount> | undefined;
-  /** With a producer of its own, so that a heartbeat never waits behind a backlog of events. */
+  /** With a producer of its own, so that a heartbeat never waits behind a backlog of events; dead letters share it. */
   readonly ledger: Outlet<LedgerEntry>;
 }
 
@@ -42,7 +43,12 @@ export async function openOutlets({ config, log, clock, singleNode = false }: Ou
   const client = createKafkaClient({ brokers: config.brokers, clientId: config.clientId, log, clock });
   await using admin = await client.connectAdmin();
   const topics = await prepareTopics(admin, {
-    topics: ['exec-events', ...(config.packets === undefined ? [] : ['packet-counts' as const]), 'bpf2kafka-ledger'],
+    topics: [
+      'exec-events',
+      ...(config.packets === undefined ? [] : ['packet-counts' as const]),
+      'bpf2kafka-ledger',
+      'bpf2kafka-dead-letter',
+    ],
     prefix: config.topicPrefix,
     createTopics: config.createTopics,
     singleNode,
@@ -53,22 +59,27 @@ export async function openOutlets({ config, log, clock, singleNode = false }: Ou
   const { hostId, stateDir, compression, maxBytesPerSecond = Number.POSITIVE_INFINITY } = config;
   const destinations = await assignDestinations({ topics, hostId, clusterId, stateDir, log });
 
-  async function open<Topic extends TopicName>(topic: Topic) {
-    const codec = createCodec({ topic, framing: await framingOf(topic, config, log) });
-    const delivery = new Delivery({
-      client,
-      destinations,
-      hostId,
-      clock,
-      log,
-      settings: { compression, maxBytesPerSecond },
-    });
-    return { codec, delivery, destination: destinations.get(topic) as Destination };
+  const codecOf = async <Topic extends TopicName>(topic: Topic) =>
+    createCodec({ topic, framing: await framingOf(topic, config, log) });
+  const settings = { compression, maxBytesPerSecond };
+  const destinationOf = (topic: TopicName) => destinations.get(topic) as Destination;
+  const common = { client, destinations, hostId, clock, log, settings };
+
+  const ledger = {
+    codec: await codecOf('bpf2kafka-ledger'),
+    delivery: new Delivery(common),
+    destination: destinationOf('bpf2kafka-ledger'),
+  };
+  const letters = { codec: await codecOf('bpf2kafka-dead-letter'), delivery: ledger.delivery };
+  async function open<Topic extends EventTopic>(topic: Topic) {
+    const codec = await codecOf(topic);
+    const deadLetters = createDeadLetters({ topic, codec, letters, clock });
+    return { codec, delivery: new Delivery({ ...common, deadLetters }), destination: destinationOf(topic) };
   }
   return {
     exec: await open('exec-events'),
     packets: config.packets && (await open('packet-counts')),
-    ledger: await open('bpf2kafka-ledger'),
+    ledger,
   };
 }
 

@@ -6,8 +6,10 @@ import { Audit } from '../ledger/audit/audit.ts';
 import type { TopicFacts } from '../ledger/audit/audit-facts.ts';
 import type { AuditReport } from '../ledger/audit/audit-report.ts';
 import { auditLines } from '../ledger/audit/audit-text.ts';
+import { interfaceOf } from '../ledger/audit/packet-records.ts';
 import { createLog } from '../log.ts';
 import { createDecoder } from '../schemas/codec.ts';
+import type { DeadLetter } from '../schemas/dead-letter.ts';
 import { createSchemaFetcher } from '../schemas/registry.ts';
 import { type CommandIo, escapeJson, escapeText, writeLine } from '../terminal.ts';
 
@@ -37,30 +39,59 @@ export async function audit(
   const ledgerTopic = `${config.topicPrefix}bpf2kafka-ledger`;
   const execTopic = `${config.topicPrefix}exec-events`;
   const packetTopic = `${config.topicPrefix}packet-counts`;
+  const deadLetterTopic = `${config.topicPrefix}bpf2kafka-dead-letter`;
   // The ledger first: what its entries account for was in the other topics before they were written. A host that never
-  // counted packets has no topic for them.
-  const snapshot = await open({ topics: [ledgerTopic, execTopic], optional: [packetTopic] });
+  // counted packets has no topic for them, and one of an earlier version none for dead letters.
+  const snapshot = await open({ topics: [ledgerTopic, execTopic], optional: [packetTopic, deadLetterTopic] });
   const schemaById = config.registry === undefined ? {} : { schemaById: createSchemaFetcher(config.registry) };
   const ledger = createDecoder({ topic: 'bpf2kafka-ledger', ...schemaById });
   const execs = createDecoder({ topic: 'exec-events', ...schemaById });
   const packets = createDecoder({ topic: 'packet-counts', ...schemaById });
+  const letters = createDecoder({ topic: 'bpf2kafka-dead-letter', ...schemaById });
 
   const books = new Audit();
   /** Resolves with the reason when it could not be read. */
   const add = async ({ topic, partition, offset, value }: ReadRecord): Promise<string | undefined> => {
-    if (topic === ledgerTopic) {
-      const decoded = await ledger.decode(value);
-      if (!decoded.ok) return decoded.reason;
-      books.addEntry(decoded.event);
-    } else if (topic === packetTopic) {
-      const decoded = await packets.decode(value);
-      if (!decoded.ok) return decoded.reason;
-      books.addPacketCount(decoded.event, partition, Number(offset));
-    } else {
-      const decoded = await execs.decode(value);
-      if (!decoded.ok) return decoded.reason;
-      books.addRecord(decoded.event, partition, Number(offset));
+    const at = Number(offset);
+    switch (topic) {
+      case ledgerTopic: {
+        const decoded = await ledger.decode(value);
+        if (!decoded.ok) return decoded.reason;
+        books.addEntry(decoded.event);
+        return undefined;
+      }
+      case packetTopic: {
+        const decoded = await packets.decode(value);
+        if (!decoded.ok) return decoded.reason;
+        books.addPacketCount(decoded.event, partition, at);
+        return undefined;
+      }
+      case deadLetterTopic: {
+        const decoded = await letters.decode(value);
+        if (!decoded.ok) return decoded.reason;
+        return addDeadLetter(decoded.event, partition, at);
+      }
+      default: {
+        const decoded = await execs.decode(value);
+        if (!decoded.ok) return decoded.reason;
+        books.addRecord(decoded.event, partition, at);
+        return undefined;
+      }
     }
+  };
+  const addDeadLetter = async (letter: DeadLetter, partition: number, at: number): Promise<string | undefined> => {
+    const { stream_name: stream, value_bytes: value } = letter;
+    if (stream === 'exec') {
+      const decoded = value === null ? undefined : await execs.decode(value);
+      if (decoded?.ok === false) return decoded.reason;
+      books.addDeadExec(letter, decoded?.event, partition, at);
+      return undefined;
+    }
+    if (interfaceOf(stream) === undefined) return 'it is of a stream that this version does not know';
+    if (value === null) return 'it does not have the packet count that it is about';
+    const decoded = await packets.decode(value);
+    if (!decoded.ok) return decoded.reason;
+    books.addDeadPacketCount(decoded.event, partition, at);
     return undefined;
   };
   let unreadable = 0;

@@ -149,7 +149,7 @@ function maxBatchBytesOf(topic: string, settings: ReadonlyMap<string, string>, l
   const maxBatchBytes = Math.max(1, maxMessageBytes - Math.min(framingBytes, Math.ceil(maxMessageBytes / 8)));
   log.warn(
     { topic, maxMessageBytes, wanted: batchBytes + framingBytes, maxBatchBytes },
-    'max.message.bytes is smaller than a full batch: batches are made smaller, a larger record is held back',
+    'max.message.bytes is smaller than a full batch: batches are made smaller, and a larger record is refused',
   );
   return maxBatchBytes;
 }

@@ -12,8 +12,14 @@ function recordBytes({ value, headers }: OutgoingRecord): number {
 
 export interface Chunk {
   readonly records: readonly OutgoingRecord[];
+  /** Of the first record in its batch. */
+  readonly start: number;
   /** Values and headers. */
   readonly bytes: number;
+}
+
+export function chunkOf(records: readonly OutgoingRecord[], start: number): Chunk {
+  return { records, start, bytes: records.reduce((bytes, record) => bytes + recordBytes(record), 0) };
 }
 
 /**
@@ -29,11 +35,17 @@ export function* chunksOf(
   for (const [index, record] of records.entries()) {
     const size = recordBytes(record);
     if (index > start && (index - start >= maxRecords || bytes + size > maxBytes)) {
-      yield { records: records.slice(start, index), bytes };
+      yield { records: records.slice(start, index), start, bytes };
       start = index;
       bytes = 0;
     }
     bytes += size;
   }
-  if (start < records.length) yield { records: records.slice(start), bytes };
+  if (start < records.length) yield { records: records.slice(start), start, bytes };
+}
+
+/** Of two records or more. */
+export function halvesOf({ records, start }: Chunk): readonly [Chunk, Chunk] {
+  const middle = records.length >> 1;
+  return [chunkOf(records.slice(0, middle), start), chunkOf(records.slice(middle), start + middle)];
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { DeadLetter } from './dead-letter.ts';
 import { type ExecEvent, execHeaders } from './exec-event.ts';
 import type { AvroSchema } from './fingerprint.ts';
 import type { LedgerEntry } from './ledger-entry.ts';
@@ -9,6 +10,7 @@ export interface TopicEvents {
   'exec-events': ExecEvent;
   'packet-counts': PacketCount;
   'bpf2kafka-ledger': LedgerEntry;
+  'bpf2kafka-dead-letter': DeadLetter;
 }
 
 export type TopicName = keyof TopicEvents;
@@ -22,6 +24,8 @@ export interface TopicSchema<Topic extends TopicName = TopicName> {
   /** What stands beside the value in the Kafka record: its time, milliseconds since 1970, and its headers. */
   readonly timestampOf: (event: TopicEvents[Topic]) => number;
   readonly headersOf: (event: TopicEvents[Topic]) => Readonly<Record<string, string>>;
+  /** Name of the ledger's stream that the event belongs to. */
+  readonly streamOf: (event: TopicEvents[Topic]) => string;
 }
 
 // The .avsc files are the contract and ship as they are: the same path from src/schemas and from dist/schemas.
@@ -36,6 +40,7 @@ const catalog: { readonly [Topic in TopicName]: TopicSchema<Topic> } = {
     released: [],
     timestampOf: (event) => event.event_time,
     headersOf: execHeaders,
+    streamOf: () => 'exec',
   },
   'packet-counts': {
     topic: 'packet-counts',
@@ -43,6 +48,7 @@ const catalog: { readonly [Topic in TopicName]: TopicSchema<Topic> } = {
     released: [],
     timestampOf: (count) => count.interval_end,
     headersOf: () => ({}),
+    streamOf: (count) => `packets:${count.interface_name}`,
   },
   'bpf2kafka-ledger': {
     topic: 'bpf2kafka-ledger',
@@ -50,6 +56,15 @@ const catalog: { readonly [Topic in TopicName]: TopicSchema<Topic> } = {
     released: [],
     timestampOf: (entry) => entry.interval_end,
     headersOf: () => ({}),
+    streamOf: (entry) => entry.stream_name,
+  },
+  'bpf2kafka-dead-letter': {
+    topic: 'bpf2kafka-dead-letter',
+    schema: load('bpf2kafka-dead-letter.avsc'),
+    released: [],
+    timestampOf: (letter) => letter.event_time,
+    headersOf: () => ({}),
+    streamOf: (letter) => letter.stream_name,
   },
 };
 

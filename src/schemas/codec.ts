@@ -24,6 +24,8 @@ export interface Codec<Event> {
 export interface AvroCodec<Event> extends Codec<Event> {
   /** What stands before the Avro bytes of every value. */
   readonly frame: Buffer;
+  /** The event of a value that has this frame. */
+  read(value: Buffer): Event;
 }
 
 /** The event, or why the record could not be read: a consumer says so and goes on with the next one. */
@@ -92,6 +94,7 @@ export function createCodec<Topic extends TopicName>(options: {
 
   return {
     frame,
+    read: (value) => type.fromBuffer(value.subarray(frame.length)) as TopicEvents[Topic],
     encode(events) {
       const records: OutgoingRecord[] = [];
       slabs.begin(events.length);

@@ -65,3 +65,8 @@ export function fingerprint(schema: AvroSchema): Buffer {
   bytes.writeBigUInt64LE(value);
   return bytes;
 }
+
+/** The same for people and for fields of text: 16 hexadecimal digits, the highest first. */
+export function fingerprintText(schema: AvroSchema): string {
+  return fingerprint(schema).readBigUInt64LE().toString(16).padStart(16, '0');
+}

@@ -15,6 +15,7 @@ export class AcknowledgedOffsets {
   }
 
   note({ firstOffset, lastOffset }: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>): void {
+    if (firstOffset < 0) return; // all of them went to the dead letter
     if (firstOffset <= this.last) {
       // Unclean election, or a topic that was made anew: what had been acknowledged behind it is gone.
       this.#log.error({ offset: firstOffset, before: this.last }, 'broker_rewound: an offset was given twice');

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { Kafka, logLevel } from 'kafkajs';
@@ -6,9 +7,11 @@ import { auditCommand } from '../../src/commands/audit.ts';
 import { createKafkaClient, type PartitionProducer } from '../../src/kafka/client.ts';
 import type { AuditReport } from '../../src/ledger/audit/audit-report.ts';
 import { createLog } from '../../src/log.ts';
-import type { TopicEvents, TopicName } from '../../src/schemas/catalog.ts';
+import { type TopicEvents, type TopicName, topicSchema } from '../../src/schemas/catalog.ts';
 import { createCodec } from '../../src/schemas/codec.ts';
+import type { DeadLetter } from '../../src/schemas/dead-letter.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
+import { fingerprintText } from '../../src/schemas/fingerprint.ts';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
 import type { PacketCount } from '../../src/schemas/packet-count.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
@@ -278,6 +281,61 @@ test('packets without their topic do not close, and a forged filter neither', as
   const { code, out } = await audit('packet-forged.');
   expect(code).toBe(1);
   expect(out).toMatch(/packets:eth1: .*does not close: lost_after_ack: 5 of 8 filtered packets in epochs/);
+});
+
+/** A dead letter of an event or a packet count, with its value. */
+function letterOf<Topic extends 'exec-events' | 'packet-counts'>(topic: Topic, event: TopicEvents[Topic]): DeadLetter {
+  const { schema, streamOf, timestampOf } = topicSchema(topic);
+  const [record] = createCodec({ topic, framing: { kind: 'single-object' } }).encode([event]).records;
+  const value = record?.value as Buffer;
+  const { host_id, host_name, boot_id, attach_id, epoch } = event;
+  return {
+    host_id,
+    host_name,
+    boot_id,
+    attach_id,
+    epoch,
+    event_time: timestampOf(event),
+    topic,
+    stream_name: streamOf(event),
+    seq: 'seq' in event ? event.seq : null,
+    schema_fingerprint: fingerprintText(schema),
+    error_code: 'MESSAGE_TOO_LARGE',
+    reason: 'too large',
+    value_bytes: value,
+    value_size: value.length,
+    value_sha256: createHash('sha256').update(value).digest('hex'),
+  };
+}
+
+test('what is in the dead letter is not missing', async () => {
+  const { entries, events, counts } = packetHistory();
+  const [whole, bare] = events as [ExecEvent, ExecEvent];
+  const [count] = counts as [PacketCount];
+  const of = (one: ExecEvent) => (other: ExecEvent) => other.seq === one.seq && other.epoch === one.epoch;
+  const left = events.filter((event) => !of(whole)(event) && !of(bare)(event));
+  await topics('dead.', entries, left, 'dead.', counts.slice(1));
+  expect(await audit('dead.')).toMatchObject({ code: 1 });
+  await kafka.createTopic('dead.bpf2kafka-dead-letter', { partitions: 2 });
+  const letters = [letterOf('exec-events', whole), { ...letterOf('exec-events', bare), value_bytes: null }];
+  await publish('dead.', 'bpf2kafka-dead-letter', [...letters, ...letters, letterOf('packet-counts', count)]);
+  const { code, out, err } = await audit('dead.');
+  expect(err).toBe('');
+  expect(code).toBe(0);
+  expect(out).toContain('(4 of the records are dead letters)');
+  expect(out.trimEnd().split('\n').at(-1)).toMatch(/dead letters 4.*; packets: .*dead letters 1/);
+});
+
+test('a dead letter that lacks its packet count proves nothing, and is told', async () => {
+  const { entries, events, counts } = packetHistory();
+  await topics('dead-bare.', entries, events, 'dead-bare.', counts.slice(1));
+  await kafka.createTopic('dead-bare.bpf2kafka-dead-letter');
+  const letter = { ...letterOf('packet-counts', counts[0] as PacketCount), value_bytes: null };
+  await publish('dead-bare.', 'bpf2kafka-dead-letter', [letter]);
+  const { code, out, err } = await audit('dead-bare.');
+  expect(err).toContain('dead-bare.bpf2kafka-dead-letter, record at offset 0 of partition 0: it does not have');
+  expect(code).toBe(1);
+  expect(out).toContain('1 records could not be read');
 });
 
 test('a topic that was made anew is lost_after_ack', async () => {

@@ -1,12 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
+import { killAtWrite, whyNoKillAtWrite } from '../support/kill-at-write.ts';
 import { contradictionsIn, readLedger } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, repeatsIn, type Storm, startStorm } from '../support/storm.ts';
@@ -157,28 +155,16 @@ describe('the ledger', () => {
   });
 });
 
-/** x86-64 alone: the tool sets a debug register. */
-const killAtWrite = join(import.meta.dirname, '../../build/Release/kill_at_write');
-
 describe('a sidecar that is killed in the middle of a commit', () => {
   const ringBytes = 8 * 1024 * 1024;
-
-  /** Kills the process right behind its `count`-th write to a word of the commit; resolves when it watches. */
-  async function watch(pid: number, word: string, count: number): Promise<ChildProcess> {
-    const tool = spawn(killAtWrite, [String(pid), String(ringBytes), word, String(count)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const [said] = await once(tool.stdout as NodeJS.ReadableStream, 'data');
-    expect(String(said)).toContain('watching');
-    return tool;
-  }
 
   it.for([
     ['with the totals half written', 'slot'],
     ['between the slot and the position', 'position'],
     ['right behind the position', 'consumer'],
   ] as const)('%s loses nothing, and the account closes', { timeout: 180_000 }, async ([, word], { skip }) => {
-    skip(!existsSync(killAtWrite), 'needs the debug registers of x86-64');
+    const reason = whyNoKillAtWrite();
+    skip(reason !== undefined, reason);
     await using kafka = await startKafka();
     await using place = await SidecarPlace.create(word);
     const flags = ['--create-topics', '--ledger-interval', '1s', '--exec-ring-bytes', String(ringBytes)];
@@ -186,7 +172,7 @@ describe('a sidecar that is killed in the middle of a commit', () => {
     for (let i = 0; i < 3; i += 1) {
       await using sidecar = await place.run(kafka.brokers, ...flags);
       storm ??= startStorm({ count: 6_000, rate: 600 });
-      const tool = await watch(sidecar.pid, word, 5 + i);
+      const tool = await killAtWrite(sidecar.pid, ringBytes, word, 5 + i);
       expect(await sidecar.exit()).toBe('SIGKILL');
       if (tool.exitCode === null) await once(tool, 'exit');
       expect(tool.exitCode).toBe(0);

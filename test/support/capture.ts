@@ -42,6 +42,7 @@ type Tool =
   | 'packet_run'
   | 'packet_send'
   | 'xdp_hold'
+  | 'kill_at_write'
   | 'kill_in_clear'
   | 'notify_listener';
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Kafka, logLevel } from 'kafkajs';
+import { type Admin, ConfigResourceTypes, Kafka, logLevel } from 'kafkajs';
 import { EmbeddedKafka } from '../../src/embedded-kafka/embedded-kafka.ts';
 import { createLog } from '../../src/log.ts';
 import { waitFor } from './wait-for.ts';
@@ -93,15 +93,29 @@ export class TestKafka implements AsyncDisposable {
     process.kill(this.pid, 'SIGCONT');
   }
 
-  async createTopic(name: string, { partitions = 1, config = {} }: TopicOptions = {}): Promise<void> {
-    const admin = new Kafka({ brokers: [this.brokers], clientId: 'test', logLevel: logLevel.NOTHING }).admin();
-    await admin.connect();
-    try {
-      const configEntries = Object.entries(config).map(([entry, value]) => ({ name: entry, value }));
+  createTopic(name: string, { partitions = 1, config = {} }: TopicOptions = {}): Promise<void> {
+    const configEntries = entriesOf(config);
+    return this.#administer(async (admin) => {
       await admin.createTopics({
         topics: [{ topic: name, numPartitions: partitions, replicationFactor: 1, configEntries }],
         waitForLeaders: true,
       });
+    });
+  }
+
+  /** Gives a topic these settings, and the broker's own for all others. */
+  configureTopic(name: string, config: Readonly<Record<string, string>>): Promise<void> {
+    return this.#administer(async (admin) => {
+      const resource = { type: ConfigResourceTypes.TOPIC, name, configEntries: entriesOf(config) };
+      await admin.alterConfigs({ validateOnly: false, resources: [resource] });
+    });
+  }
+
+  async #administer(work: (admin: Admin) => Promise<void>): Promise<void> {
+    const admin = new Kafka({ brokers: [this.brokers], clientId: 'test', logLevel: logLevel.NOTHING }).admin();
+    await admin.connect();
+    try {
+      await work(admin);
     } finally {
       await admin.disconnect();
     }
@@ -111,6 +125,10 @@ export class TestKafka implements AsyncDisposable {
     await this.stop();
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+function entriesOf(config: Readonly<Record<string, string>>): { name: string; value: string }[] {
+  return Object.entries(config).map(([name, value]) => ({ name, value }));
 }
 
 function isRunning(pid: number): boolean {

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { TopicEvents, TopicName } from '../../src/schemas/catalog.ts';
 import { createDecoder } from '../../src/schemas/codec.ts';
+import type { DeadLetter } from '../../src/schemas/dead-letter.ts';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
 import type { PacketCount } from '../../src/schemas/packet-count.ts';
 import { readTopic, type TopicRecord } from './kcat.ts';
@@ -13,13 +14,13 @@ async function readEvents<Topic extends TopicName>(
   brokers: string,
   topic: Topic,
   prefix: string,
-): Promise<{ readonly event: TopicEvents[Topic]; readonly value: Buffer }[]> {
+): Promise<{ readonly event: TopicEvents[Topic]; readonly value: Buffer; readonly headers: TopicRecord['headers'] }[]> {
   const decoder = createDecoder({ topic });
   return Promise.all(
-    (await readTopic(brokers, `${prefix}${topic}`)).map(async ({ value }) => {
+    (await readTopic(brokers, `${prefix}${topic}`)).map(async ({ value, headers }) => {
       const decoded = await decoder.decode(value);
       if (!decoded.ok) throw new Error(decoded.reason);
-      return { event: decoded.event, value };
+      return { event: decoded.event, value, headers };
     }),
   );
 }
@@ -44,6 +45,15 @@ export async function contradictionsIn(records: readonly TopicRecord[]): Promise
   return contents.flatMap(([first, ...repeats]) =>
     repeats.filter((repeat) => !isDeepStrictEqual(repeat, first)).map((repeat) => [first, repeat] as const),
   );
+}
+
+/** The dead letters, in the order of their topic's partitions, with the headers of the refused records. */
+export async function readDeadLetters(
+  brokers: string,
+  prefix: string,
+): Promise<{ readonly letter: DeadLetter; readonly headers: TopicRecord['headers'] }[]> {
+  const letters = await readEvents(brokers, 'bpf2kafka-dead-letter', prefix);
+  return letters.map(({ event, headers }) => ({ letter: event, headers }));
 }
 
 export interface PublishedPackets {

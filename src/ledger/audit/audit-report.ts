@@ -20,9 +20,10 @@ export interface AuditTotals {
   readonly filtered: number;
   readonly lost: number;
   readonly lost_by_reason: Readonly<Record<string, number>>;
-  /** Records in the topic, repeats included. */
+  /** Records in the topic and in the dead letter, repeats included. */
   readonly records: number;
   readonly repeats: number;
+  readonly dead_letters: number;
   /** Newer than the newest closed epoch. */
   readonly not_yet_accounted: number;
   /** Events of the ledger in windows that cannot be checked. */
@@ -59,8 +60,10 @@ export interface StreamReport {
   /** Of the newest entry. */
   readonly pending: number;
   readonly unobserved_micros: number;
-  /** Records of this attach in the whole topic, repeats included. */
+  /** Records of this attach in the whole topic and in the dead letter, repeats included. */
   readonly records: number;
+  /** How many of them are in the dead letter. */
+  readonly dead_letters: number;
   /** Identities of the closed epochs that are audited. */
   readonly distinct: number;
   readonly repeats: number;

@@ -105,6 +105,8 @@ function compose(
   if (crashed > 0) findings.note(`ended without a word: up to ${crashed} are lost, some of them may be there`);
   const unobserved = top.unobservedMicros - (base?.unobservedMicros ?? 0);
   if (unobserved > 0) findings.note(`not observed for ${seconds(unobserved / 1000)}`);
+  const deadLetters = kind?.records.deadLetters ?? 0;
+  if (deadLetters > 0) findings.note(`${deadLetters} of the records are dead letters`);
   if (kind === undefined) {
     findings.cannotCheck({
       reason: 'this version does not read the topic of this stream',
@@ -141,6 +143,7 @@ function compose(
     unobserved_micros: unobserved,
     records: kind?.records.records ?? 0,
     distinct: totals?.distinct ?? 0,
+    dead_letters: deadLetters,
     repeats: kind?.records.repeats ?? 0,
     not_yet_accounted: kind?.measures[0].found(entries.closedEpoch, Number.POSITIVE_INFINITY) ?? 0,
     ...(published === undefined || filtered === undefined ? {} : { packets: { published, filtered } }),

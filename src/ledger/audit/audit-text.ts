@@ -85,6 +85,7 @@ function figures(accounts: number, totals: Omit<AuditTotals, 'unreadable'>, unre
   const shown = [`${accounts} accounts`, `seen ${totals.seen}`, `published ${totals.published}`];
   if (totals.filtered > 0) shown.push(`filtered ${totals.filtered}`);
   shown.push(`records ${totals.records}`, `repeats ${totals.repeats}`);
+  if (totals.dead_letters > 0) shown.push(`dead letters ${totals.dead_letters}`);
   if (totals.not_yet_accounted > 0) shown.push(`not yet accounted ${totals.not_yet_accounted}`);
   if (unreadable > 0) shown.push(`could not be read ${unreadable}`);
   return shown.join(', ');

@@ -19,6 +19,7 @@ export function totalsOf(streams: readonly StreamReport[], fresh: number): Omit<
     lost_by_reason: byReason,
     records: total(({ records }) => records),
     repeats: total(({ repeats }) => repeats),
+    dead_letters: total(({ dead_letters }) => dead_letters),
     not_yet_accounted: total(({ not_yet_accounted }) => not_yet_accounted) + fresh,
     not_checkable: total(({ not_checkable }) =>
       not_checkable.reduce((all, { expected, found }) => all + expected - found, 0),

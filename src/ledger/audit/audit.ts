@@ -1,3 +1,4 @@
+import type { DeadLetter } from '../../schemas/dead-letter.ts';
 import type { ExecEvent } from '../../schemas/exec-event.ts';
 import type { LedgerEntry } from '../../schemas/ledger-entry.ts';
 import type { PacketCount } from '../../schemas/packet-count.ts';
@@ -47,13 +48,34 @@ export class Audit {
 
   /** @param offset of the record in the topic's partition */
   addRecord(event: ExecEvent, partition: number, offset: number): void {
-    const { execs } = this.#bootOf(event.host_id, event.boot_id);
-    getOrAdd(execs, event.attach_id, () => new RecordTally(event.attach_id)).add(event, partition, offset);
+    this.#tallyOf(event).add(event, partition, offset);
   }
 
   /** @param offset of the record in the topic's partition */
   addPacketCount(count: PacketCount, partition: number, offset: number): void {
     this.#bootOf(count.host_id, count.boot_id).packets.add(count, partition, offset);
+  }
+
+  /**
+   * An exec that the broker did not take for its topic.
+   * @param event undefined when the letter has no room for it
+   * @param offset of the letter in its partition
+   */
+  addDeadExec(letter: DeadLetter, event: ExecEvent | undefined, partition: number, offset: number): void {
+    const { seq } = letter;
+    const tally = this.#tallyOf(event ?? letter);
+    tally.deadLetters += 1;
+    if (event !== undefined) tally.add(event, partition, offset);
+    else if (seq !== null) tally.addIdentity({ ...letter, seq }, partition, offset);
+  }
+
+  /** A packet count that the broker did not take for its topic. @param offset of the letter in its partition */
+  addDeadPacketCount(count: PacketCount, partition: number, offset: number): void {
+    this.#bootOf(count.host_id, count.boot_id).packets.add(count, partition, offset).deadLetters += 1;
+  }
+
+  #tallyOf({ host_id, boot_id, attach_id }: Pick<ExecEvent, 'host_id' | 'boot_id' | 'attach_id'>): RecordTally {
+    return getOrAdd(this.#bootOf(host_id, boot_id).execs, attach_id, () => new RecordTally(attach_id));
   }
 
   /** Call it once, when everything has been added. */

@@ -110,9 +110,12 @@ export function hashKernelFields(event: ExecEvent): number {
   return hidden ? (hash | 1) >>> 0 : (hash & ~1) >>> 0 || 2;
 }
 
+/** Of a record whose identity is known and nothing else. */
+export const unknownContent = 1;
+
 /** Whether the records of two hashes can be the same one, read twice, perhaps with another setting of what is hidden. */
 export function areSameRecord(a: number, b: number): boolean {
-  return a === b || (a & 1) !== (b & 1);
+  return a === b || (a & 1) !== (b & 1) || a === unknownContent || b === unknownContent;
 }
 
 /** Without what is degraded by user space, which may do better the second time. */

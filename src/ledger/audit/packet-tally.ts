@@ -19,7 +19,8 @@ export class PacketTally {
   readonly #interfaces = new Map<number, Map<string, InterfaceTally>>();
   readonly #identities = new IdentityTable();
 
-  add(count: PacketCount, partition: number, offset: number): void {
+  /** @returns what the topic has of the interface */
+  add(count: PacketCount, partition: number, offset: number): InterfaceTally {
     const tally = this.#interfaceOf(count);
     const hash = hashPacketFields(count);
     const known = this.#identities.add(
@@ -31,6 +32,7 @@ export class PacketTally {
     tally.add(count);
     if (known === 0) tally.addContent(count);
     else tally.addRepeat(known === hash ? undefined : { epoch: count.epoch, partition, offset });
+    return tally;
   }
 
   find(attachId: number, interfaceName: string): InterfaceTally | undefined {
@@ -65,6 +67,8 @@ export class InterfaceTally {
   /** Repeats included. */
   records = 0;
   repeats = 0;
+  /** How many of the records are dead letters. */
+  deadLetters = 0;
   /** Records that count no packet, or fewer. */
   impossible = 0;
   conflicts = 0;

@@ -1,5 +1,5 @@
 import type { ExecEvent } from '../../schemas/exec-event.ts';
-import { areSameRecord, hashKernelFields } from './kernel-fields.ts';
+import { areSameRecord, hashKernelFields, unknownContent } from './kernel-fields.ts';
 import { SparseCounters } from './sparse-counters.ts';
 
 /** Two records of one identity whose kernel fields differ. */
@@ -8,6 +8,9 @@ export interface Conflict {
   readonly partition: number;
   readonly offset: number;
 }
+
+/** What identifies a record, and where it belongs. */
+export type ExecIdentity = Pick<ExecEvent, 'seq' | 'epoch' | 'event_time' | 'host_name'>;
 
 const conflictsKept = 20;
 
@@ -18,6 +21,8 @@ export class RecordTally {
   /** Repeats included. */
   records = 0;
   repeats = 0;
+  /** How many of the records are dead letters. */
+  deadLetters = 0;
   conflicts = 0;
   readonly firstConflicts: Conflict[] = [];
   minSeq = Number.POSITIVE_INFINITY;
@@ -37,17 +42,31 @@ export class RecordTally {
   }
 
   add(event: ExecEvent, partition: number, offset: number): void {
+    if (!this.#add(event, hashKernelFields(event), partition, offset)) return;
+    if (event.boot_micros > this.maxBootMicros) {
+      this.maxBootMicros = event.boot_micros;
+      this.wallMinusBootMicros = event.event_time * 1000 - event.boot_micros;
+    }
+  }
+
+  /** A record of which only the identity is there. */
+  addIdentity(identity: ExecIdentity, partition: number, offset: number): void {
+    this.#add(identity, unknownContent, partition, offset);
+  }
+
+  /** @returns false when it is a repeat */
+  #add(event: ExecIdentity, hash: number, partition: number, offset: number): boolean {
     this.records += 1;
     this.hostName = event.host_name ?? this.hostName;
     const index = event.seq - this.attachId;
-    const hash = hashKernelFields(event);
     const known = this.#hashes.get(index);
     if (known !== 0) {
       this.repeats += 1;
-      if (areSameRecord(known, hash)) return;
+      if (known === unknownContent) this.#hashes.set(index, hash);
+      if (areSameRecord(known, hash)) return false;
       this.conflicts += 1;
       if (this.firstConflicts.length < conflictsKept) this.firstConflicts.push({ seq: event.seq, partition, offset });
-      return;
+      return false;
     }
     this.#hashes.set(index, hash);
     this.#epochs.add(event.epoch - this.attachId, 1);
@@ -55,10 +74,7 @@ export class RecordTally {
     if (event.seq > this.maxSeq) this.maxSeq = event.seq;
     if (event.event_time < this.minEventTime) this.minEventTime = event.event_time;
     if (event.event_time > this.maxEventTime) this.maxEventTime = event.event_time;
-    if (event.boot_micros > this.maxBootMicros) {
-      this.maxBootMicros = event.boot_micros;
-      this.wallMinusBootMicros = event.event_time * 1000 - event.boot_micros;
-    }
+    return true;
   }
 
   /** Identities with `after` < epoch <= `through`. */

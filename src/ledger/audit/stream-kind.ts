@@ -17,6 +17,8 @@ export interface TopicRecords {
   /** Repeats included. */
   readonly records: number;
   readonly repeats: number;
+  /** How many of the records are dead letters. */
+  readonly deadLetters: number;
   /** Identities with `after` < epoch <= `through`. */
   distinct(after: number, through: number): number;
 }

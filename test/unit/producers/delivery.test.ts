@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { Delivery, type DeliveryOptions, type DeliveryState } from '../../../src/producers/delivery.ts';
+import { Delivery, type DeliveryOptions } from '../../../src/producers/delivery.ts';
+import type { DeliveryState } from '../../../src/producers/sender.ts';
 import {
   acknowledge,
   after,

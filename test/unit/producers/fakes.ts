@@ -109,8 +109,10 @@ export class FakeClient {
   readonly brokers = ['broker:9092'];
   readonly producers: FakeProducer[] = [];
   readonly sends: { readonly producer: number; readonly send: PartitionSend }[] = [];
-  /** Used up from the front; then everything is acknowledged. */
+  /** Used up from the front. */
   replies: Reply[] = [];
+  /** When they are used up. */
+  reply: Reply = acknowledge();
 
   createProducer(): PartitionProducer {
     const producer = new FakeProducer(this, this.producers.length);
@@ -137,7 +139,7 @@ class FakeProducer implements PartitionProducer {
     if (this.outstanding > 0) throw new Error('two sends at once');
     this.outstanding += 1;
     this.#client.sends.push({ producer: this.#number, send });
-    const reply = this.#client.replies.shift() ?? acknowledge();
+    const reply = this.#client.replies.shift() ?? this.#client.reply;
     try {
       return await reply(send);
     } finally {

@@ -44,3 +44,10 @@ test.each([9, 4])('an offset that was given before, %i after 9, is told each tim
   offsets.note({ firstOffset: firstOffset + 2, lastOffset: firstOffset + 2 });
   expect(lines).toHaveLength(1);
 });
+
+test('a batch that went to the dead letter as a whole leaves them as they are', () => {
+  const { offsets, lines } = setUp({ firstOffset: 5, lastOffset: 9 });
+  offsets.note({ firstOffset: -1, lastOffset: -1 });
+  expect(offsets).toMatchObject({ first: 5, last: 9 });
+  expect(lines).toEqual([]);
+});

@@ -38,7 +38,7 @@ function setUp({ framing = singleObject, hostName = identity.hostName as string 
   const avsc = createCodec({ topic, framing });
   const counted = { general: 0 };
   const spied: AvroCodec<ExecEvent> = {
-    frame: avsc.frame,
+    ...avsc,
     encode(events) {
       counted.general += events.length;
       return avsc.encode(events);

@@ -95,6 +95,24 @@ describe('closes', () => {
     );
   });
 
+  test('records that are in the dead letter instead, some in both', () => {
+    fc.assert(
+      fc.property(honest, fc.infiniteStream(fc.nat(2)), (world, numbers) => {
+        const audit = new Audit();
+        for (const entry of world.entries) audit.addEntry(entry);
+        for (const { count, partition, offset } of world.records) {
+          const way = numbers.next().value as number;
+          if (way <= 1) audit.addPacketCount(count, partition, offset);
+          if (way >= 1) audit.addDeadPacketCount(count, partition, offset);
+        }
+        const report = audit.finish(world.facts);
+        expect(problemsOf(report)).toEqual([]);
+        expect(report.closes).toBe(true);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
   test('sums the packets of every identity once, those that were filtered on their own', () => {
     fc.assert(
       fc.property(stopped, (world) => {

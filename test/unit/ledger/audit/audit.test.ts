@@ -2,6 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Audit } from '../../../../src/ledger/audit/audit.ts';
 import type { AuditReport, Problem, ProblemKind } from '../../../../src/ledger/audit/audit-report.ts';
+import type { DeadLetter } from '../../../../src/schemas/dead-letter.ts';
+import type { ExecEvent } from '../../../../src/schemas/exec-event.ts';
 import type { LedgerEntry } from '../../../../src/schemas/ledger-entry.ts';
 import { honestWorld, hostPlan, type StoredRecord, simulate, type World, worldOf } from './histories.ts';
 
@@ -32,6 +34,25 @@ function expectCloses(world: World): AuditReport {
   expect(report.closes).toBe(true);
   return report;
 }
+
+/** What a dead letter says of its record besides the content. */
+const letterOf = ({ host_id, host_name, boot_id, attach_id, epoch, event_time, seq }: ExecEvent): DeadLetter => ({
+  host_id,
+  host_name,
+  boot_id,
+  attach_id,
+  epoch,
+  event_time,
+  topic: 'p.exec-events',
+  stream_name: 'exec',
+  seq,
+  schema_fingerprint: '0123456789abcdef',
+  error_code: 'MESSAGE_TOO_LARGE',
+  reason: 'too large',
+  value_bytes: null,
+  value_size: 1,
+  value_sha256: '00',
+});
 
 const sameAttach = (entry: LedgerEntry, { event }: StoredRecord) =>
   entry.host_id === event.host_id && entry.boot_id === event.boot_id && entry.attach_id === event.attach_id;
@@ -88,6 +109,28 @@ describe('closes', () => {
         expect(streams.reduce((total, stream) => total + stream.distinct, 0)).toBe(distinct);
         expect(totals.seen).toBe(totals.published + totals.filtered + totals.lost);
         expect(streams.every(({ verdict }) => verdict === 'closed')).toBe(true);
+      }),
+      runs,
+    );
+  });
+
+  test('records that are in the dead letter instead, with their content or without, some in both', () => {
+    fc.assert(
+      fc.property(honestWorld, fc.infiniteStream(fc.nat(3)), (world, numbers) => {
+        const audit = new Audit();
+        for (const entry of world.entries) audit.addEntry(entry);
+        let letters = 0;
+        for (const { event, partition, offset } of world.records) {
+          const way = numbers.next().value as number;
+          if (way <= 1) audit.addRecord(event, partition, offset);
+          if (way === 0) continue;
+          letters += 1;
+          audit.addDeadExec(letterOf(event), way === 2 ? undefined : event, partition, offset);
+        }
+        const report = audit.finish(world.facts);
+        expect(problemsOf(report)).toEqual([]);
+        expect(report.closes).toBe(true);
+        expect(report.streams.reduce((total, stream) => total + stream.dead_letters, 0)).toBe(letters);
       }),
       runs,
     );
