@@ -48,6 +48,8 @@ const mayKnow = {
 /** A library is imported in one place, so that it can be replaced there. */
 const importedBy = {
   kafkajs: '^src/kafka/(client|kafkajs-fixes)\\.ts$',
+  'lz4-napi': '^src/kafka/compression\\.ts$',
+  snappy: '^src/kafka/compression\\.ts$',
   avsc: '^src/schemas/',
   'ipaddr.js': '^src/(ip-prefix|sources/address-text)\\.ts$',
   re2js: '^src/secret-pattern\\.ts$',

@@ -34,7 +34,7 @@ export interface RunConfig {
   /** Execs that are counted and not captured; what SIGHUP reads again. */
   readonly execFilters: ExecFilters;
   readonly pinPath: string;
-  readonly compression: 'zstd' | 'gzip' | 'none';
+  readonly compression: 'zstd' | 'lz4' | 'snappy' | 'gzip' | 'none';
   readonly maxBytesPerSecond: number | undefined;
   readonly ledgerIntervalMillis: number;
   /** Where to answer over HTTP; undefined for nowhere. */
@@ -452,11 +452,11 @@ const settings = {
     value: path,
     fallback: () => '/sys/fs/bpf/bpf2kafka',
   }),
-  compression: setting<'zstd' | 'gzip' | 'none'>({
+  compression: setting<'zstd' | 'lz4' | 'snappy' | 'gzip' | 'none'>({
     name: 'compression',
-    placeholder: 'zstd|gzip|none',
+    placeholder: 'zstd|lz4|snappy|gzip|none',
     description: 'compression of the batches',
-    value: oneOf('zstd', 'gzip', 'none'),
+    value: oneOf('zstd', 'lz4', 'snappy', 'gzip', 'none'),
     fallback: () => 'zstd',
   }),
   maxBytesPerSecond: setting<number | undefined>({

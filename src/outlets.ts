@@ -1,6 +1,7 @@
 import type { Clock } from './clock.ts';
 import type { RunConfig } from './config.ts';
 import { createKafkaClient } from './kafka/client.ts';
+import { loadCodec } from './kafka/compression.ts';
 import { prepareTopics } from './kafka/topics.ts';
 import type { Log } from './log.ts';
 import { createDeadLetters, type EventTopic } from './producers/dead-letters.ts';
@@ -40,6 +41,7 @@ export interface OutletsOptions {
  * @throws Bpf2KafkaError ERR_BROKER, ERR_TOPIC, ERR_REGISTRY
  */
 export async function openOutlets({ config, log, clock, singleNode = false }: OutletsOptions): Promise<Outlets> {
+  await loadCodec(config.compression);
   const client = createKafkaClient({ brokers: config.brokers, clientId: config.clientId, log, clock });
   await using admin = await client.connectAdmin();
   const topics = await prepareTopics(admin, {

@@ -8,7 +8,8 @@
 import type { Acknowledgement, Batch, OutgoingBatch } from '../../src/batch.ts';
 import { systemClock } from '../../src/clock.ts';
 import { openEnrichment } from '../../src/enrich/enrichment.ts';
-import { type Compression, createKafkaClient } from '../../src/kafka/client.ts';
+import { createKafkaClient } from '../../src/kafka/client.ts';
+import type { Compression } from '../../src/kafka/compression.ts';
 import { batchBytes } from '../../src/kafka/topics.ts';
 import { WallClock } from '../../src/kernel/wall-clock.ts';
 import { createLog } from '../../src/log.ts';

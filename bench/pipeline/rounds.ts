@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Compression } from '../../src/kafka/client.ts';
+import type { Compression } from '../../src/kafka/compression.ts';
 import { startKafka } from '../../test/support/kafka.ts';
 import { readTopic } from '../../test/support/kcat.ts';
 import { atEnd } from '../harness/cleanup.ts';

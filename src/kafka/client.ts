@@ -4,6 +4,7 @@ import { type Clock, systemClock } from '../clock.ts';
 import { Bpf2KafkaError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { brokerError, isAuthenticationError, isAuthorizationError, protocolErrorOf } from './broker-error.ts';
+import { type Compression, codecs } from './compression.ts';
 import { DeadlineError, settlesWithin, withDeadline } from './deadline.ts';
 import { applyKafkajsFixes, type ThrottleEntry, throttleMessage } from './kafkajs-fixes.ts';
 import { LogLimit } from './log-limit.ts';
@@ -97,8 +98,6 @@ export interface PartitionProducer {
   close(): Promise<void>;
 }
 
-export type Compression = 'zstd' | 'gzip' | 'none';
-
 export interface PartitionSend {
   readonly topic: string;
   readonly partition: number;
@@ -146,12 +145,6 @@ const settleMillis = 2_000;
  * are given: kafkajs has other defaults when NODE_ENV is `test`.
  */
 const retry = { initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 2, retries: 4 };
-
-const compressionTypes = {
-  zstd: kafkajs.CompressionTypes.ZSTD,
-  gzip: kafkajs.CompressionTypes.GZIP,
-  none: kafkajs.CompressionTypes.None,
-} as const satisfies Record<Compression, number>;
 
 export function createKafkaClient({ brokers, clientId, log, clock = systemClock }: KafkaClientOptions): KafkaClient {
   const fixes = applyKafkajsFixes();
@@ -484,7 +477,7 @@ class Producer implements PartitionProducer {
         topic,
         acks: -1,
         timeout: timeoutMillis,
-        compression: compressionTypes[compression],
+        compression: codecs[compression].code,
         messages: messagesOf(records, partition),
       }),
     );

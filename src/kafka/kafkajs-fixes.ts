@@ -1,8 +1,7 @@
 import { createRequire } from 'node:module';
-import { promisify } from 'node:util';
-import { constants, gzip, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import kafkajs from 'kafkajs';
-import { type BatchCompression, type BatchRecord, type Checksum, encodeProduceRequest } from './produce-request.ts';
+import { codecs } from './compression.ts';
+import { type BatchRecord, type Checksum, encodeProduceRequest } from './produce-request.ts';
 
 /**
  * Everything that is wrong or missing in kafkajs and can be put right from outside, in one place. kafkajs has had no
@@ -62,16 +61,6 @@ const replacements = {
   },
 };
 
-/** Level 1: 0.17 ms of CPU for 290 KB of execs where level 3, the default, takes 0.31 ms and gives no less. */
-const zstdOptions = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
-
-/** kafkajs brings gzip only and throws for zstd. Synchronous: that fast, a hop to the thread pool gains nothing. */
-const zstdCodec = () => ({
-  compress: async (encoder: { readonly buffer: Buffer }): Promise<Buffer> =>
-    zstdCompressSync(encoder.buffer, zstdOptions),
-  decompress: async (buffer: Buffer): Promise<Buffer> => zstdDecompressSync(buffer),
-});
-
 /** What kafkajs hands to its encoder of a produce request (src/protocol/requests/produce/v3/request.js). */
 interface ProduceArguments {
   readonly acks: number;
@@ -110,7 +99,7 @@ function replaceProduceEncoder(definition: ProduceDefinition, checksum: Checksum
       const made = stock(args);
       const [topic, ...otherTopics] = args.topicData;
       const [partition, ...otherPartitions] = topic?.partitions ?? [];
-      const compression = compressions[args.compression];
+      const compression = Object.values(codecs).find(({ code }) => code === args.compression);
       const ours = version >= oldestProduceVersion && !args.transactionalId && compression !== undefined;
       if (!ours || !topic || !partition || otherTopics.length + otherPartitions.length > 0) return made;
       const encode = async () => {
@@ -135,12 +124,6 @@ function replaceProduceEncoder(definition: ProduceDefinition, checksum: Checksum
   };
 }
 
-const compressions: Readonly<Record<number, BatchCompression>> = {
-  [kafkajs.CompressionTypes.None]: { code: 0, compress: (records) => records },
-  [kafkajs.CompressionTypes.GZIP]: { code: 1, compress: (records) => promisify(gzip)(records) },
-  [kafkajs.CompressionTypes.ZSTD]: { code: 4, compress: (records) => zstdCompressSync(records, zstdOptions) },
-};
-
 export interface KafkajsFixes {
   /** False when another version is installed: then nothing is replaced, idle CPU and throttle times are kafkajs's own. */
   readonly patched: boolean;
@@ -151,11 +134,16 @@ export interface KafkajsFixes {
 let applied = false;
 
 /**
- * Adds the zstd codec and, to the one version that they were written for, the replacements. May be called more than
+ * Adds the codecs that kafkajs lacks (it brings gzip only, and throws for the others) and, to the one version that they were written for, the replacements. May be called more than
  * once. `version` is for tests.
  */
 export function applyKafkajsFixes(version = installedVersion()): KafkajsFixes {
-  kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD] = zstdCodec;
+  for (const { code, compress, decompress } of [codecs.snappy, codecs.lz4, codecs.zstd]) {
+    kafkajs.CompressionCodecs[code as keyof typeof kafkajs.CompressionCodecs] = () => ({
+      compress: async (encoder: { readonly buffer: Buffer }) => compress(encoder.buffer),
+      decompress: async (records: Buffer) => decompress(records),
+    });
+  }
   const patched = version === patchedVersion;
   if (patched && !applied) {
     Object.assign(requestQueueClass().prototype, replacements);

@@ -28,7 +28,7 @@ export interface BatchRecord {
 }
 
 export interface BatchCompression {
-  /** As in the lowest three bits of a batch's attributes: 0 none, 1 gzip, 4 zstd. */
+  /** As in the lowest three bits of a batch's attributes. */
   readonly code: number;
   readonly compress: (records: Buffer) => Buffer | Promise<Buffer>;
 }

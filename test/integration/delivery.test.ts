@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { Kafka, logLevel } from 'kafkajs';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { OutgoingBatch } from '../../src/batch.ts';
 import { systemClock } from '../../src/clock.ts';
 import { createKafkaClient, type KafkaClient } from '../../src/kafka/client.ts';
@@ -35,9 +35,12 @@ afterAll(async () => {
 });
 
 /** A delivery into a topic of its own, which it may create. */
-async function newDelivery(settings: Partial<DeliverySettings> = {}) {
+async function newDelivery(settings: Partial<DeliverySettings> = {}, compressionOfTopic?: string) {
   prefixes += 1;
   const prefix = `d${prefixes}-`;
+  if (compressionOfTopic !== undefined) {
+    await kafka.createTopic(`${prefix}exec-events`, { config: { 'compression.type': compressionOfTopic } });
+  }
   await using admin = await client.connectAdmin();
   const topics = await prepareTopics(admin, {
     topics: ['exec-events'],
@@ -60,7 +63,7 @@ function batchOf(first: number, count: number): OutgoingBatch {
   return { topic: 'exec-events', records };
 }
 
-test.each(['zstd', 'gzip', 'none'] as const)(
+test.each(['zstd', 'lz4', 'snappy', 'gzip', 'none'] as const)(
   'acknowledged means readable, as it was sent, with %s',
   async (compression) => {
     const { delivery, topic, partitions } = await newDelivery({ compression });
@@ -90,6 +93,33 @@ test.each(['zstd', 'gzip', 'none'] as const)(
     expect(delivery.figures).toMatchObject({ acknowledgedRecords: 1_204, retries: 0, producers: 1 });
   },
 );
+
+describe.each(['zstd', 'lz4', 'snappy', 'gzip'] as const)('%s', (compression) => {
+  test('is read by the Java client inside the broker, which writes the topic without compression', async () => {
+    const { delivery, topic } = await newDelivery({ compression }, 'uncompressed');
+    await using _ = delivery;
+    const batch = batchOf(0, 300);
+    await delivery.accept(batch);
+    const read = await readTopic(kafka.brokers, topic);
+    expect(read.map(({ value }) => value)).toEqual(batch.records.map(({ value }) => value));
+  });
+
+  test('as the Java client writes it is read by ours', async () => {
+    const { delivery, topic } = await newDelivery({ compression: 'none' }, compression);
+    await using _ = delivery;
+    // More than one block of 32 KiB or 64 KiB.
+    const batch = batchOf(0, 900);
+    await delivery.accept(batch);
+    const stop = new AbortController();
+    await using reader = await client.read({ topics: [topic], fromBeginning: true, signal: stop.signal });
+    const values: (Buffer | null)[] = [];
+    for await (const { value } of reader) {
+      values.push(value);
+      if (values.length === batch.records.length) break;
+    }
+    expect(values).toEqual(batch.records.map(({ value }) => value));
+  });
+});
 
 test('an event of another time than the broker takes is written all the same, with a header that says so', async () => {
   const { delivery, topic } = await newDelivery();

@@ -420,7 +420,7 @@ describe('values at the edge', () => {
     ['max-bytes-per-second', '0'],
     ['max-bytes-per-second', '1e6'],
     ['on-exit', 'Detach'],
-    ['compression', 'lz4'],
+    ['compression', 'brotli'],
     ['log-level', 'trace'],
     ['host-id', ''],
     ['host-id', 'a\nb'],

@@ -1,4 +1,3 @@
-import { zstdCompressSync } from 'node:zlib';
 import kafkajs from 'kafkajs';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { applyKafkajsFixes, requestQueueClass } from '../../../src/kafka/kafkajs-fixes.ts';
@@ -110,12 +109,11 @@ test('another version is left as it is, and said', () => {
   applyKafkajsFixes();
 });
 
-test('zstd makes small what repeats, and reads what it and others wrote', async () => {
+test.each(['Snappy', 'LZ4', 'ZSTD'] as const)('kafkajs reads %s with our codec', async (name) => {
   applyKafkajsFixes();
-  const codec = kafkajs.CompressionCodecs[kafkajs.CompressionTypes.ZSTD]();
+  const codec = kafkajs.CompressionCodecs[kafkajs.CompressionTypes[name]]();
   const buffer = Buffer.from('exec '.repeat(10_000));
   const compressed: Buffer = await codec.compress({ buffer });
-  expect(compressed.length).toBeLessThan(buffer.length / 100);
+  expect(compressed.length).toBeLessThan(buffer.length / 10);
   await expect(codec.decompress(compressed)).resolves.toEqual(buffer);
-  await expect(codec.decompress(zstdCompressSync(buffer))).resolves.toEqual(buffer);
 });
