@@ -133,6 +133,7 @@ list_missing_of_runs() {
   need_command mount mount
   need_command kcat kcat
   need_command ip iproute2
+  need_command openssl openssl
   find_java
   [ -n "$java" ] || need default-jre-headless
 }

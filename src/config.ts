@@ -1,21 +1,44 @@
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { cpus, hostname } from 'node:os';
-import { resolve } from 'node:path';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { Bpf2KafkaError, type ErrorCode, reasonOf } from './errors.ts';
+import { reasonOf } from './errors.ts';
 import { type ExecFilters, exeAllowed, parseCgroups, parseExe, parseUid, uidAllowed } from './exec-filters.ts';
 import { type IpPrefix, parsePrefix, prefixText } from './ip-prefix.ts';
 import type { LogLevel } from './log.ts';
 import { type PacketKeyKind, packetKeyKinds } from './schemas/packet-count.ts';
 import { parseSecretPattern, type SecretPattern } from './secret-pattern.ts';
+import type { BrokerSecurity, RegistrySecurity } from './security.ts';
+import {
+  configError,
+  environmentName,
+  type HostFacts,
+  matching,
+  oneOf,
+  path,
+  type Setting,
+  setting,
+  text,
+  toggle,
+} from './setting.ts';
+import {
+  brokerRows,
+  brokerSecurityNames,
+  type GivenSettings,
+  readBrokerSecurity,
+  readRegistrySecurity,
+  registryRows,
+  registrySecurityNames,
+} from './wire-settings.ts';
 
 /** Settings of `run` and `start`. */
 export interface RunConfig {
   /** `host:port` each; empty only for `start`, which then starts a broker of its own. */
   readonly brokers: readonly string[];
+  readonly security: BrokerSecurity;
   readonly registry: string | undefined;
+  readonly registrySecurity: RegistrySecurity;
   readonly registerSchemas: boolean;
   readonly topicPrefix: string;
   readonly createTopics: boolean;
@@ -84,7 +107,9 @@ export interface RedactionConfig {
 
 export interface TailConfig {
   readonly brokers: readonly string[];
+  readonly security: BrokerSecurity;
   readonly registry: string | undefined;
+  readonly registrySecurity: RegistrySecurity;
   readonly topicPrefix: string;
   readonly json: boolean;
   readonly fromBeginning: boolean;
@@ -93,7 +118,9 @@ export interface TailConfig {
 
 export interface AuditConfig {
   readonly brokers: readonly string[];
+  readonly security: BrokerSecurity;
   readonly registry: string | undefined;
+  readonly registrySecurity: RegistrySecurity;
   readonly topicPrefix: string;
   readonly json: boolean;
   /** Only entries whose interval lies in this time; milliseconds since 1970. */
@@ -104,6 +131,7 @@ export interface AuditConfig {
 export interface SchemaConfig {
   readonly register: boolean;
   readonly registry: string | undefined;
+  readonly registrySecurity: RegistrySecurity;
   readonly topicPrefix: string;
   readonly logLevel: LogLevel;
 }
@@ -115,64 +143,12 @@ export interface DetachConfig {
   readonly logLevel: LogLevel;
 }
 
-/** What defaults are made of; replaced in tests. */
-export interface HostFacts {
-  readonly processors: number;
-  readonly hostName: string;
-  /** Content of /etc/machine-id, undefined when it cannot be read. */
-  readonly machineId: string | undefined;
-}
-
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Values of the command line by flag name without dashes; only those that were given, a list of a repeatable flag. */
 export type Flags = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
-/** One row of the table below. */
-export interface Setting<Value> {
-  /** Without dashes; the key in the file is the same, the environment's name is made of it. */
-  readonly name: string;
-  readonly description: string;
-  /** What stands for the value in the help; absent for a switch. */
-  readonly placeholder?: string;
-  /** The flag can be given several times; the value is a list. */
-  readonly repeatable?: true;
-  /** Between the items of a list, where a comma may be part of one. */
-  readonly separator?: '\n';
-  /** In words, where `fallback` alone does not say it. */
-  readonly fallbackText?: string;
-  /** Reads the text; its message says what is allowed. */
-  readonly value: z.ZodType<Value, string>;
-  readonly fallback: (facts: HostFacts) => Value;
-}
-
-function setting<Value>(row: Setting<Value>): Setting<Value> {
-  return row;
-}
-
-export function environmentName(name: string): string {
-  return `BPF2KAFKA_${name.toUpperCase().replaceAll('-', '_')}`;
-}
-
 // ---- What values look like ----
-
-/** Text that `read` accepts; otherwise the message, which completes 'must be …'. */
-function text<Value>(allowed: string, read: (text: string) => Value | undefined): z.ZodType<Value, string> {
-  return z.string().transform((given, context) => {
-    const value = read(given);
-    if (value !== undefined) return value;
-    context.addIssue({ code: 'custom', message: allowed });
-    return z.NEVER;
-  });
-}
-
-function matching(allowed: string, pattern: RegExp): z.ZodType<string, string> {
-  return text(allowed, (given) => (pattern.test(given) ? given : undefined));
-}
-
-function oneOf<const Choice extends string>(...choices: readonly Choice[]): z.ZodType<Choice, string> {
-  return text(`one of ${choices.join(', ')}`, (given) => choices.find((choice) => choice === given));
-}
 
 /** Items with commas between, which is how the environment has a list; those of equal `identity` are one. */
 function list<Value>(
@@ -190,8 +166,6 @@ function list<Value>(
 function itemsOf(given: string, separator?: '\n'): string[] {
   return separator === undefined ? given.split(',').map((item) => item.trim()) : given.split(separator);
 }
-
-const toggle = text('true or false', (given) => ({ true: true, false: false, 1: true, 0: false })[given.toLowerCase()]);
 
 function wholeNumber(given: string): number | undefined {
   return /^\d{1,15}$/.test(given) ? Number(given) : undefined;
@@ -303,8 +277,6 @@ const variableName = text('the name of an environment variable, without =', (giv
   /^[^=\0]{1,255}$/.test(given) ? given : undefined,
 );
 
-const path = text('a path', (given) => (given === '' || given.includes('\0') ? undefined : resolve(given)));
-
 /** Kafka allows 249 characters; the longest topic name of ours has 21. */
 const topicPrefix = matching('at most 228 letters, digits, dots, dashes and underscores', /^[A-Za-z0-9._-]{0,228}$/);
 
@@ -330,6 +302,8 @@ const settings = {
     value: registryUrl,
     fallback: none,
   }),
+  ...brokerRows,
+  ...registryRows,
   registerSchemas: setting({
     name: 'register-schemas',
     description: 'register schemas that the registry lacks, instead of failing',
@@ -609,7 +583,9 @@ type Name = keyof typeof settings;
 
 const runNames = [
   'brokers',
+  ...brokerSecurityNames,
   'registry',
+  ...registrySecurityNames,
   'registerSchemas',
   'topicPrefix',
   'createTopics',
@@ -643,14 +619,31 @@ const runNames = [
 ] as const satisfies readonly Name[];
 const tailNames = [
   'brokers',
+  ...brokerSecurityNames,
   'registry',
+  ...registrySecurityNames,
   'topicPrefix',
   'json',
   'fromBeginning',
   'limit',
 ] as const satisfies readonly Name[];
-const auditNames = ['brokers', 'registry', 'topicPrefix', 'json', 'since', 'until'] as const satisfies readonly Name[];
-const schemaNames = ['register', 'registry', 'topicPrefix', 'logLevel'] as const satisfies readonly Name[];
+const auditNames = [
+  'brokers',
+  ...brokerSecurityNames,
+  'registry',
+  ...registrySecurityNames,
+  'topicPrefix',
+  'json',
+  'since',
+  'until',
+] as const satisfies readonly Name[];
+const schemaNames = [
+  'register',
+  'registry',
+  ...registrySecurityNames,
+  'topicPrefix',
+  'logLevel',
+] as const satisfies readonly Name[];
 const detachNames = ['discard', 'pinPath', 'stateDir', 'logLevel'] as const satisfies readonly Name[];
 
 /** What the command line offers for a command, in this order. */
@@ -672,13 +665,15 @@ export function optionsOf(command: CommandName): readonly Option[] {
     schema: schemaNames,
     detach: detachNames,
   };
-  const options = names[command].map((name) => {
-    const row: Setting<unknown> = settings[name];
-    const { name: flag, placeholder, repeatable = false } = row;
-    const description = `${row.description}${repeatable ? '; repeatable' : ''}${shownFallback(row)}`;
-    return { name: flag, placeholder, repeatable, description };
-  });
-  if (command !== 'run' && command !== 'start') return options;
+  const rows = names[command].map((name): Setting<unknown> => settings[name]);
+  const options = rows
+    .filter(({ secret = false }) => !secret)
+    .map((row) => {
+      const { name: flag, placeholder, repeatable = false } = row;
+      const description = `${row.description}${repeatable ? '; repeatable' : ''}${shownFallback(row)}`;
+      return { name: flag, placeholder, repeatable, description };
+    });
+  if (command === 'detach') return options;
   const file = {
     name: configName,
     placeholder: 'FILE',
@@ -705,6 +700,8 @@ interface Given {
   readonly text: string;
   /** Completes 'from …'. */
   readonly origin: string;
+  /** The configuration file, when it comes from there. */
+  readonly file?: string;
 }
 
 /** A setting's value as it was given: flags over environment over file. */
@@ -725,6 +722,12 @@ function lookupIn(flags: Flags, environment: Environment, file: ReadonlyMap<stri
   };
 }
 
+/** With the file that `--config` names. */
+function lookupOf(flags: Flags, environment: Environment): Lookup {
+  const fileName = lookupIn(flags, environment, new Map())(configName)?.text;
+  return lookupIn(flags, environment, fileName === undefined ? new Map() : readFile(fileName));
+}
+
 function separatorOf(name: string): string {
   const rows: readonly Setting<unknown>[] = Object.values(settings);
   return rows.find((row) => row.name === name)?.separator ?? ',';
@@ -739,11 +742,17 @@ function read<Value>(row: Setting<Value>, lookup: Lookup, facts: HostFacts): Val
   const at = issue?.path[0];
   // Of a list only the item that is wrong.
   const wrong = typeof at === 'number' ? itemsOf(given.text, row.separator)[at] : given.text;
+  const shown = row.secret ? row.name : `--${row.name} ${JSON.stringify(withoutPassword(wrong ?? ''))}`;
   throw configError({
     operation: 'use',
-    subject: `--${row.name} ${JSON.stringify(wrong)} (from ${given.origin})`,
+    subject: `${shown} (from ${given.origin})`,
     reason: `it must be ${issue?.message}`,
   });
+}
+
+/** An address with user and password in it is refused, not repeated. */
+function withoutPassword(text: string): string {
+  return text.replace(/\/\/[^/\s]*@/, '//***@');
 }
 
 function machineId(facts: HostFacts): string {
@@ -776,14 +785,15 @@ export function loadRunConfig(
   environment: Environment,
   facts: HostFacts = hostFacts(),
 ): RunConfig {
-  const fileName = lookupIn(flags, environment, new Map())(configName)?.text;
-  const file = fileName === undefined ? new Map<string, Given>() : readFile(fileName);
-  const lookup = lookupIn(flags, environment, file);
+  const lookup = lookupOf(flags, environment);
   const http = read(settings.http, lookup, facts);
   const brokers = command === 'run' ? requiredBrokers(lookup, facts) : read(settings.brokers, lookup, facts);
+  const security = readBrokerSecurity(givenIn(lookup, facts));
+  if (brokers.length === 0 && (security.tls ?? security.sasl) !== undefined) throw noBrokersToSecure();
   return {
     brokers,
-    registry: read(settings.registry, lookup, facts),
+    security,
+    ...readRegistry(lookup, facts),
     registerSchemas: read(settings.registerSchemas, lookup, facts),
     topicPrefix: read(settings.topicPrefix, lookup, facts),
     createTopics: read(settings.createTopics, lookup, facts),
@@ -816,6 +826,15 @@ export function loadRunConfig(
   };
 }
 
+function givenIn(lookup: Lookup, facts: HostFacts): GivenSettings {
+  return { value: (row) => read(row, lookup, facts), fileOf: ({ name }) => lookup(name)?.file };
+}
+
+function readRegistry(lookup: Lookup, facts: HostFacts): Pick<RunConfig, 'registry' | 'registrySecurity'> {
+  const registry = read(settings.registry, lookup, facts);
+  return { registry, registrySecurity: readRegistrySecurity(givenIn(lookup, facts), registry) };
+}
+
 function readPackets(lookup: Lookup, facts: HostFacts): PacketsConfig | undefined {
   // All are read, so that a wrong one is refused even where it would not matter.
   const packets = {
@@ -830,10 +849,11 @@ function readPackets(lookup: Lookup, facts: HostFacts): PacketsConfig | undefine
 }
 
 export function loadTailConfig(flags: Flags, environment: Environment): TailConfig {
-  const lookup = lookupIn(flags, environment, new Map());
+  const lookup = lookupOf(flags, environment);
   return {
     brokers: requiredBrokers(lookup, noFacts),
-    registry: read(settings.registry, lookup, noFacts),
+    security: readBrokerSecurity(givenIn(lookup, noFacts)),
+    ...readRegistry(lookup, noFacts),
     topicPrefix: read(settings.topicPrefix, lookup, noFacts),
     json: read(settings.json, lookup, noFacts),
     fromBeginning: read(settings.fromBeginning, lookup, noFacts),
@@ -842,10 +862,11 @@ export function loadTailConfig(flags: Flags, environment: Environment): TailConf
 }
 
 export function loadAuditConfig(flags: Flags, environment: Environment): AuditConfig {
-  const lookup = lookupIn(flags, environment, new Map());
+  const lookup = lookupOf(flags, environment);
   return {
     brokers: requiredBrokers(lookup, noFacts),
-    registry: read(settings.registry, lookup, noFacts),
+    security: readBrokerSecurity(givenIn(lookup, noFacts)),
+    ...readRegistry(lookup, noFacts),
     topicPrefix: read(settings.topicPrefix, lookup, noFacts),
     json: read(settings.json, lookup, noFacts),
     since: read(settings.since, lookup, noFacts),
@@ -854,10 +875,10 @@ export function loadAuditConfig(flags: Flags, environment: Environment): AuditCo
 }
 
 export function loadSchemaConfig(flags: Flags, environment: Environment): SchemaConfig {
-  const lookup = lookupIn(flags, environment, new Map());
+  const lookup = lookupOf(flags, environment);
   return {
     register: read(settings.register, lookup, noFacts),
-    registry: read(settings.registry, lookup, noFacts),
+    ...readRegistry(lookup, noFacts),
     topicPrefix: read(settings.topicPrefix, lookup, noFacts),
     logLevel: read(settings.logLevel, lookup, noFacts),
   };
@@ -889,6 +910,14 @@ function requiredBrokers(lookup: Lookup, facts: HostFacts): readonly string[] {
     operation: 'tell which Kafka to use',
     reason: '--brokers is not given',
     remedy: `give --brokers HOST:PORT or ${environmentName('brokers')}`,
+  });
+}
+
+function noBrokersToSecure() {
+  return configError({
+    operation: 'use TLS or SASL',
+    reason: 'the Kafka that is started when no --brokers is given has neither',
+    remedy: 'give --brokers as well',
   });
 }
 
@@ -951,7 +980,7 @@ function readFile(name: string): Map<string, Given> {
       throw fail(`line ${line}: ${setting} must be a value or a list of values`);
     }
     const given = parts.map((part) => (part === null ? '' : String(part.value ?? ''))).join(separatorOf(setting));
-    if (given !== '') values.set(setting, { text: given, origin: `${name}, line ${line}` });
+    if (given !== '') values.set(setting, { text: given, origin: `${name}, line ${line}`, file: name });
   }
   return values;
 }
@@ -974,9 +1003,4 @@ function distance(a: string, b: string): number {
     row = next;
   }
   return row[b.length] as number;
-}
-
-function configError(failure: ConstructorParameters<typeof Bpf2KafkaError>[1]): Bpf2KafkaError {
-  const code: ErrorCode = 'ERR_CONFIG';
-  return new Bpf2KafkaError(code, failure);
 }

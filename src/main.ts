@@ -97,7 +97,9 @@ function describe(error: unknown): { line: string; code: number } {
     // commander puts its suggestion on a line of its own.
     const line = reasonOf(error)
       .replace(/^error: /, '')
-      .replace(/ ?\(Did you mean (.*)\?\)$/, '; did you mean $1?');
+      .replace(/ ?\(Did you mean (.*)\?\)$/, '; did you mean $1?')
+      // Who tries a secret as an option is told that there is none, and not what it was.
+      .replace(/^(unknown option '[^'=]*)=.*'/, "$1'");
     return { line, code: 2 };
   }
   if (error instanceof Bpf2KafkaError) return { line: reasonOf(error), code: error.exitCode };
@@ -194,6 +196,8 @@ const settingsHelp = (command: string) => `
 Each option is also read from the environment (--topic-prefix: BPF2KAFKA_TOPIC_PREFIX) and from the file of --config
 (topic-prefix: …). The command line goes before the environment, the environment before the file. A list has commas
 between its items; so has a repeatable option in the environment (--redact a line each), and it is a list in the file.
+A secret is in a file of its own (--sasl-password-file), or, without -file, in the environment (BPF2KAFKA_SASL_PASSWORD)
+or in the file of --config (sasl-password: …); it is no option, because every user of the host can read those.
 ${command === 'run' ? 'SIGHUP reads --exclude-exe, --exclude-uid and the file of --exclude-cgroup-file again.\n' : ''}
 Examples:
   bpf2kafka ${command} --brokers localhost:9092 --create-topics

@@ -41,8 +41,9 @@ export interface OutletsOptions {
  * @throws Bpf2KafkaError ERR_BROKER, ERR_TOPIC, ERR_REGISTRY
  */
 export async function openOutlets({ config, log, clock, singleNode = false }: OutletsOptions): Promise<Outlets> {
+  const { brokers, security, clientId } = config;
   await loadCodec(config.compression);
-  const client = createKafkaClient({ brokers: config.brokers, clientId: config.clientId, log, clock });
+  const client = createKafkaClient({ brokers, security, clientId, log, clock });
   await using admin = await client.connectAdmin();
   const topics = await prepareTopics(admin, {
     topics: [
@@ -91,6 +92,7 @@ async function framingOf(topic: TopicName, config: RunConfig, log: Log): Promise
   const { resolveSchemaId } = await import('./schemas/registry.ts');
   const schemaId = await resolveSchemaId({
     url: config.registry,
+    security: config.registrySecurity,
     subject: subjectOf(topic, config.topicPrefix),
     schema: topicSchema(topic).schema,
     register: config.registerSchemas,

@@ -24,7 +24,8 @@ export type OpenSnapshot = (
 /** `audit` of the command line: 0 when every account closes, 1 when one does not or there is none. */
 export async function auditCommand(config: AuditConfig, io: CommandIo): Promise<number> {
   // What ends the audit is thrown; what the client tries again is its own affair.
-  const client = createKafkaClient({ brokers: config.brokers, clientId: 'bpf2kafka-audit', log: createLog('error') });
+  const { brokers, security } = config;
+  const client = createKafkaClient({ brokers, security, clientId: 'bpf2kafka-audit', log: createLog('error') });
   const report = await audit(config, io, (topics) => readSnapshot(client, topics));
   if (config.json) await writeLine(io.stdout, auditJson(config, report));
   else for (const line of auditLines(report)) await writeLine(io.stdout, line);
@@ -43,7 +44,8 @@ export async function audit(
   // The ledger first: what its entries account for was in the other topics before they were written. A host that never
   // counted packets has no topic for them, and one of an earlier version none for dead letters.
   const snapshot = await open({ topics: [ledgerTopic, execTopic], optional: [packetTopic, deadLetterTopic] });
-  const schemaById = config.registry === undefined ? {} : { schemaById: createSchemaFetcher(config.registry) };
+  const { registry, registrySecurity } = config;
+  const schemaById = registry === undefined ? {} : { schemaById: createSchemaFetcher(registry, registrySecurity) };
   const ledger = createDecoder({ topic: 'bpf2kafka-ledger', ...schemaById });
   const execs = createDecoder({ topic: 'exec-events', ...schemaById });
   const packets = createDecoder({ topic: 'packet-counts', ...schemaById });

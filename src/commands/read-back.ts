@@ -6,7 +6,7 @@ import type { CommandIo } from '../terminal.ts';
 import { tailStream } from './tail.ts';
 
 /** Where the topics are. */
-type Kafka = Pick<TailConfig, 'brokers' | 'registry' | 'topicPrefix'>;
+type Kafka = Pick<TailConfig, 'brokers' | 'security' | 'registry' | 'registrySecurity' | 'topicPrefix'>;
 
 /**
  * Prints what is published to the streams' topics after `start` has resolved. All share standard output: an exec is a
@@ -42,7 +42,9 @@ export class ReadBack implements AsyncDisposable {
     const ready = Promise.withResolvers<void>();
     const tail = tailStream(name, {
       brokers: this.#kafka.brokers,
+      security: this.#kafka.security,
       registry: this.#kafka.registry,
+      registrySecurity: this.#kafka.registrySecurity,
       topicPrefix: this.#kafka.topicPrefix,
       json: false,
       fromBeginning: false,

@@ -32,6 +32,7 @@ export async function schemaCommand(name: string | undefined, config: SchemaConf
   const subject = subjectOf(name, config.topicPrefix);
   const id = await resolveSchemaId({
     url: config.registry,
+    security: config.registrySecurity,
     subject,
     schema,
     register: true,

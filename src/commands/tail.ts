@@ -87,12 +87,11 @@ async function* events<Topic extends TopicName>(
   topic: Topic,
   options: TailOptions,
 ): AsyncGenerator<TopicEvents[Topic], void, void> {
-  const { err, signal } = options;
-  const open =
-    options.open ?? createKafkaClient({ brokers: options.brokers, clientId: 'bpf2kafka-tail', log: options.log }).read;
+  const { brokers, security, registry, registrySecurity, log, err, signal } = options;
+  const open = options.open ?? createKafkaClient({ brokers, security, clientId: 'bpf2kafka-tail', log }).read;
   const decoder = createDecoder({
     topic,
-    ...(options.registry === undefined ? {} : { schemaById: createSchemaFetcher(options.registry) }),
+    ...(registry === undefined ? {} : { schemaById: createSchemaFetcher(registry, registrySecurity) }),
   });
 
   await using records = await open({

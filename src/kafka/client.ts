@@ -3,7 +3,9 @@ import kafkajs, { type Kafka, type KafkaConfig, type LogEntry, type Message } fr
 import { type Clock, systemClock } from '../clock.ts';
 import { Bpf2KafkaError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { brokerError, isAuthenticationError, isAuthorizationError, protocolErrorOf } from './broker-error.ts';
+import type { BrokerSecurity } from '../security.ts';
+import { createAuthentication } from './authentication.ts';
+import { brokerError, isAuthorizationError, isRefusal, protocolErrorOf } from './broker-error.ts';
 import { type Compression, codecs } from './compression.ts';
 import { DeadlineError, settlesWithin, withDeadline } from './deadline.ts';
 import { applyKafkajsFixes, type ThrottleEntry, throttleMessage } from './kafkajs-fixes.ts';
@@ -39,6 +41,8 @@ export interface KafkaClientOptions {
   /** `host:port`, at least one. */
   readonly brokers: readonly string[];
   readonly clientId: string;
+  /** Default: plain text, and nobody is asked who it is. */
+  readonly security?: BrokerSecurity;
   readonly log: Log;
   readonly clock?: Clock;
 }
@@ -85,7 +89,7 @@ export interface PartitionProducer {
   connect(): Promise<void>;
   /**
    * The broker's answer, unchecked: kafkajs resolves with no partition at all when its metadata lacks the one that was
-   * asked for. Rejects with what kafkajs throws; the records may have been written all the same.
+   * asked for. Rejects with ERR_BROKER; the records may have been written all the same.
    * @throws Error when another send is outstanding
    */
   send(request: PartitionSend): Promise<ProduceAnswer>;
@@ -146,7 +150,11 @@ const settleMillis = 2_000;
  */
 const retry = { initialRetryTime: 100, maxRetryTime: 1_000, factor: 0.2, multiplier: 2, retries: 4 };
 
-export function createKafkaClient({ brokers, clientId, log, clock = systemClock }: KafkaClientOptions): KafkaClient {
+/** @throws Bpf2KafkaError ERR_CONFIG when a file with a certificate or a secret cannot be used */
+export function createKafkaClient(options: KafkaClientOptions): KafkaClient {
+  const { brokers, clientId, security = {}, log, clock = systemClock } = options;
+  const { tls, sasl } = createAuthentication(security, clock, log);
+  const fail: Fail = (operation, error) => brokerError(operation, brokers, error, security);
   const fixes = applyKafkajsFixes();
   if (!fixes.patched) {
     log.warn({ version: fixes.version }, 'kafkajs is not the version that its fixes were written for: not applied');
@@ -155,10 +163,11 @@ export function createKafkaClient({ brokers, clientId, log, clock = systemClock 
   const warnings = new LogLimit(clock);
 
   const open = (onThrottle: (millis: number) => void = () => {}): Connection => {
-    const sockets = new Sockets();
+    const sockets = new Sockets(tls);
     const config: KafkaConfig = {
       brokers: [...brokers],
       clientId,
+      ...(sasl === undefined ? {} : { sasl }),
       retry,
       connectionTimeout: 3_000,
       requestTimeout: 30_000,
@@ -178,7 +187,7 @@ export function createKafkaClient({ brokers, clientId, log, clock = systemClock 
       const deadline = clock.elapsedMillis() + deadlineMillis;
       let reason: unknown;
       for (;;) {
-        const admin = new Admin(open(), brokers, clock);
+        const admin = new Admin(open(), fail, clock);
         try {
           const left = Math.max(0, deadline - clock.elapsedMillis());
           await withDeadline(admin.connect(), left, clock, signal);
@@ -188,14 +197,14 @@ export function createKafkaClient({ brokers, clientId, log, clock = systemClock 
           // That the time is up says less than why the attempt before it failed.
           if (reason === undefined || !(error instanceof DeadlineError)) reason = error;
           const over = clock.elapsedMillis() + connectPauseMillis >= deadline || signal?.aborted;
-          if (over || error instanceof DeadlineError || isAuthenticationError(error)) {
-            throw brokerError('reach the broker', brokers, reason);
+          if (over || error instanceof DeadlineError || isRefusal(error)) {
+            throw fail('reach the broker', reason);
           }
           await clock.sleep(connectPauseMillis, signal);
         }
       }
     },
-    createProducer: () => new Producer(open, clock),
+    createProducer: () => new Producer(open, fail, clock),
     read: async ({ topics, fromBeginning, signal }) => {
       const admin = await client.connectAdmin(signal === undefined ? {} : { signal });
       try {
@@ -248,17 +257,20 @@ export function createKafkaClient({ brokers, clientId, log, clock = systemClock 
             },
           },
           start,
-          fail: (error) => brokerError('read from the broker', brokers, error),
+          fail: (error) => fail('read from the broker', error),
           ...(signal === undefined ? {} : { signal }),
         });
       } catch (error) {
         await admin.close();
-        throw brokerError('read from the broker', brokers, error);
+        throw fail('read from the broker', error);
       }
     },
   };
   return client;
 }
+
+/** Puts a failure of kafkajs into our words. */
+type Fail = (operation: string, error: unknown) => Bpf2KafkaError;
 
 /** One kafkajs client with the sockets it opened. */
 interface Connection {
@@ -294,13 +306,13 @@ function writeLogEntry({ namespace, level, log: entry }: LogEntry, log: Log, war
 class Admin implements KafkaAdmin {
   readonly #admin: ReturnType<Kafka['admin']>;
   readonly #sockets: Sockets;
-  readonly #brokers: readonly string[];
+  readonly #fail: Fail;
   readonly #clock: Clock;
 
-  constructor({ kafka, sockets }: Connection, brokers: readonly string[], clock: Clock) {
+  constructor({ kafka, sockets }: Connection, fail: Fail, clock: Clock) {
     this.#admin = kafka.admin();
     this.#sockets = sockets;
-    this.#brokers = brokers;
+    this.#fail = fail;
     this.#clock = clock;
   }
 
@@ -340,7 +352,7 @@ class Admin implements KafkaAdmin {
           cause: error,
         });
       }
-      throw brokerError('describe a topic', this.#brokers, error);
+      throw this.#fail('describe a topic', error);
     }
   }
 
@@ -352,7 +364,7 @@ class Admin implements KafkaAdmin {
       return new Map(entries.map(({ configName, configValue }) => [configName, configValue]));
     } catch (error) {
       if (isAuthorizationError(error)) return undefined;
-      throw brokerError('read the settings of a topic', this.#brokers, error);
+      throw this.#fail('read the settings of a topic', error);
     }
   }
 
@@ -364,7 +376,7 @@ class Admin implements KafkaAdmin {
     } catch (error) {
       // KafkaJSAggregateError: one error a topic.
       const cause = (error as { errors?: readonly unknown[] }).errors?.[0] ?? error;
-      if (protocolErrorOf(cause) === undefined) throw brokerError('create a topic', this.#brokers, error);
+      if (protocolErrorOf(cause) === undefined) throw this.#fail('create a topic', error);
       throw new Bpf2KafkaError('ERR_TOPIC', {
         operation: 'create the topic',
         subject: topic,
@@ -387,7 +399,7 @@ class Admin implements KafkaAdmin {
         // The metadata names the leader of a new partition before that broker leads it; kafkajs does not ask again.
         const moving = (error as { retriable?: unknown }).retriable === true && protocolErrorOf(error) !== undefined;
         if (!moving || this.#clock.elapsedMillis() >= deadline) {
-          throw brokerError('read the offsets of a topic', this.#brokers, error);
+          throw this.#fail('read the offsets of a topic', error);
         }
         await this.#clock.sleep(connectPauseMillis);
       }
@@ -416,7 +428,7 @@ class Admin implements KafkaAdmin {
     try {
       return await this.#deadline(answer);
     } catch (error) {
-      throw brokerError(operation, this.#brokers, error);
+      throw this.#fail(operation, error);
     }
   }
 }
@@ -437,16 +449,18 @@ function messagesOf(records: readonly ProducerRecord[], partition: number): Mess
 class Producer implements PartitionProducer {
   readonly #producer: ReturnType<Kafka['producer']>;
   readonly #sockets: Sockets;
+  readonly #fail: Fail;
   readonly #clock: Clock;
   #fenced = false;
   #outstanding: Promise<unknown> | undefined;
   #throttleMillis = 0;
 
-  constructor(open: (onThrottle: (millis: number) => void) => Connection, clock: Clock) {
+  constructor(open: (onThrottle: (millis: number) => void) => Connection, fail: Fail, clock: Clock) {
     const { kafka, sockets } = open((millis) => {
       this.#throttleMillis = Math.max(this.#throttleMillis, millis);
     });
     this.#sockets = sockets;
+    this.#fail = fail;
     this.#clock = clock;
     this.#producer = kafka.producer({
       idempotent: true,
@@ -512,6 +526,8 @@ class Producer implements PartitionProducer {
     this.#outstanding = work;
     try {
       return await work;
+    } catch (error) {
+      throw this.#fail('publish to the broker', error);
     } finally {
       this.#outstanding = undefined;
     }

@@ -1,14 +1,20 @@
+import { Agent } from 'node:https';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { COMPATIBILITY, SchemaRegistry } from '@kafkajs/confluent-schema-registry';
 import { Bpf2KafkaError, type Failure, reasonOf } from '../errors.ts';
+import { basicAuthorization, httpRequest } from '../http-request.ts';
 import type { Log } from '../log.ts';
+import type { RegistrySecurity } from '../security.ts';
+import { readableByOthers, readSecret, readTls } from '../security-files.ts';
 import { readState, writeState } from '../state-file.ts';
+import { tlsFailureOf } from '../tls-failure.ts';
 import { type AvroSchema, fingerprint } from './fingerprint.ts';
 
 export interface SchemaIdRequest {
   /** Base address of a registry that speaks Confluent's API. */
   readonly url: string;
+  readonly security?: RegistrySecurity;
   /** `<topic with prefix>-value`. */
   readonly subject: string;
   readonly schema: AvroSchema;
@@ -33,12 +39,13 @@ class Unavailable extends Error {}
  * in the state directory is used. Fails with ERR_REGISTRY.
  */
 export async function resolveSchemaId(request: SchemaIdRequest): Promise<number> {
-  const { subject, stateDir, log } = request;
+  const { subject, security = {}, stateDir, log } = request;
   const url = baseUrl(request.url);
   const key = `${url} ${subject} ${fingerprint(request.schema).toString('hex')}`;
   const ids = stateDir === undefined ? {} : await readIds(stateDir, log);
   const known = ids[key];
-  const registry = new Registry(url, known === undefined ? requestMillis : requestMillisWhenKnown);
+  const registry = new Registry(url, security, known === undefined ? requestMillis : requestMillisWhenKnown);
+  warn(url, security, log);
 
   let id: number | undefined;
   try {
@@ -50,13 +57,7 @@ export async function resolveSchemaId(request: SchemaIdRequest): Promise<number>
       log.warn({ registry: url, subject, id: known, reason: error.message }, 'registry unavailable, using the kept id');
       return known;
     }
-    throw failure({
-      operation: 'look up the schema of',
-      subject,
-      reason: `the registry ${url} is not available: ${error.message}`,
-      remedy: 'check --registry and that it runs',
-      cause: error,
-    });
+    throw registry.unavailable('look up the schema of', subject, error);
   }
   if (id === undefined) {
     const name = subject.replace(/-value$/, '');
@@ -72,9 +73,12 @@ export async function resolveSchemaId(request: SchemaIdRequest): Promise<number>
 }
 
 /** Schemas by id, each asked for once. The function fails with ERR_REGISTRY. */
-export function createSchemaFetcher(registryUrl: string): (id: number) => Promise<AvroSchema> {
+export function createSchemaFetcher(
+  registryUrl: string,
+  security: RegistrySecurity = {},
+): (id: number) => Promise<AvroSchema> {
   const url = baseUrl(registryUrl);
-  const registry = new Registry(url, requestMillis);
+  const registry = new Registry(url, security, requestMillis);
   const pending = new Map<number, Promise<AvroSchema>>();
   return (id) => {
     let schema = pending.get(id);
@@ -90,22 +94,29 @@ export function createSchemaFetcher(registryUrl: string): (id: number) => Promis
 
 class Registry {
   readonly #url: string;
+  readonly #security: RegistrySecurity;
   readonly #millis: number;
   readonly #client: SchemaRegistry;
 
-  constructor(url: string, millis: number) {
+  constructor(url: string, security: RegistrySecurity, millis: number) {
     this.#url = url;
+    this.#security = security;
     this.#millis = millis;
-    // Without one the client waits for ever for a registry that accepts and says nothing.
-    const timeout = () => ({
-      request: <Request>(request: Request & { enhance(extras: { timeout: number }): Request }) =>
-        request.enhance({ timeout: millis }),
+    const { tls = {} } = security;
+    // A file that cannot be used is told now, and not as a registry that does not answer.
+    this.#authorization();
+    const agent = url.startsWith('https:') ? { agent: new Agent(readTls(tls)) } : {};
+    // Without a time limit the client waits for ever for a registry that accepts and says nothing.
+    const enhance = () => ({
+      request: <Request>(request: Request & { enhance(extras: object): Request }) =>
+        request.enhance({ timeout: millis, headers: this.#authorization() }),
     });
     this.#client = new SchemaRegistry({
       host: url,
       clientId: 'bpf2kafka',
       retry: { retries: 2 },
-      middlewares: [timeout],
+      middlewares: [enhance],
+      ...agent,
     });
   }
 
@@ -166,43 +177,48 @@ class Registry {
       }
       const explained = this.#explain(error, `read the schema with id ${id}`);
       if (!(explained instanceof Unavailable)) throw explained;
-      throw failure({
-        operation: 'read the schema',
-        subject: `with id ${id}`,
-        reason: `the registry ${this.#url} is not available: ${explained.message}`,
-        remedy: 'check --registry and that it runs',
-        cause: error,
-      });
+      throw this.unavailable('read the schema', `with id ${id}`, explained);
     }
+  }
+
+  unavailable(operation: string, subject: string, cause: Unavailable): Bpf2KafkaError {
+    const tls = tlsFailureOf(cause.message, { settings: '--registry', files: this.#security.tls ?? {} });
+    return failure({
+      operation,
+      subject,
+      reason: `the registry ${this.#url} ${tls?.reason ?? `is not available: ${cause.message}`}`,
+      remedy: tls?.remedy ?? 'check --registry and that it runs',
+      cause,
+    });
   }
 
   /** The calls that the client lacks. Undefined when the registry says that the subject or version is not there. */
   async #ask(method: string, path: string, body?: object): Promise<unknown> {
-    let response: Response;
+    let status: number;
     let text: string;
     try {
-      response = await fetch(`${this.#url}${path}`, {
+      ({ status, text } = await httpRequest(`${this.#url}${path}`, {
         method,
-        headers: { 'content-type': contentType, accept: contentType },
-        signal: AbortSignal.timeout(this.#millis),
+        headers: { 'content-type': contentType, accept: contentType, ...this.#authorization() },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-      text = await response.text();
+        tls: this.#security.tls ?? {},
+        timeoutMillis: this.#millis,
+      }));
     } catch (error) {
-      // fetch says only 'fetch failed'; the cause says why.
-      const { cause } = error as Error;
-      throw new Unavailable(reasonOf(cause instanceof Error && cause.message !== '' ? cause : error), { cause: error });
+      if (error instanceof Bpf2KafkaError) throw error;
+      throw new Unavailable(reasonOf(error), { cause: error });
     }
     const answer = parseJson(text) as { error_code?: number; message?: string } | undefined;
-    if (response.ok && answer !== undefined) return answer;
-    if (response.status === 404 && answer?.error_code !== undefined) return undefined;
-    if (response.status >= 500) throw new Unavailable(`it answers ${response.status} ${answer?.message ?? ''}`.trim());
-    if (response.ok || response.status === 404) throw this.#notARegistry(`${method} ${path}`, response.status);
+    const ok = status >= 200 && status < 300;
+    if (ok && answer !== undefined) return answer;
+    if (status === 404 && answer?.error_code !== undefined) return undefined;
+    if (status >= 500) throw new Unavailable(`it answers ${status} ${answer?.message ?? ''}`.trim());
+    if (ok || status === 404) throw this.#notARegistry(`${method} ${path}`, status);
     throw failure({
       operation: 'use the registry',
       subject: this.#url,
-      reason: `${method} ${path} was refused with ${response.status} ${answer?.message ?? ''}`.trim(),
-      remedy: 'check what the registry allows to clients without credentials',
+      reason: `${method} ${path} was refused with ${status} ${answer?.message ?? ''}`.trim(),
+      remedy: this.#remedyFor(status),
     });
   }
 
@@ -225,9 +241,23 @@ class Registry {
     return failure({
       operation,
       reason: `the registry ${this.#url} refused with ${status}: ${reason}`,
-      remedy: 'check what the registry allows to clients without credentials',
+      remedy: this.#remedyFor(status),
       cause: error,
     });
+  }
+
+  /** The password as it is now. */
+  #authorization(): Record<string, string> {
+    const { login } = this.#security;
+    return login === undefined ? {} : { authorization: basicAuthorization(login.username, readSecret(login.password)) };
+  }
+
+  #remedyFor(status: number): string {
+    const { login } = this.#security;
+    if (status !== 401 && status !== 403) return 'check what the registry says of such requests';
+    if (login === undefined) return 'give --registry-username and --registry-password-file';
+    if (status === 403) return `check what the registry allows to ${login.username}`;
+    return `check --registry-username and ${login.password.setting}`;
   }
 
   #notARegistry(what: string, status: number): Bpf2KafkaError {
@@ -237,6 +267,15 @@ class Registry {
       reason: `it does not answer as a schema registry (${what}: status ${status})`,
       remedy: 'give the address at which it speaks the Confluent API, path included (Apicurio: …/apis/ccompat/v7)',
     });
+  }
+}
+
+function warn(url: string, { tls, login }: RegistrySecurity, log: Log): void {
+  for (const path of readableByOthers([tls?.client?.key, login?.password])) {
+    log.warn({ path }, 'every user of this host may read this file, and it holds a secret: chmod o-r');
+  }
+  if (login !== undefined && !url.startsWith('https:')) {
+    log.warn({ registry: url }, 'the password goes over the network as it is: give an https address');
   }
 }
 

@@ -138,7 +138,9 @@ async function audit(
   const stderr = new PassThrough();
   const config = {
     brokers: [kafka.brokers],
+    security: {},
     registry: undefined,
+    registrySecurity: {},
     topicPrefix: prefix,
     json: options.json === true,
     since: undefined,

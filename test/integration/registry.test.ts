@@ -127,7 +127,7 @@ describe('registering', () => {
     const stdout = new PassThrough();
     const code = await schemaCommand(
       'exec-events',
-      { register: true, registry: registry.url, topicPrefix: 'command.', logLevel: 'silent' },
+      { register: true, registry: registry.url, registrySecurity: {}, topicPrefix: 'command.', logLevel: 'silent' },
       { stdout, stderr: new PassThrough(), stdoutClosed: new AbortController().signal },
     );
     stdout.end();

@@ -184,7 +184,13 @@ describe('packets', () => {
       shown += chunk.toString();
     });
     const io = { stdout, stderr: new PassThrough(), stdoutClosed: new AbortController().signal };
-    const source = { brokers: [kafka.brokers], registry: undefined, topicPrefix: 'both.' };
+    const source = {
+      brokers: [kafka.brokers],
+      security: {},
+      registry: undefined,
+      registrySecurity: {},
+      topicPrefix: 'both.',
+    };
     await using readBack = new ReadBack(['exec', 'packets'], source, log, io);
     await readBack.start();
     const flows = Array.from({ length: 3000 }, (_, source_port) => ({ source_port }));
@@ -224,7 +230,9 @@ describe('in the process', () => {
     const out = new PassThrough();
     const printed = await tailStream('exec', {
       brokers: [kafka.brokers],
+      security: {},
       registry: undefined,
+      registrySecurity: {},
       topicPrefix: 'ready.',
       json: true,
       fromBeginning: false,
@@ -245,7 +253,9 @@ describe('in the process', () => {
     const stop = new AbortController();
     const printed = await tailStream('exec', {
       brokers: [kafka.brokers],
+      security: {},
       registry: undefined,
+      registrySecurity: {},
       topicPrefix: 'abort.',
       json: true,
       fromBeginning: false,

@@ -9,6 +9,10 @@ import { waitFor } from './wait-for.ts';
 export interface TestKafkaOptions {
   /** Broker settings that override the embedded ones. */
   readonly properties?: Readonly<Record<string, string>>;
+  /** More arguments for the Java virtual machine. */
+  readonly jvmArguments?: readonly string[];
+  /** Of the listener without security; default: one that is free. */
+  readonly port?: number;
 }
 
 export interface TopicOptions {
@@ -38,6 +42,7 @@ export class TestKafka implements AsyncDisposable {
   constructor(directory: string, options: TestKafkaOptions) {
     this.directory = directory;
     this.#options = options;
+    this.#port = options.port;
   }
 
   /** The same before and after a stop and a start. */
@@ -62,6 +67,7 @@ export class TestKafka implements AsyncDisposable {
       directory: this.directory,
       log: createLog('silent'),
       properties: this.#options.properties ?? {},
+      jvmArguments: this.#options.jvmArguments ?? [],
       ...(this.#port === undefined ? {} : { port: this.#port }),
     });
     this.#port = this.#broker.port;

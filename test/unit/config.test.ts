@@ -6,7 +6,6 @@ import {
   defaultRingBytes,
   type Environment,
   type Flags,
-  type HostFacts,
   loadDetachConfig,
   loadRunConfig,
   loadSchemaConfig,
@@ -14,6 +13,7 @@ import {
   type RunConfig,
 } from '../../src/config.ts';
 import type { Bpf2KafkaError } from '../../src/errors.ts';
+import type { HostFacts } from '../../src/setting.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'config-test-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -50,7 +50,9 @@ describe('defaults', () => {
   test('everything but the brokers has one', () => {
     expect(run()).toEqual({
       brokers: ['kafka:9092'],
+      security: {},
       registry: undefined,
+      registrySecurity: { tls: {} },
       registerSchemas: false,
       topicPrefix: '',
       createTopics: false,
@@ -457,7 +459,9 @@ test('tail, schema and detach read the settings they share with run', () => {
   };
   expect(loadTailConfig({ limit: '3', json: true }, environment)).toEqual({
     brokers: ['a:1'],
+    security: {},
     registry: undefined,
+    registrySecurity: { tls: {} },
     topicPrefix: 'p.',
     json: true,
     fromBeginning: false,

@@ -98,6 +98,7 @@ describe('the command line', () => {
 
   test.each([
     ['an unknown flag', ['run', '--brokrs', 'a:1'], "unknown option '--brokrs'; did you mean --brokers?"],
+    ['a secret as a flag', ['run', '--sasl-password=hidden'], "unknown option '--sasl-password'"],
     ['a flag of a later version', ['run', '--no-exec'], "unknown option '--no-exec'"],
     ['an unknown command', ['rnu'], "unknown command 'rnu'; did you mean run?"],
     ['no command', [], "no command is given; 'bpf2kafka --help' lists them"],
@@ -110,6 +111,7 @@ describe('the command line', () => {
     expect([code, stdout]).toEqual([2, '']);
     expect(stderr).toMatch(/^bpf2kafka: [^\n]+\n$/);
     expect(stderr).toContain(message);
+    expect(stderr).not.toContain('hidden');
   });
 });
 

@@ -5,7 +5,13 @@ import { schemaCommand } from '../../../src/commands/schema.ts';
 import type { SchemaConfig } from '../../../src/config.ts';
 import { topicNames } from '../../../src/schemas/catalog.ts';
 
-const config: SchemaConfig = { register: false, registry: undefined, topicPrefix: '', logLevel: 'silent' };
+const config: SchemaConfig = {
+  register: false,
+  registry: undefined,
+  registrySecurity: {},
+  topicPrefix: '',
+  logLevel: 'silent',
+};
 
 async function call(name: string | undefined, changed: Partial<SchemaConfig> = {}) {
   const stdout = new PassThrough();

@@ -103,7 +103,9 @@ describe('tail', () => {
     let ready = 0;
     const printed = await tailStream(stream, {
       brokers: ['unused:1'],
+      security: {},
       registry: undefined,
+      registrySecurity: {},
       topicPrefix: 'p.',
       json: false,
       fromBeginning: false,

@@ -46,6 +46,14 @@ test.each(['/etc/passwd', '/var/log/pods', '/var/log/containers'])(
   },
 );
 
+test('a Secret is optional, read-only, and for root alone', () => {
+  const { containers, volumes } = (manifestIn('daemonset.yaml') as unknown as SidecarSet).spec.template.spec;
+  const mount = containers[0]?.volumeMounts.find(({ name }) => name === 'secrets');
+  expect(mount).toMatchObject({ mountPath: '/etc/bpf2kafka-secrets', readOnly: true });
+  const secret = { secretName: 'bpf2kafka', optional: true, defaultMode: 0o400 };
+  expect(volumes.find(({ name }) => name === 'secrets')).toMatchObject({ secret });
+});
+
 test('no manifest has a field that the API does not know, which it would drop without a word', {
   timeout: 60_000,
 }, () => {

@@ -1,6 +1,7 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { Bpf2KafkaError } from '../../../src/errors.ts';
-import { brokerError, protocolErrorOf } from '../../../src/kafka/broker-error.ts';
+import { brokerError, isRefusal, protocolErrorOf } from '../../../src/kafka/broker-error.ts';
+import type { BrokerSecurity } from '../../../src/security.ts';
 
 const wrapped = (cause: object) =>
   Object.assign(new Error('retries exceeded'), { cause: Object.assign(new Error('inner'), cause) });
@@ -14,16 +15,58 @@ test('the broker error code is found under the wrappings of kafkajs', () => {
 test.each([
   [{ code: 'ECONNREFUSED' }, 'a broker listens there'],
   [{ code: 'ENOTFOUND' }, 'host names'],
-  [{ type: 'SASL_AUTHENTICATION_FAILED' }, 'credentials'],
   [{ type: 'TOPIC_AUTHORIZATION_FAILED' }, 'grant WRITE'],
+  [{ type: 'GROUP_AUTHORIZATION_FAILED' }, 'grant READ on groups'],
+  [{ name: 'KafkaJSGroupCoordinatorNotFound' }, 'grant READ on groups'],
+  [{ name: 'KafkaJSConnectionClosedError' }, 'give --sasl-mechanism when its listener wants a login'],
   [{}, 'check --brokers'],
 ])('%o has a remedy that fits', (cause, remedy) => {
   const error = brokerError('reach the broker', ['a:1', 'b:2'], wrapped(cause));
   expect(error).toMatchObject({ code: 'ERR_BROKER', subject: 'a:1,b:2', exitCode: 4 });
   expect(error.remedy).toContain(remedy);
+  expect(isRefusal(wrapped(cause))).toBe(false);
 });
 
-test('our own errors pass as they are', () => {
+test('our own errors pass as they are, also under the wrappings of kafkajs', () => {
   const own = new Bpf2KafkaError('ERR_TOPIC', { operation: 'x', reason: 'y' });
   expect(brokerError('reach the broker', [], own)).toBe(own);
+  expect(brokerError('reach the broker', [], new Error('retries exceeded', { cause: own }))).toBe(own);
+});
+
+describe('a login', () => {
+  const password: BrokerSecurity = {
+    sasl: {
+      mechanism: 'SCRAM-SHA-512',
+      username: 'sidecar',
+      password: { kind: 'file', setting: '--sasl-password-file', path: '/run/password' },
+    },
+  };
+  const token: BrokerSecurity = {
+    sasl: {
+      mechanism: 'OAUTHBEARER',
+      token: { kind: 'file', setting: '--sasl-oauthbearer-token-file', path: '/run/token' },
+    },
+  };
+  test.each([
+    [{ name: 'KafkaJSSASLAuthenticationError' }, password, 'check --sasl-username and --sasl-password-file'],
+    [{ type: 'SASL_AUTHENTICATION_FAILED' }, token, 'check --sasl-oauthbearer-token-file'],
+    [{ type: 'UNSUPPORTED_SASL_MECHANISM' }, password, 'give --sasl-mechanism one of its sasl.enabled.mechanisms'],
+    [{ type: 'ILLEGAL_SASL_STATE' }, password, 'leave --sasl-mechanism out'],
+  ])('that fails with %o is a refusal, whose remedy names the settings', (cause, security, remedy) => {
+    expect(brokerError('reach the broker', ['a:1'], wrapped(cause), security).remedy).toContain(remedy);
+    expect(isRefusal(wrapped(cause))).toBe(true);
+  });
+});
+
+test.each([
+  [
+    'Connection error: self-signed certificate in certificate chain',
+    'give the authority that signed it with --tls-ca-file',
+  ],
+  ['Connection error: it answers in TLS', 'give --tls'],
+])('%s is a refusal', (message, remedy) => {
+  const error = new Error('retries exceeded', { cause: new Error(message) });
+  error.message = message;
+  expect(brokerError('reach the broker', ['a:1'], error, { tls: {} }).remedy).toBe(remedy);
+  expect(isRefusal(error)).toBe(true);
 });

@@ -1,0 +1,70 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { Bpf2KafkaError, type Failure } from './errors.ts';
+
+/** What defaults are made of; replaced in tests. */
+export interface HostFacts {
+  readonly processors: number;
+  readonly hostName: string;
+  /** Content of /etc/machine-id, undefined when it cannot be read. */
+  readonly machineId: string | undefined;
+}
+
+/** One row of a table of settings. */
+export interface Setting<Value> {
+  /** Without dashes; the key in the file is the same, the environment's name is made of it. */
+  readonly name: string;
+  readonly description: string;
+  /** What stands for the value in the help; absent for a switch. */
+  readonly placeholder?: string;
+  /** Not on the command line, and never in a message. */
+  readonly secret?: true;
+  /** The flag can be given several times; the value is a list. */
+  readonly repeatable?: true;
+  /** Between the items of a list, where a comma may be part of one. */
+  readonly separator?: '\n';
+  /** In words, where `fallback` alone does not say it. */
+  readonly fallbackText?: string;
+  /** Reads the text; its message says what is allowed. */
+  readonly value: z.ZodType<Value, string>;
+  readonly fallback: (facts: HostFacts) => Value;
+}
+
+export function setting<Value>(row: Setting<Value>): Setting<Value> {
+  return row;
+}
+
+export function environmentName(name: string): string {
+  return `BPF2KAFKA_${name.toUpperCase().replaceAll('-', '_')}`;
+}
+
+// ---- What values look like ----
+
+/** Text that `read` accepts; otherwise the message, which completes 'must be …'. */
+export function text<Value>(allowed: string, read: (text: string) => Value | undefined): z.ZodType<Value, string> {
+  return z.string().transform((given, context) => {
+    const value = read(given);
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: allowed });
+    return z.NEVER;
+  });
+}
+
+export function matching(allowed: string, pattern: RegExp): z.ZodType<string, string> {
+  return text(allowed, (given) => (pattern.test(given) ? given : undefined));
+}
+
+export function oneOf<const Choice extends string>(...choices: readonly Choice[]): z.ZodType<Choice, string> {
+  return text(`one of ${choices.join(', ')}`, (given) => choices.find((choice) => choice === given));
+}
+
+export const toggle = text(
+  'true or false',
+  (given) => ({ true: true, false: false, 1: true, 0: false })[given.toLowerCase()],
+);
+
+export const path = text('a path', (given) => (given === '' || given.includes('\0') ? undefined : resolve(given)));
+
+export function configError(failure: Failure): Bpf2KafkaError {
+  return new Bpf2KafkaError('ERR_CONFIG', failure);
+}
