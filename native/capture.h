@@ -10,8 +10,7 @@
 #include <vector>
 
 #include "abi.h"
-#include "exec_programs.h"
-#include "event_ring.h"
+#include "event_stream.h"
 #include "kernel.h"
 #include "packet_capture.h"
 #include "pins.h"
@@ -23,34 +22,36 @@ struct EpochCut {
   std::uint64_t epoch = 0;             // the one that ended
   std::uint64_t begin_boot_ns = 0;
   std::uint64_t end_boot_ns = 0;       // when the next one began
-  stream_counters counters{};
-  std::uint64_t skipped = 0;           // runs that the kernel's recursion guard kept out, when it was looked at
-  std::uint64_t seq = 0;               // every number below it was given out in this epoch or before
-  std::uint64_t producer_position = 0; // every record of this epoch or before ends before it
+  StreamCut exec;
+  std::optional<StreamCut> exit;
   std::vector<PacketTotals> packets;   // one for each slot of the interface table
+};
+
+struct CaptureSettings {
+  std::uint64_t exec_ring_bytes = 0;  // of a new ring
+  std::uint64_t exit_ring_bytes = 0;  // the same; 0: exits are not captured
+  ExecSettings exec;
 };
 
 class Capture {
  public:
-  // Begins a capture, or takes over the one that is pinned, with its backlog. ring_bytes is only for a
-  // new one; the settings hold for what is captured from now on. Throws ERR_OWNED, ERR_PIN_LAYOUT,
+  // Begins a capture, or takes over the one that is pinned, with its backlog; exits begin with it or, when it had none,
+  // now. The settings hold for what is captured from now on. Throws ERR_OWNED, ERR_PIN_LAYOUT,
   // ERR_KERNEL_UNSUPPORTED, ERR_PERMISSION, ERR_BPF.
-  Capture(const std::string& pin_path, std::uint64_t ring_bytes, const ExecSettings& settings);
+  Capture(const std::string& pin_path, const CaptureSettings& settings);
   ~Capture();
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
 
   // True when the pins were there before.
   bool resumed() const { return resumed_; }
-  // True when this start replaced the program in slot 0, of an earlier version or with other settings.
-  bool replaced_program() const { return replaced_program_; }
 
   const host_control& host() const { return *host_mapping_.as<host_control>(); }
-  const stream_control& stream() const { return *stream_mapping_.as<stream_control>(); }
-  // Of both parities, at this moment: for display, not for the account.
-  stream_counters counters() const;
-  EventRing& ring() { return *ring_; }
-  const ExecPrograms& programs() const { return programs_; }
+  EventStream& exec() { return exec_; }
+  // Null when they are not captured by this process.
+  EventStream* exit() { return exit_ ? &*exit_ : nullptr; }
+  // True when exits are captured under these pins, by this process or not.
+  bool has_pinned_exits() const;
 
   // Begins to count packets or goes on with that; from then on every epoch that ends freezes their maps, and the next
   // one can end only when those are acknowledged and cleared.
@@ -75,9 +76,8 @@ class Capture {
 
  private:
   bool is_complete() const;
-  void create(std::uint64_t ring_bytes);
+  void create();
   void resume();
-  void open_maps();
   host_control& control() { return *host_mapping_.as<host_control>(); }
 
   struct KernelCheck {
@@ -86,19 +86,16 @@ class Capture {
 
   KernelCheck check_;
   PinPaths paths_;
-  ExecSettings settings_;
+  CaptureSettings settings_;
   OwnerLock lock_;
-  ExecPrograms programs_;
   Barrier barrier_;
-  Descriptor dispatcher_;  // none after detach
   std::atomic<bool> advancing_ = false;
   // An epoch ends on another thread while the capture may be told to end.
   std::mutex ending_;
   bool resumed_ = false;
-  bool replaced_program_ = false;
   Mapping host_mapping_;
-  Mapping stream_mapping_;
-  std::unique_ptr<EventRing> ring_;
+  EventStream exec_;
+  std::optional<EventStream> exit_;
   std::unique_ptr<PacketCapture> packets_;
 };
 
@@ -106,13 +103,8 @@ class Capture {
 struct FinalTotals {
   std::uint64_t attach_id = 0;  // 0: it had not begun
   std::uint64_t epoch = 0;
-  stream_counters counters{};
-  std::uint64_t skipped = 0;
-  std::uint64_t acknowledged = 0;
-  std::uint64_t undecodable = 0;
-  std::uint64_t first_offset = 0;  // as USER_FIRST_OFFSET
-  std::uint64_t last_offset = 0;   // as USER_LAST_OFFSET
-  std::uint64_t discarded = 0;     // records that were thrown away
+  FinalStream exec;
+  std::optional<FinalStream> exit;
   std::vector<FinalPackets> packets;
 };
 

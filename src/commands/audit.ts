@@ -36,13 +36,15 @@ export async function audit(
 ): Promise<AuditReport> {
   const ledgerTopic = `${config.topicPrefix}bpf2kafka-ledger`;
   const execTopic = `${config.topicPrefix}exec-events`;
+  const exitTopic = `${config.topicPrefix}exit-events`;
   const packetTopic = `${config.topicPrefix}packet-counts`;
-  // The ledger first: what its entries account for was in the other topics before they were written. A host that never
-  // counted packets has no topic for them.
-  const snapshot = await open({ topics: [ledgerTopic, execTopic], optional: [packetTopic] });
+  // The ledger first: what its entries account for was in the other topics before they were written. Hosts that
+  // never captured exits or counted packets have no topic for them.
+  const snapshot = await open({ topics: [ledgerTopic, execTopic], optional: [exitTopic, packetTopic] });
   const schemaById = config.registry === undefined ? {} : { schemaById: createSchemaFetcher(config.registry) };
   const ledger = createDecoder({ topic: 'bpf2kafka-ledger', ...schemaById });
   const execs = createDecoder({ topic: 'exec-events', ...schemaById });
+  const exits = createDecoder({ topic: 'exit-events', ...schemaById });
   const packets = createDecoder({ topic: 'packet-counts', ...schemaById });
 
   const books = new Audit();
@@ -52,6 +54,10 @@ export async function audit(
       const decoded = await ledger.decode(value);
       if (!decoded.ok) return decoded.reason;
       books.addEntry(decoded.event);
+    } else if (topic === exitTopic) {
+      const decoded = await exits.decode(value);
+      if (!decoded.ok) return decoded.reason;
+      books.addExit(decoded.event, partition, Number(offset));
     } else if (topic === packetTopic) {
       const decoded = await packets.decode(value);
       if (!decoded.ok) return decoded.reason;
@@ -80,6 +86,7 @@ export async function audit(
     now: Date.now(),
     clusterId: snapshot.clusterId,
     ...(await factsOf(execTopic, snapshot)),
+    exitEvents: await factsOf(exitTopic, snapshot),
     packetCounts: await factsOf(packetTopic, snapshot),
     unreadable,
     since: config.since,

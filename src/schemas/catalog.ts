@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { type ExecEvent, execHeaders } from './exec-event.ts';
+import { eventHeaders } from './event-headers.ts';
+import type { ExecEvent } from './exec-event.ts';
+import type { ExitEvent } from './exit-event.ts';
 import type { AvroSchema } from './fingerprint.ts';
 import type { LedgerEntry } from './ledger-entry.ts';
 import type { PacketCount } from './packet-count.ts';
@@ -7,6 +9,7 @@ import type { PacketCount } from './packet-count.ts';
 /** Which events stand in which topic; names without prefix. */
 export interface TopicEvents {
   'exec-events': ExecEvent;
+  'exit-events': ExitEvent;
   'packet-counts': PacketCount;
   'bpf2kafka-ledger': LedgerEntry;
 }
@@ -35,7 +38,14 @@ const catalog: { readonly [Topic in TopicName]: TopicSchema<Topic> } = {
     schema: load('exec-events.avsc'),
     released: [],
     timestampOf: (event) => event.event_time,
-    headersOf: execHeaders,
+    headersOf: eventHeaders,
+  },
+  'exit-events': {
+    topic: 'exit-events',
+    schema: load('exit-events.avsc'),
+    released: [],
+    timestampOf: (event) => event.event_time,
+    headersOf: eventHeaders,
   },
   'packet-counts': {
     topic: 'packet-counts',

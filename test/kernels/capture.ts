@@ -67,14 +67,14 @@ test('what was committed is gone, what was not is there for the next owner, and 
 test('each of 10 execs wakes a reader that sleeps', async () => {
   using reader = new CaptureReader(pinPath);
   let woken = 0;
-  reader.capture.onWake(() => {
+  reader.capture.exec.onWake(() => {
     woken += 1;
   });
   for (let n = 0; n < 10; n += 1) {
     await waitFor(
       () => {
         reader.read();
-        return reader.capture.arm();
+        return reader.capture.exec.arm();
       },
       { what: 'there is nothing to read' },
     );
@@ -102,8 +102,9 @@ test('what was counted through the end of an epoch is what was recorded through 
   using reader = new CaptureReader(pinPath);
   const cuts: { epoch: number; entered: number; lost: number; pending: number }[] = [];
   await whileStorming(newToken(), 200, async () => {
-    const { epoch, producerPosition, entered, ...cut } = await reader.capture.advanceEpoch();
-    const pending = reader.capture.pending(epoch, producerPosition);
+    const { epoch, exec } = await reader.capture.advanceEpoch();
+    const { producerPosition, entered, ...cut } = exec;
+    const pending = reader.capture.exec.pending(epoch, producerPosition);
     cuts.push({ epoch, entered, lost: cut.fellThrough + cut.ringFull + cut.ringBusy, pending });
   });
   reader.capture.detach();

@@ -1,5 +1,5 @@
 import type { ExecEvent } from '../../schemas/exec-event.ts';
-import { areSameRecord, hashKernelFields } from './kernel-fields.ts';
+import { areSameRecord } from './kernel-fields.ts';
 import { SparseCounters } from './sparse-counters.ts';
 
 /** Two records of one identity whose kernel fields differ. */
@@ -8,6 +8,12 @@ export interface Conflict {
   readonly partition: number;
   readonly offset: number;
 }
+
+/** What every event has that the kernel numbers. */
+export type NumberedEvent = Pick<
+  ExecEvent,
+  'host_id' | 'host_name' | 'boot_id' | 'attach_id' | 'epoch' | 'seq' | 'event_time' | 'boot_micros'
+>;
 
 const conflictsKept = 20;
 
@@ -36,11 +42,11 @@ export class RecordTally {
     this.attachId = attachId;
   }
 
-  add(event: ExecEvent, partition: number, offset: number): void {
+  /** @param hash of its kernel fields, as kernel-fields.ts makes it */
+  add(event: NumberedEvent, hash: number, partition: number, offset: number): void {
     this.records += 1;
     this.hostName = event.host_name ?? this.hostName;
     const index = event.seq - this.attachId;
-    const hash = hashKernelFields(event);
     const known = this.#hashes.get(index);
     if (known !== 0) {
       this.repeats += 1;

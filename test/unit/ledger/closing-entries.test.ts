@@ -99,16 +99,18 @@ describe('the end of an attach that detach has removed', () => {
   const totals: FinalTotals = {
     attachId: 1_000,
     epoch: 1_009,
-    entered: 70,
-    fellThrough: 1,
-    ringFull: 2,
-    ringBusy: 0,
-    skipped: 3,
-    acknowledged: 60,
-    undecodable: 0,
-    firstOffset: 0,
-    lastOffset: 59,
-    discarded: 7,
+    exec: {
+      entered: 70,
+      fellThrough: 1,
+      ringFull: 2,
+      ringBusy: 0,
+      skipped: 3,
+      acknowledged: 60,
+      undecodable: 0,
+      firstOffset: 0,
+      lastOffset: 59,
+      discarded: 7,
+    },
     packets: [],
   };
 
@@ -129,8 +131,18 @@ describe('the end of an attach that detach has removed', () => {
   });
 
   test('does not balance when a count is wrong', () => {
-    const wrong = { ...totals, acknowledged: 59 };
+    const wrong = { ...totals, exec: { ...totals.exec, acknowledged: 59 } };
     expect(detachedEntries([entry], wrong, at)).toMatchObject([{ unexplained: 1 }]);
+  });
+
+  test('has an entry of each stream of events that is known', () => {
+    const exit = { ...totals.exec, entered: 20, acknowledged: 17, discarded: 0 };
+    const both = [entry, { ...entry, stream_name: 'exit' }];
+    expect(detachedEntries(both, { ...totals, exit }, at)).toMatchObject([
+      { stream_name: 'exec', seen: 73, published: 60, unexplained: 0 },
+      { stream_name: 'exit', seen: 23, published: 17, low_watermark: 1_019, unexplained: 0 },
+    ]);
+    expect(detachedEntries([entry], { ...totals, exit }, at)).toMatchObject([{ stream_name: 'exec' }]);
   });
 
   test('is not made of the entry of another attach', () => {
