@@ -49,9 +49,9 @@ function keepEmpty(capture: Capture): Disposable {
   const buffer = Buffer.alloc(512 * 1024);
   const timer = setInterval(() => {
     for (;;) {
-      const { records, position } = capture.read(buffer, 1_000);
+      const { records, position } = capture.exec.read(buffer, 1_000);
       if (records === 0) return;
-      capture.commit(position, acknowledging(records));
+      capture.exec.commit(position, acknowledging(records));
     }
   }, 5);
   return { [Symbol.dispose]: () => clearInterval(timer) };
@@ -97,7 +97,7 @@ async function measure({ rounds = 5, progress }: Context): Promise<readonly Figu
         samples[index]?.ours.push(nanosPerRun(oursBefore, statsOfProgram(inspector, dispatcher)) / 1000);
       }
     }
-    const { ringFull, ringBusy } = capture.status();
+    const { ringFull, ringBusy } = capture.exec.status();
     if (ringFull + ringBusy > 0)
       throw new Error(`${ringFull + ringBusy} records did not fit the ring: not a full record each`);
     return storms.map(({ name }, index) => ({

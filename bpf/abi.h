@@ -18,6 +18,8 @@
  *   v1/g1/exec_ring           ring buffer         struct exec_record and what it spans
  *   v1/g1/exec_ring_control   struct ring_control wake-up and commits of that ring
  *
+ *   The same seven with `exit` for `exec`: the stream "exit". A capture of a version without it gets them when it goes on.
+ *
  *   v1/packet_control         struct packet_control    identity and commits of the streams "packets:INTERFACE"
  *   v1/packet_interfaces      struct packet_interface  PACKET_INTERFACES; the table of interfaces
  *   v1/packet_counters        struct packet_counters   2 * PACKET_INTERFACES, for each CPU
@@ -54,6 +56,14 @@ struct clock_offset {
 /* One for each change of more than 5 ms, at most one in 10 s: days of a clock that drifts, hours of one that is slewed. */
 #define CLOCK_OFFSETS 1024
 
+/* The dispatcher of one stream of events. */
+struct attachment {
+	__u64 unobserved_ns;	/* how long it was detached since attach_id */
+	__u64 detached_boot_ns; /* since when it is, CLOCK_BOOTTIME, ns; 0: it is attached */
+	/* The dispatcher that was loaded with this number counts; any other returns at once. 0: none does. */
+	__u64 number;
+};
+
 /* Who moves the consumer positions. The flock on the pin directory decides; this only names its holder. */
 struct owner {
 	__u64 pid;	     /* in its own pid namespace; 0: nobody */
@@ -62,13 +72,10 @@ struct owner {
 
 struct host_control {
 	__u64 pin_layout; /* PIN_LAYOUT_VERSION */
-	__u64 complete;	  /* 1 once everything but the link is pinned; before that, a start begins anew */
+	__u64 complete;	  /* 1 once everything of exec but the link is pinned; before that, a start begins anew */
 	__u64 attach_id;  /* CLOCK_BOOTTIME at which the pins were created, us; seq and epoch start here */
 	struct owner owner;
-	__u64 unobserved_ns;	/* how long the dispatcher was detached since attach_id */
-	__u64 detached_boot_ns; /* since when it is, CLOCK_BOOTTIME, ns; 0: it is attached */
-	/* The dispatcher that was loaded with this number counts; any other returns at once. 0: none does. */
-	__u64 exec_attachment;
+	struct attachment exec;
 
 	/*
 	 * The consistent cut of every stream. Each run of each program reads it once, at entry, and uses
@@ -77,7 +84,8 @@ struct host_control {
 	__u64 epoch;
 	__u64 boundary_boot_ns[2]; /* by parity of the epoch: when that epoch began, CLOCK_BOOTTIME, ns */
 	__u64 clock_count;	   /* offsets written so far; the newest is clock[(clock_count - 1) % CLOCK_OFFSETS] */
-	__u64 reserved_2[4];
+	struct attachment exit;
+	__u64 reserved_2;
 	struct clock_offset clock[CLOCK_OFFSETS];
 };
 
@@ -137,7 +145,8 @@ struct commit_slot {
 };
 
 struct ring_control {
-	__u64 layout_hash;  /* FNV-1a of the names, offsets and sizes of the record's fields, and of its limits */
+	/* FNV-1a of the names, offsets and sizes of the record's fields, and of its limits; 0 until all of the ring is set up */
+	__u64 layout_hash;
 	__u64 program_hash; /* FNV-1a of the object file whose program is in slot 0, and of its settings */
 	__u64 ring_bytes;
 	__u64 high_water; /* most bytes that ever waited at a read */
@@ -319,6 +328,38 @@ struct exec_rule {
 	__u64 filtered[2];		 /* by parity of the epoch; only ever grow */
 	char name[EXEC_RULE_NAME_BYTES]; /* as exclude_uid:1000; of the first entries without the value. Empty: free */
 };
+
+/* ---------------------------------------------------------------- exit ---------------------------- */
+
+/* Bits of `unread`, as enum exec_field. */
+enum exit_field {
+	EXIT_FIELD_CONTAINER_ID,
+	EXIT_FIELD_USER_TIME_MICROS,
+	EXIT_FIELD_SYSTEM_TIME_MICROS,
+};
+
+/* The end of a process: of the last thread of its group. */
+struct exit_record {
+	__u64 seq;
+	__u64 epoch;	     /* latched at entry */
+	__u64 boot_ns;	     /* of the exit, CLOCK_BOOTTIME, ns */
+	__u64 start_boot_ns; /* these two as in exec_record: with pid they name the process and what it ran */
+	__u64 exec_count;
+	__u64 unread;	     /* set of enum exit_field: could not be read */
+	__u64 user_ns;	     /* CPU time of all threads that there were, as the kernel's ticks saw it */
+	__u64 system_ns;
+	__u64 cpu_ns;	     /* both together, as its scheduler measured it; since the last tick it did not */
+	__u64 max_rss_bytes; /* the most memory that it had resident */
+	__u32 pid;	     /* thread group, host pid namespace */
+	__u32 status;	     /* as wait(2) tells it: exit code << 8, or 0x80 when it dumped core, and the signal */
+	struct span cgroup_path;
+	__u32 reserved;
+	char comm[COMM_BYTES]; /* of the thread group's leader */
+	/* Takes no room: it carries the names into the BTF. */
+	enum exit_field field_names[0];
+};
+
+#define EXIT_DATA_BYTES PATH_BYTES
 
 /* ---------------------------------------------------------------- packets ------------------------- */
 

@@ -18,7 +18,7 @@
  */
 __noinline long copy_pages(__u64 source, __u64 bytes, __u64 offset, __u64 read)
 {
-	struct exec_scratch *scratch = scratch_of_cpu();
+	struct scratch *scratch = scratch_of_cpu();
 	__u64 reads = 0;
 
 	if (!scratch)
@@ -41,7 +41,7 @@ __noinline long copy_pages(__u64 source, __u64 bytes, __u64 offset, __u64 read)
 }
 
 /* Writes argv, or as much of it as `mode` says, to data + offset and returns the offset behind it. */
-static __always_inline __u64 copy_argv(struct exec_scratch *scratch, const struct mm_struct *mm, __u32 mode,
+static __always_inline __u64 copy_argv(struct scratch *scratch, const struct mm_struct *mm, __u32 mode,
 				       __u64 offset)
 {
 	struct exec_record *record = &scratch->record;
@@ -78,7 +78,7 @@ static __always_inline __u64 copy_argv(struct exec_scratch *scratch, const struc
 }
 
 /* Writes the head of the environment to data + offset, when it is asked for, and returns the offset behind it. */
-static __always_inline __u64 copy_env(struct exec_scratch *scratch, const struct mm_struct *mm, bool wanted,
+static __always_inline __u64 copy_env(struct scratch *scratch, const struct mm_struct *mm, bool wanted,
 				      __u64 offset)
 {
 	struct exec_record *record = &scratch->record;

@@ -20,7 +20,7 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
  * A loop for each shape of the struct: out of one around both, clang takes the offset of the member that this kernel does
  * not have, and the verifier finds it outside of the branch that is never taken.
  */
-static __always_inline long join_kernfs_names(struct exec_scratch *scratch, struct kernfs_node *node, __u64 offset,
+static __always_inline long join_kernfs_names(struct scratch *scratch, struct kernfs_node *node, __u64 offset,
 					      bool before_6_15)
 {
 	for (__u64 names = 0; names < PATH_NAMES; names++) {
@@ -75,7 +75,7 @@ static __always_inline struct kernfs_node *kernfs_node_of_process(struct css_set
  */
 __noinline long copy_cgroup_path(__u64 offset)
 {
-	struct exec_scratch *scratch = scratch_of_cpu();
+	struct scratch *scratch = scratch_of_cpu();
 	struct css_set *css_set = bpf_get_current_task_btf()->cgroups;
 
 	if (!scratch)

@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause)
 /*
- * Process lifecycle. sched_process_exec fires for execve and execveat, from any thread, once the exec
+ * Execs. sched_process_exec fires for execve and execveat, from any thread, once the exec
  * cannot fail any more (fs/exec.c, exec_binprm).
- *
- * A tp_btf link cannot change its program, and detaching to attach another one loses what happens in
- * between. So two programs: a dispatcher that is attached once and never changes, and behind it, in
- * slot 0 of a program array, the one that writes the record and can be replaced under load.
  */
 #include <linux/bpf.h>
 #include <linux/types.h>
@@ -16,9 +12,14 @@
 #include <bpf/bpf_tracing.h>
 
 #include "abi.h"
+
+#define SCRATCH_RECORD struct exec_record
+#define SCRATCH_DATA_BYTES EXEC_DATA_BYTES
+
 #include "argv.h"
 #include "bounds.h"
 #include "cgroup.h"
+#include "comm.h"
 #include "credentials.h"
 #include "emit.h"
 #include "file.h"
@@ -29,6 +30,7 @@
 #include "namespaces.h"
 #include "path.h"
 #include "scratch.h"
+#include "stream.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -36,67 +38,16 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile __u32 args_mode = EXEC_ARGS_FULL; /* enum exec_args */
 const volatile bool wants_env = false;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct stream_control);
-} exec_stream SEC(".maps");
-
-/* One element a possible CPU; the addon sets the number. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct handoff);
-} exec_handoff SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} exec_programs SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096); /* bytes; the addon sets the size */
-} exec_ring SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct ring_control);
-} exec_ring_control SEC(".maps");
-
-/* Set at load, to a number of its own. */
-const volatile __u64 attachment = 0;
+STREAM_MAPS(exec);
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(exec_dispatch, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
 	__u32 zero = 0;
-	__u32 cpu = bpf_get_smp_processor_id();
 	struct host_control *h = bpf_map_lookup_elem(&host, &zero);
-	struct stream_control *stream = bpf_map_lookup_elem(&exec_stream, &zero);
-	struct handoff *handoff = bpf_map_lookup_elem(&exec_handoff, &cpu);
 
-	if (!h || !stream || !handoff)
-		return 0; /* never: the maps have these elements */
-	/* The kernel may keep it attached for a while after its link is gone. */
-	if (*(volatile __u64 *)&h->exec_attachment != attachment)
-		return 0;
-
-	__u64 epoch = *(volatile __u64 *)&h->epoch;
-	struct stream_counters *counters = &stream->counters[epoch & 1];
-
-	count(&counters->entered);
-	handoff->epoch = epoch;
-	bpf_tail_call(ctx, &exec_programs, 0);
-	count(&counters->fell_through);
+	if (h)
+		dispatch(ctx, h, &h->exec, &exec_stream, &exec_handoff, &exec_programs);
 	return 0;
 }
 
@@ -123,7 +74,7 @@ static __always_inline void read_process(struct exec_record *record, struct task
  * Writes a string of the kernel, at most `room` bytes with its NUL, to data + offset. Returns the offset behind it, -1
  * when it cannot be read.
  */
-static __always_inline long copy_kernel_string(struct exec_scratch *scratch, const char *string, __u32 room, __u64 offset)
+static __always_inline long copy_kernel_string(struct scratch *scratch, const char *string, __u32 room, __u64 offset)
 {
 	if (!is_in_data(offset))
 		return -1;
@@ -134,7 +85,7 @@ static __always_inline long copy_kernel_string(struct exec_scratch *scratch, con
 }
 
 /* An exec of a script runs its interpreter: then `interp` is not the path that was given (fs/binfmt_script.c). */
-static __always_inline __u64 copy_names_given(struct exec_scratch *scratch, struct linux_binprm *bprm, __u64 offset)
+static __always_inline __u64 copy_names_given(struct scratch *scratch, struct linux_binprm *bprm, __u64 offset)
 {
 	struct exec_record *record = &scratch->record;
 	const char *filename = bprm->filename;
@@ -179,7 +130,7 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 	struct handoff *handoff = bpf_map_lookup_elem(&exec_handoff, &cpu);
 	struct stream_control *stream = bpf_map_lookup_elem(&exec_stream, &zero);
 	struct ring_control *control = bpf_map_lookup_elem(&exec_ring_control, &zero);
-	struct exec_scratch *scratch = scratch_of_cpu();
+	struct scratch *scratch = scratch_of_cpu();
 
 	if (!handoff || !stream || !control || !scratch)
 		return 0; /* never: the maps have these elements */

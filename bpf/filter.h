@@ -48,7 +48,7 @@ struct {
  * A whole path is looked up with its NUL, so that the rule for a whole path, which has it too, fits no longer one. A path
  * without room for its NUL can be met by the beginning of paths only. One that could not be read is empty: no rule fits.
  */
-static __always_inline __u32 *find_path(void *paths, struct exec_scratch *scratch, const struct span *path)
+static __always_inline __u32 *find_path(void *paths, struct scratch *scratch, const struct span *path)
 {
 	struct path_prefix *prefix = &scratch->prefix;
 	__u64 offset = (__u64)path->offset - sizeof(struct exec_record);
@@ -69,7 +69,7 @@ static __always_inline __u32 *find_path(void *paths, struct exec_scratch *scratc
 /* Whether a rule keeps the exec out whose record is in the scratch; then it is counted, for the first rule that fits. */
 __noinline long is_filtered(void)
 {
-	struct exec_scratch *scratch = scratch_of_cpu();
+	struct scratch *scratch = scratch_of_cpu();
 	__u32 *place = 0;
 
 	if (!scratch)

@@ -209,9 +209,43 @@ struct tty_struct {
 	char name[64];
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct seqcount {
+	unsigned int sequence; /* odd while something is written */
+} seqcount_t;
+
+typedef struct seqcount_spinlock {
+	seqcount_t seqcount;
+} seqcount_spinlock_t;
+
+typedef struct {
+	seqcount_spinlock_t seqcount;
+} seqlock_t;
+
 struct signal_struct {
+	atomic_t live; /* threads that have not begun to end */
+	int nr_threads; /* in the list of threads: those of the group that have not been released */
+	struct list_head thread_head;
+	int group_exit_code;
+	unsigned int flags;
 	struct pid *pids[4];
 	struct tty_struct *tty;
+	seqlock_t stats_lock; /* of these three, which are of released threads */
+	__u64 utime;	      /* ns */
+	__u64 stime;
+	unsigned long long sum_sched_runtime;
+	unsigned long maxrss; /* pages; set by the last thread when it ends */
+};
+
+struct sched_entity {
+	__u64 sum_exec_runtime; /* ns, up to the last tick or switch */
 };
 
 struct seccomp {
@@ -219,8 +253,14 @@ struct seccomp {
 };
 
 struct task_struct {
+	unsigned int flags;
+	struct sched_entity se;
+	int exit_code;
 	int pid;
 	int tgid;
+	__u64 utime; /* ns */
+	__u64 stime;
+	struct list_head thread_node;
 	unsigned long atomic_flags;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
@@ -245,6 +285,9 @@ struct linux_binprm {
 	const char *filename;
 	const char *interp;
 };
+
+/* The tracepoint's arguments: the last one since 6.16. It exists only where they are so many. */
+typedef void (*btf_trace_sched_process_exit)(void *data, struct task_struct *task, _Bool group_dead);
 
 #pragma clang attribute pop
 #pragma clang diagnostic pop

@@ -8,18 +8,9 @@
 
 #include "abi.h"
 #include "bounds.h"
+#include "comm.h"
 #include "kernel_types.h"
 #include "scratch.h"
-
-/* COMM_BYTES in two loads, which is faster than a helper's call. */
-static __always_inline void copy_comm(char *to, const struct task_struct *task)
-{
-	const __u64 *from = (const __u64 *)&task->comm;
-
-	_Static_assert(COMM_BYTES == 2 * sizeof(__u64), "two loads");
-	((__u64 *)to)[0] = from[0];
-	((__u64 *)to)[1] = from[1];
-}
 
 /* A parent is a process: a child that a thread forked has that thread for real_parent. */
 static __always_inline struct task_struct *parent_of(struct task_struct *task)

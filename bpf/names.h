@@ -16,7 +16,7 @@
  */
 __noinline long join_names(__u64 offset, __u64 names)
 {
-	struct exec_scratch *scratch = scratch_of_cpu();
+	struct scratch *scratch = scratch_of_cpu();
 	__u64 end = offset + PATH_BYTES;
 
 	if (!scratch || !is_in_data(offset))

@@ -64,7 +64,7 @@ static __always_inline void read_namespaces(struct exec_record *record, struct t
 }
 
 /* Writes the name of the controlling terminal to data + offset; returns the offset behind it, -1 when it cannot be read. */
-static __always_inline long copy_tty(struct exec_scratch *scratch, struct task_struct *task, __u64 offset)
+static __always_inline long copy_tty(struct scratch *scratch, struct task_struct *task, __u64 offset)
 {
 	struct tty_struct *tty = task->signal->tty;
 

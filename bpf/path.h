@@ -40,7 +40,7 @@ enum path_of {
  */
 __noinline long find_names_above(__u64 names, __u64 bytes)
 {
-	struct exec_scratch *scratch = scratch_of_cpu();
+	struct scratch *scratch = scratch_of_cpu();
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 root_dentry = (__u64)task->fs->root.dentry;
 	__u64 root_mount = (__u64)task->fs->root.mnt;
@@ -113,7 +113,7 @@ static __always_inline void enter_name(struct path_name *name, struct dentry *de
 }
 
 /* As find_names; a function for each shape, for the reason that is given at join_kernfs_names. */
-static __always_inline long find_names_of(struct exec_scratch *scratch, struct dentry *dentry, struct vfsmount *mount,
+static __always_inline long find_names_of(struct scratch *scratch, struct dentry *dentry, struct vfsmount *mount,
 					  enum short_names shape)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -152,7 +152,7 @@ static __always_inline long find_names_of(struct exec_scratch *scratch, struct d
  */
 __noinline long find_names(__u32 of)
 {
-	struct exec_scratch *scratch = scratch_of_cpu();
+	struct scratch *scratch = scratch_of_cpu();
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct dentry *dentry;
 	struct vfsmount *mount;

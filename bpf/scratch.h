@@ -6,6 +6,9 @@
  *
  * The parts of the record program that the verifier looks at once, and not again for each way that leads to
  * them, are global functions. Those take numbers only, so each finds the scratch by itself.
+ *
+ * The object file says what is put together: SCRATCH_RECORD is the struct, SCRATCH_DATA_BYTES what its strings take at
+ * most.
  */
 #ifndef BPF2KAFKA_SCRATCH_H
 #define BPF2KAFKA_SCRATCH_H
@@ -33,7 +36,7 @@ struct path_prefix {
 	char text[EXEC_RULE_PATH_BYTES];
 };
 
-struct exec_scratch {
+struct scratch {
 	__u64 absent; /* as exec_record.args_absent */
 	__u64 dentry; /* where on the way to the root the names end: struct dentry, struct vfsmount */
 	__u64 mount;
@@ -41,48 +44,46 @@ struct exec_scratch {
 	struct path_prefix prefix;
 	__u32 reserved;
 	/* What is sent: */
-	struct exec_record record;
-	char data[EXEC_DATA_BYTES + SLACK_BYTES];
+	SCRATCH_RECORD record;
+	char data[SCRATCH_DATA_BYTES + SLACK_BYTES];
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1); /* the addon sets the number */
 	__type(key, __u32);
-	__type(value, struct exec_scratch);
-} exec_scratch SEC(".maps");
+	__type(value, struct scratch);
+} scratch_slots SEC(".maps");
 
-static __always_inline struct exec_scratch *scratch_of_cpu(void)
+static __always_inline struct scratch *scratch_of_cpu(void)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 
-	return bpf_map_lookup_elem(&exec_scratch, &cpu);
+	return bpf_map_lookup_elem(&scratch_slots, &cpu);
 }
 
 /* Whether a write can begin here; for the verifier, since each string keeps to its room. */
 #define is_in_data(offset)                                                                                             \
 	({                                                                                                             \
 		hide_bounds(offset);                                                                                   \
-		(offset) <= EXEC_DATA_BYTES;                                                                           \
+		(offset) <= SCRATCH_DATA_BYTES;                                                                          \
 	})
 
-static __always_inline void mark_unread(struct exec_record *record, enum exec_field field)
+/* `field` is a bit of the record's `unread`. */
+static __always_inline void mark_unread(SCRATCH_RECORD *record, __u32 field)
 {
 	record->unread |= 1ULL << field;
 }
 
 /* `value` is 0 or 1. */
-static __always_inline void set_flag(struct exec_record *record, enum exec_flag flag, __u32 value)
-{
-	record->flags |= value << flag;
-}
+#define set_flag(record, flag, value) ((record)->flags |= (__u32)(value) << (flag))
 
 /*
  * Enters the string that stands at data + offset, and returns the offset behind it. `end` is what one of the functions
  * that write strings returned: the offset behind it, or a negative number, which leaves it empty and marks the field.
  */
-static __always_inline __u64 enter_string(struct exec_record *record, struct span *span, enum exec_field field,
-					  __u64 offset, long end)
+static __always_inline __u64 enter_string(SCRATCH_RECORD *record, struct span *span, __u32 field, __u64 offset,
+					  long end)
 {
 	span->offset = sizeof(*record) + offset;
 	span->length = 0;

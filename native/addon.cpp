@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "addon_packets.h"
+#include "addon_stream.h"
 #include "capture.h"
 #include "marshal.h"
 #include "service_manager.h"
@@ -13,30 +16,13 @@ namespace bpf2kafka {
 
 namespace {
 
-void set_counters(Napi::Object object, const stream_counters& counters) {
-  Napi::Env env = object.Env();
-  object.Set("entered", number(env, counters.entered));
-  object.Set("fellThrough", number(env, counters.fell_through));
-  object.Set("ringFull", number(env, counters.ring_full));
-  object.Set("ringBusy", number(env, counters.ring_busy));
-}
-
-void set_filtered(Napi::Object object, const FilteredExecs& filtered) {
-  Napi::Object rules = Napi::Object::New(object.Env());
-  for (const auto& [name, execs] : filtered) rules.Set(name, number(object.Env(), execs));
-  object.Set("filtered", rules);
-}
-
 Napi::Object to_javascript(Napi::Env env, const EpochCut& cut, const Capture& capture) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("epoch", number(env, cut.epoch));
   object.Set("beginBootMicros", number(env, cut.begin_boot_ns / 1000));
   object.Set("endBootMicros", number(env, cut.end_boot_ns / 1000));
-  set_counters(object, cut.counters);
-  set_filtered(object, cut.filtered);
-  object.Set("skipped", number(env, cut.skipped));
-  object.Set("seq", number(env, cut.seq));
-  object.Set("producerPosition", number(env, cut.producer_position));
+  object.Set("exec", to_javascript(env, cut.exec));
+  if (cut.exit) object.Set("exit", to_javascript(env, *cut.exit));
   object.Set("packets", packet_totals(env, cut.packets, capture));
   return object;
 }
@@ -58,13 +44,15 @@ std::vector<ExecRule> rules_of(const Napi::Object& filters) {
   return rules;
 }
 
-ExecSettings settings_of(const Napi::Object& options) {
+CaptureSettings settings_of(const Napi::Object& options) {
   const std::string args = options.Get("args").As<Napi::String>();
   const auto* named = std::find(std::begin(args_names), std::end(args_names), args);
   if (named == std::end(args_names)) throw Error("ERR_ADDON", "capture of argv", args, EINVAL);
-  return {.args = static_cast<exec_args>(named - std::begin(args_names)),
-          .env = options.Get("env").As<Napi::Boolean>().Value(),
-          .excluded = rules_of(options.Get("excluded").As<Napi::Object>())};
+  return {.exec_ring_bytes = unsigned_of(options.Get("execRingBytes")),
+          .exit_ring_bytes = unsigned_of(options.Get("exitRingBytes")),
+          .exec = {.args = static_cast<exec_args>(named - std::begin(args_names)),
+                   .env = options.Get("env").As<Napi::Boolean>().Value(),
+                   .excluded = rules_of(options.Get("excluded").As<Napi::Object>())}};
 }
 
 class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
@@ -72,17 +60,13 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "Capture",
                        {
-                           InstanceMethod<&CaptureWrap::read>("read"),
-                           InstanceMethod<&CaptureWrap::commit>("commit"),
-                           InstanceMethod<&CaptureWrap::arm>("arm"),
-                           InstanceMethod<&CaptureWrap::on_wake>("onWake"),
+                           InstanceMethod<&CaptureWrap::open_exec>("openExec"),
+                           InstanceMethod<&CaptureWrap::open_exit>("openExit"),
+                           InstanceMethod<&CaptureWrap::has_pinned_exits>("hasPinnedExits"),
                            InstanceMethod<&CaptureWrap::status>("status"),
-                           InstanceMethod<&CaptureWrap::backlog>("backlog"),
                            InstanceMethod<&CaptureWrap::clock_offsets>("clockOffsets"),
                            InstanceMethod<&CaptureWrap::sync_clock>("syncClock"),
-                           InstanceMethod<&CaptureWrap::exec_layout>("execLayout"),
                            InstanceMethod<&CaptureWrap::advance_epoch>("advanceEpoch"),
-                           InstanceMethod<&CaptureWrap::pending>("pending"),
                            InstanceMethod<&CaptureWrap::open_packets>("openPackets"),
                            InstanceMethod<&CaptureWrap::has_pinned_packets>("hasPinnedPackets"),
                            InstanceMethod<&CaptureWrap::exclude>("exclude"),
@@ -94,12 +78,11 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
 
   explicit CaptureWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<CaptureWrap>(info) {
     guarded(info.Env(), [&] {
-      capture_ = std::make_shared<Capture>(info[0].As<Napi::String>().Utf8Value(), unsigned_of(info[1]),
-                                           settings_of(info[2].As<Napi::Object>()));
+      capture_ = std::make_shared<Capture>(info[0].As<Napi::String>().Utf8Value(), settings_of(info[1].As<Napi::Object>()));
     });
   }
 
-  ~CaptureWrap() override { stop_waking(); }
+  ~CaptureWrap() override { close_streams(); }
 
  private:
   // After close, every call is an error and never a crash.
@@ -108,77 +91,36 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     return *capture_;
   }
 
-  Napi::Value read(const Napi::CallbackInfo& info) {
+  Napi::Value open(Napi::Env env, EventStream& stream) {
+    return open_stream(env, streams_.emplace_back(std::make_shared<StreamHandle>(capture_, &stream)));
+  }
+
+  Napi::Value open_exec(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] { return open(info.Env(), capture().exec()); });
+  }
+
+  // Undefined when exits are not captured.
+  Napi::Value open_exit(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
-      auto buffer = info[0].As<Napi::Uint8Array>();
-      const ReadResult result =
-          capture().ring().read(buffer.Data(), buffer.ByteLength(), info[1].As<Napi::Number>().Uint32Value());
-      Napi::Object object = Napi::Object::New(info.Env());
-      object.Set("records", result.records);
-      object.Set("bytes", result.bytes);
-      object.Set("position", number(info.Env(), result.position));
-      return object;
+      EventStream* stream = capture().exit();
+      return stream ? open(info.Env(), *stream) : info.Env().Undefined();
     });
   }
 
-  void commit(const Napi::CallbackInfo& info) {
-    guarded(info.Env(), [&] {
-      const auto committed = info[1].As<Napi::Object>();
-      const auto field = [&](const char* name) { return unsigned_of(committed.Get(name)); };
-      // -1 stands for none.
-      const auto offset = [&](const char* name) {
-        return static_cast<std::uint64_t>(committed.Get(name).As<Napi::Number>().Int64Value() + 1);
-      };
-      capture().ring().commit(unsigned_of(info[0]), {.acknowledged = field("acknowledged"),
-                                                     .undecodable = field("undecodable"),
-                                                     .first_offset = offset("firstOffset"),
-                                                     .last_offset = offset("lastOffset")});
-    });
-  }
-
-  Napi::Value arm(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), capture().ring().arm()); });
-  }
-
-  void on_wake(const Napi::CallbackInfo& info) {
-    guarded(info.Env(), [&] {
-      const int ring = capture().ring().fd();
-      stop_waking();
-      waker_ = Napi::ThreadSafeFunction::New(info.Env(), info[0].As<Napi::Function>(), "bpf2kafka wake-up", 0, 1);
-      waker_.Unref(info.Env());
-      napi_add_env_cleanup_hook(info.Env(), &CaptureWrap::on_environment_end, this);
-      wake_up_ = std::make_unique<WakeUp>(ring, [this] { waker_.NonBlockingCall(); });
-    });
+  Napi::Value has_pinned_exits(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), capture().has_pinned_exits()); });
   }
 
   Napi::Value status(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
       Napi::Env env = info.Env();
       Capture& current = capture();
-      const std::uint64_t* totals = current.ring().totals();
       Napi::Object object = Napi::Object::New(env);
       object.Set("resumed", current.resumed());
-      object.Set("replacedProgram", current.replaced_program());
       object.Set("attachId", number(env, current.host().attach_id));
       object.Set("epoch", number(env, current.host().epoch));
-      object.Set("unobservedMicros", number(env, current.host().unobserved_ns / 1000));
-      object.Set("programHash", hexadecimal(current.ring().control()->program_hash));
-      object.Set("nextSeq", number(env, current.stream().seq));
-      set_counters(object, current.counters());
-      object.Set("acknowledged", number(env, totals[USER_ACKNOWLEDGED]));
-      object.Set("undecodable", number(env, totals[USER_UNDECODABLE]));
-      set_offsets(object, totals[USER_FIRST_OFFSET], totals[USER_LAST_OFFSET]);
-      object.Set("corrupt", number(env, totals[USER_CORRUPT]));
-      object.Set("corruptBytes", number(env, totals[USER_CORRUPT_BYTES]));
-      object.Set("waitingBytes", number(env, current.ring().waiting_bytes()));
-      object.Set("ringBytes", number(env, current.ring().ring_bytes()));
-      object.Set("highWaterBytes", number(env, current.ring().high_water()));
       return object;
     });
-  }
-
-  Napi::Value backlog(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] { return number(info.Env(), capture().ring().backlog()); });
   }
 
   Napi::Value clock_offsets(const Napi::CallbackInfo& info) {
@@ -202,13 +144,6 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     guarded(info.Env(), [&] { capture().sync_clock(); });
   }
 
-  Napi::Value exec_layout(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] {
-      const ExecPrograms& programs = capture().programs();
-      return to_javascript(info.Env(), programs.record_layout(), programs.record_enumerators());
-    });
-  }
-
   Napi::Value advance_epoch(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
       capture().begin_advance();
@@ -216,12 +151,6 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
       return in_background(
           info.Env(), [capture = capture_] { return capture->advance_epoch(); },
           [capture = capture_](Napi::Env env, const EpochCut& cut) { return to_javascript(env, cut, *capture); });
-    });
-  }
-
-  Napi::Value pending(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] {
-      return number(info.Env(), capture().ring().pending(unsigned_of(info[0]), unsigned_of(info[1])));
     });
   }
 
@@ -259,22 +188,16 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
   }
 
   void close(const Napi::CallbackInfo&) {
-    stop_waking();
+    close_streams();
     capture_.reset();
   }
 
-  static void on_environment_end(void* self) { static_cast<CaptureWrap*>(self)->stop_waking(); }
-
-  void stop_waking() {
-    wake_up_.reset();  // joins the thread that calls waker_
-    if (!waker_) return;
-    napi_remove_env_cleanup_hook(Env(), &CaptureWrap::on_environment_end, this);
-    std::exchange(waker_, {}).Release();
+  void close_streams() {
+    for (const auto& stream : std::exchange(streams_, {})) stream->close();
   }
 
   std::shared_ptr<Capture> capture_;
-  Napi::ThreadSafeFunction waker_;
-  std::unique_ptr<WakeUp> wake_up_;
+  std::vector<std::shared_ptr<StreamHandle>> streams_;
 };
 
 Napi::Value detach(const Napi::CallbackInfo& info) {
@@ -286,13 +209,8 @@ Napi::Value detach(const Napi::CallbackInfo& info) {
     Napi::Object object = Napi::Object::New(env);
     object.Set("attachId", number(env, totals->attach_id));
     object.Set("epoch", number(env, totals->epoch));
-    set_counters(object, totals->counters);
-    set_filtered(object, totals->filtered);
-    object.Set("skipped", number(env, totals->skipped));
-    object.Set("acknowledged", number(env, totals->acknowledged));
-    object.Set("undecodable", number(env, totals->undecodable));
-    set_offsets(object, totals->first_offset, totals->last_offset);
-    object.Set("discarded", number(env, totals->discarded));
+    object.Set("exec", to_javascript(env, totals->exec));
+    if (totals->exit) object.Set("exit", to_javascript(env, *totals->exit));
     object.Set("packets", final_packets(env, totals->packets));
     return object;
   });
@@ -305,7 +223,7 @@ Napi::Value tell_manager(const Napi::CallbackInfo& info) {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("Capture", CaptureWrap::define(env));
-  prepare_packets(env);
+  env.SetInstanceData(new Classes{Napi::Persistent(define_packets(env)), Napi::Persistent(define_stream(env))});
   exports.Set("detach", Napi::Function::New<detach>(env, "detach"));
   exports.Set("tellServiceManager", Napi::Function::New<tell_manager>(env, "tellServiceManager"));
   return exports;

@@ -262,13 +262,11 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
 
 }  // namespace
 
-void prepare_packets(Napi::Env env) {
-  env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(PacketsWrap::define(env))));
-}
+Napi::Function define_packets(Napi::Env env) { return PacketsWrap::define(env); }
 
 Napi::Value open_packets(Napi::Env env, const std::shared_ptr<Capture>& capture, const Napi::Object& options) {
   auto owner = capture;
-  return env.GetInstanceData<Napi::FunctionReference>()->New(
+  return env.GetInstanceData<Classes>()->packets.New(
       {Napi::External<std::shared_ptr<Capture>>::New(env, &owner), options});
 }
 

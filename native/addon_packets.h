@@ -9,8 +9,7 @@
 
 namespace bpf2kafka {
 
-// Once for each environment, before the others.
-void prepare_packets(Napi::Env env);
+Napi::Function define_packets(Napi::Env env);
 
 // The JavaScript object through which the capture's packets are read.
 Napi::Value open_packets(Napi::Env env, const std::shared_ptr<Capture>& capture, const Napi::Object& options);

@@ -10,9 +10,8 @@
 #include <vector>
 
 #include "abi.h"
+#include "event_stream.h"
 #include "exec_programs.h"
-#include "exec_rules.h"
-#include "event_ring.h"
 #include "kernel.h"
 #include "packet_capture.h"
 #include "pins.h"
@@ -24,35 +23,36 @@ struct EpochCut {
   std::uint64_t epoch = 0;             // the one that ended
   std::uint64_t begin_boot_ns = 0;
   std::uint64_t end_boot_ns = 0;       // when the next one began
-  stream_counters counters{};
-  FilteredExecs filtered;
-  std::uint64_t skipped = 0;           // runs that the kernel's recursion guard kept out, when it was looked at
-  std::uint64_t seq = 0;               // every number below it was given out in this epoch or before
-  std::uint64_t producer_position = 0; // every record of this epoch or before ends before it
+  StreamCut exec;
+  std::optional<StreamCut> exit;
   std::vector<PacketTotals> packets;   // one for each slot of the interface table
+};
+
+struct CaptureSettings {
+  std::uint64_t exec_ring_bytes = 0;  // of a new ring
+  std::uint64_t exit_ring_bytes = 0;  // the same; 0: exits are not captured
+  ExecSettings exec;
 };
 
 class Capture {
  public:
-  // Begins a capture, or takes over the one that is pinned, with its backlog. ring_bytes is only for a
-  // new one; the settings hold for what is captured from now on. Throws ERR_OWNED, ERR_PIN_LAYOUT,
+  // Begins a capture, or takes over the one that is pinned, with its backlog; exits begin with it or, when it had none,
+  // now. The settings hold for what is captured from now on. Throws ERR_OWNED, ERR_PIN_LAYOUT,
   // ERR_KERNEL_UNSUPPORTED, ERR_PERMISSION, ERR_BPF.
-  Capture(const std::string& pin_path, std::uint64_t ring_bytes, const ExecSettings& settings);
+  Capture(const std::string& pin_path, const CaptureSettings& settings);
   ~Capture();
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;
 
   // True when the pins were there before.
   bool resumed() const { return resumed_; }
-  // True when this start replaced the program in slot 0, of an earlier version or with other settings.
-  bool replaced_program() const { return replaced_program_; }
 
   const host_control& host() const { return *host_mapping_.as<host_control>(); }
-  const stream_control& stream() const { return *stream_mapping_.as<stream_control>(); }
-  // Of both parities, at this moment: for display, not for the account.
-  stream_counters counters() const;
-  EventRing& ring() { return *ring_; }
-  const ExecPrograms& programs() const { return programs_; }
+  EventStream& exec() { return exec_; }
+  // Null when they are not captured by this process.
+  EventStream* exit() { return exit_ ? &*exit_ : nullptr; }
+  // True when exits are captured under these pins, by this process or not.
+  bool has_pinned_exits() const;
 
   // Begins to count packets or goes on with that; from then on every epoch that ends freezes their maps, and the next
   // one can end only when those are acknowledged and cleared.
@@ -70,9 +70,8 @@ class Capture {
   // Ends the present epoch and begins the next. May run on any thread, one at a time; takes some 20 ms.
   EpochCut advance_epoch();
 
-  // Puts these rules in the place of those that keep execs out now: an exec falls under the old ones or under the new
-  // ones, and when it returns under the new ones. May run on any thread; takes some 0.2 s. After a failure the old rules
-  // hold.
+  // Replaces the rules that keep execs out: each run sees all of the old ones or all of the new ones, and after it the new
+  // ones. When it throws, the old ones hold. May run on any thread; the verifier takes some 0.2 s.
   void exclude(std::vector<ExecRule> rules);
 
   // Detaches the programs and waits for runs that had begun; records and counts stay.
@@ -82,10 +81,8 @@ class Capture {
 
  private:
   bool is_complete() const;
-  void create(std::uint64_t ring_bytes);
+  void create();
   void resume();
-  void open_maps();
-  void install(ExecPrograms& programs, const ExecSettings& settings);
   host_control& control() { return *host_mapping_.as<host_control>(); }
 
   struct KernelCheck {
@@ -94,20 +91,16 @@ class Capture {
 
   KernelCheck check_;
   PinPaths paths_;
-  ExecSettings settings_;
+  CaptureSettings settings_;
   OwnerLock lock_;
-  ExecPrograms programs_;
   Barrier barrier_;
-  Descriptor dispatcher_;  // none after detach
   std::atomic<bool> advancing_ = false;
   // An epoch ends, or rules are replaced, on another thread while the capture may be told to end.
   std::mutex ending_;
   bool resumed_ = false;
-  bool replaced_program_ = false;
   Mapping host_mapping_;
-  Mapping stream_mapping_;
-  ExecRuleTable rules_;
-  std::unique_ptr<EventRing> ring_;
+  EventStream exec_;
+  std::optional<EventStream> exit_;
   std::unique_ptr<PacketCapture> packets_;
 };
 
@@ -115,14 +108,8 @@ class Capture {
 struct FinalTotals {
   std::uint64_t attach_id = 0;  // 0: it had not begun
   std::uint64_t epoch = 0;
-  stream_counters counters{};
-  FilteredExecs filtered;
-  std::uint64_t skipped = 0;
-  std::uint64_t acknowledged = 0;
-  std::uint64_t undecodable = 0;
-  std::uint64_t first_offset = 0;  // as USER_FIRST_OFFSET
-  std::uint64_t last_offset = 0;   // as USER_LAST_OFFSET
-  std::uint64_t discarded = 0;     // records that were thrown away
+  FinalStream exec;
+  std::optional<FinalStream> exit;
   std::vector<FinalPackets> packets;
 };
 

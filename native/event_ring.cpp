@@ -19,6 +19,8 @@ constexpr std::uint32_t header_bytes = BPF_RINGBUF_HDR_SZ;
 // What pending() reads of a record, whichever stream it is of.
 static_assert(offsetof(exec_record, seq) == offsetof(record_head, seq));
 static_assert(offsetof(exec_record, epoch) == offsetof(record_head, epoch));
+static_assert(offsetof(exit_record, seq) == offsetof(record_head, seq));
+static_assert(offsetof(exit_record, epoch) == offsetof(record_head, epoch));
 
 constexpr std::uint64_t align8(std::uint64_t bytes) { return (bytes + 7) & ~std::uint64_t{7}; }
 constexpr std::uint32_t length_of(std::uint32_t header) { return header & ~(BPF_RINGBUF_BUSY_BIT | BPF_RINGBUF_DISCARD_BIT); }

@@ -54,56 +54,32 @@ void insert_path(int map, std::string_view text, std::uint32_t entry) {
 
 }  // namespace
 
-ExecPrograms::ExecPrograms() : object_(exec_object_start, exec_object_end, "the exec programs") {}
-
-Enumerators ExecPrograms::record_enumerators() const {
-  Enumerators all;
-  for (const char* name : {"exec_field", "exec_flag", "exec_args", "exec_limit"})
-    for (auto& enumerator : describe_enum(object_.types(), name)) all.push_back(std::move(enumerator));
-  return all;
-}
-
-std::uint64_t ExecPrograms::hash(const ExecSettings& settings) const {
-  const std::uint32_t values[] = {settings.args, settings.env};
-  std::uint64_t hash = fnv1a(values, sizeof(values), object_.hash());
-  for (const ExecRule& rule : settings.excluded) {
+ExecPrograms::ExecPrograms(const ExecSettings& settings)
+    : EventPrograms("exec", exec_object_start, exec_object_end, {"exec_field", "exec_flag", "exec_args", "exec_limit"}),
+      excluded_(settings.excluded) {
+  set<__u32>("args_mode", settings.args);
+  set("wants_env", settings.env);
+  for (const ExecRule& rule : excluded_) {
     const std::string name = whole(rule.name());
-    hash = fnv1a(name.data(), name.size(), hash);
+    mix(name.data(), name.size());
   }
-  return hash;
 }
 
-void ExecPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes, const ExecSettings& settings,
-                        std::uint64_t attachment) {
-  object_.set_constant("attachment", attachment);
-  object_.set_constant<__u32>("args_mode", settings.args);
-  object_.set_constant("wants_env", settings.env);
-  const std::uint32_t cpus = highest_possible_cpu() + 1;
-  bpf_map__set_max_entries(object_.map("exec_handoff"), cpus);
-  bpf_map__set_max_entries(object_.map("exec_scratch"), cpus);
-  bpf_map__set_max_entries(object_.map("exec_ring"), static_cast<__u32>(ring_bytes));
-  for (const char* name :
-       {"host", "exec_stream", "exec_handoff", "exec_programs", "exec_rules", "exec_ring", "exec_ring_control"})
-    bpf_map__set_pin_path(object_.map(name), paths.map(name).c_str());
-  limit(settings.excluded);
-  object_.load();
-  exclude(settings.excluded);
-}
-
-void ExecPrograms::limit(const std::vector<ExecRule>& excluded) {
+void ExecPrograms::prepare(const PinPaths& paths) {
+  bpf_map__set_pin_path(object().map("exec_rules"), paths.map("exec_rules").c_str());
   std::uint32_t rules[EXEC_RULE_KINDS] = {};
-  for (const ExecRule& rule : excluded) rules[rule.kind]++;
+  for (const ExecRule& rule : excluded_) rules[rule.kind]++;
   for (std::size_t kind = 0; kind < EXEC_RULE_KINDS; kind++) {
-    object_.set_constant(kinds[kind].constant, rules[kind] > 0);
+    object().set_constant(kinds[kind].constant, rules[kind] > 0);
     // Two keys for a cgroup.
-    bpf_map__set_max_entries(object_.map(kinds[kind].map), std::max(1U, 2 * rules[kind]));
+    bpf_map__set_max_entries(object().map(kinds[kind].map), std::max(1U, 2 * rules[kind]));
   }
 }
 
-void ExecPrograms::exclude(const std::vector<ExecRule>& excluded) const {
-  ExecRuleTable table(bpf_map__fd(object_.map("exec_rules")));
-  for (const ExecRule& rule : excluded) {
-    const int map = bpf_map__fd(object_.map(kinds[rule.kind].map));
+void ExecPrograms::loaded() {
+  ExecRuleTable table(bpf_map__fd(object().map("exec_rules")));
+  for (const ExecRule& rule : excluded_) {
+    const int map = bpf_map__fd(object().map(kinds[rule.kind].map));
     const std::uint32_t entry = table.enter(rule);
     switch (rule.kind) {
       case EXEC_RULE_UID: {
@@ -122,24 +98,6 @@ void ExecPrograms::exclude(const std::vector<ExecRule>& excluded) const {
           insert_path(map, whole(rule.value), entry);
     }
   }
-}
-
-void ExecPrograms::install() {
-  const __u32 slot = 0;
-  const int writer = bpf_program__fd(object_.program("exec_record"));
-  if (bpf_map_update_elem(bpf_map__fd(object_.map("exec_programs")), &slot, &writer, BPF_ANY) != 0)
-    fail("install", "the exec program in slot 0", errno);
-}
-
-void ExecPrograms::attach(const PinPaths& paths) {
-  const int pinned = bpf_program__pin(object_.program("exec_dispatch"), paths.dispatcher().c_str());
-  if (pinned) fail("pin", paths.dispatcher(), -pinned);
-  bpf_link* link = bpf_program__attach(object_.program("exec_dispatch"));
-  if (!link) BpfObject::fail_with_warnings("attach", "the dispatcher to sched_process_exec", errno);
-  const int error = bpf_link__pin(link, paths.link().c_str());
-  // Destroying a link that is not pinned detaches it: right, when pinning failed.
-  bpf_link__destroy(link);
-  if (error) fail("pin", paths.link(), -error);
 }
 
 }  // namespace bpf2kafka

@@ -1,15 +1,10 @@
-// The compiled exec programs, from the object file that is built into the addon to their pins.
+// The programs of the stream "exec": what they capture, and what rules keep out.
 #pragma once
 
-#include <cstdint>
-#include <string>
 #include <vector>
 
-#include "abi.h"
-#include "bpf_object.h"
+#include "event_programs.h"
 #include "exec_rules.h"
-#include "layout.h"
-#include "pins.h"
 
 namespace bpf2kafka {
 
@@ -19,31 +14,15 @@ struct ExecSettings {
   std::vector<ExecRule> excluded;   // what is not captured
 };
 
-class ExecPrograms {
+class ExecPrograms : public EventPrograms {
  public:
-  ExecPrograms();
-
-  // How records are laid out; equal hashes mean that they can be read alike.
-  StructLayout record_layout() const { return describe_struct(object_.types(), "exec_record"); }
-  Enumerators record_enumerators() const;
-  std::uint64_t layout_hash() const { return hash_of(record_layout(), record_enumerators()); }
-  // Tells whether what is pinned came from these, with these settings.
-  std::uint64_t hash(const ExecSettings& settings) const;
-
-  // Creates the maps that are not pinned yet, pins them, enters the rules, and loads the programs on them. A ring that is
-  // pinned already must have ring_bytes. attachment: number of the dispatcher, host_control.exec_attachment.
-  void load(const PinPaths& paths, std::uint64_t ring_bytes, const ExecSettings& settings, std::uint64_t attachment);
-
-  // After load. Puts the program that writes records into slot 0, where every later run finds it.
-  void install();
-  // After install. Attaches the dispatcher and pins it and its link; the link's pin keeps it attached.
-  void attach(const PinPaths& paths);
+  explicit ExecPrograms(const ExecSettings& settings);
 
  private:
-  void limit(const std::vector<ExecRule>& excluded);
-  void exclude(const std::vector<ExecRule>& excluded) const;
+  void prepare(const PinPaths& paths) override;
+  void loaded() override;
 
-  BpfObject object_;
+  std::vector<ExecRule> excluded_;
 };
 
 }  // namespace bpf2kafka

@@ -15,6 +15,12 @@
 
 namespace bpf2kafka {
 
+// Of one environment: what makes the objects of which there are several.
+struct Classes {
+  Napi::FunctionReference packets;
+  Napi::FunctionReference stream;
+};
+
 inline Napi::Error to_javascript(Napi::Env env, const Error& error) {
   Napi::Error wrapped = Napi::Error::New(env, error.what());
   Napi::Object object = wrapped.Value();

@@ -12,5 +12,6 @@
 
 	.section .rodata
 	embed exec, exec.bpf.o
+	embed exit, exit.bpf.o
 	embed packets, packets.bpf.o
 	.section .note.GNU-stack, "", @progbits

@@ -19,7 +19,7 @@ namespace {
 constexpr const char* packets_prefix = "packet_";
 constexpr const char* packet_link_prefix = "packet_link_";
 
-const std::array<const char*, 2> ring_maps = {"exec_ring", "exec_ring_control"};
+const std::array<const char*, 4> ring_maps = {"exec_ring", "exec_ring_control", "exit_ring", "exit_ring_control"};
 
 std::vector<std::string> entries(const std::string& path) {
   std::vector<std::string> names;
@@ -60,6 +60,14 @@ void remove_directory(const std::string& path) {
   if (::rmdir(path.c_str()) != 0 && errno != ENOENT) fail("remove the pin directory", path, errno);
 }
 
+// Unpins what lies in the directory under names that begin so.
+void remove_pins(const std::string& path, const std::string& prefix) {
+  for (const std::string& name : entries(path)) {
+    const std::string child = path + "/" + name;
+    if (name.rfind(prefix, 0) == 0 && ::unlink(child.c_str()) != 0) fail("unpin", child, errno);
+  }
+}
+
 Descriptor get_object(const std::string& path, bool read_only) {
   LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = read_only ? static_cast<__u32>(BPF_F_RDONLY) : 0);
   const int fd = bpf_obj_get_opts(path.c_str(), &options);
@@ -71,8 +79,8 @@ Descriptor get_object(const std::string& path, bool read_only) {
 
 std::string PinPaths::layout() const { return directory_ + "/v" + std::to_string(PIN_LAYOUT_VERSION); }
 std::string PinPaths::generation() const { return layout() + "/g1"; }
-std::string PinPaths::dispatcher() const { return layout() + "/exec_dispatcher"; }
-std::string PinPaths::link() const { return layout() + "/exec_link"; }
+std::string PinPaths::dispatcher(const std::string& stream) const { return layout() + "/" + stream + "_dispatcher"; }
+std::string PinPaths::link(const std::string& stream) const { return layout() + "/" + stream + "_link"; }
 
 std::string PinPaths::map(const std::string& name) const {
   for (const char* ring_map : ring_maps)
@@ -97,12 +105,12 @@ void PinPaths::create_directories() const { make_directory(generation()); }
 void PinPaths::remove() const { remove_directory(directory_); }
 void PinPaths::remove_layout() const { remove_directory(layout()); }
 
-void PinPaths::remove_packets() const {
-  for (const std::string& name : entries(layout())) {
-    const std::string path = layout() + "/" + name;
-    if (name.rfind(packets_prefix, 0) == 0 && ::unlink(path.c_str()) != 0) fail("unpin", path, errno);
-  }
+void PinPaths::remove_stream(const std::string& stream) const {
+  remove_pins(layout(), stream + "_");
+  remove_pins(generation(), stream + "_");
 }
+
+void PinPaths::remove_packets() const { remove_pins(layout(), packets_prefix); }
 
 void PinPaths::refuse_other_layouts() const {
   const std::string own = layout().substr(directory_.size() + 1);
@@ -143,6 +151,19 @@ Descriptor open_pinned(const std::string& path) { return get_object(path, false)
 
 void remove_pin(const std::string& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) fail("unpin", path, errno);
+}
+
+bool is_there(const std::string& path) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) == 0) return true;
+  if (errno != ENOENT && errno != ENOTDIR) fail("look for", path, errno);
+  return false;
+}
+
+Mapping map_pinned(const PinPaths& paths, const std::string& name, std::size_t bytes) {
+  const Descriptor fd = open_pinned(paths.map(name));
+  if (!fd) throw Error("ERR_BPF", "open the pinned", paths.map(name), ENOENT);
+  return Mapping(fd.get(), bytes, PROT_READ | PROT_WRITE, 0, name);
 }
 
 std::optional<host_control> read_host(const PinPaths& paths) {

@@ -21,8 +21,9 @@ class PinPaths {
   const std::string& directory() const { return directory_; }
   std::string layout() const;      // v1, the directory of this version's layout
   std::string generation() const;  // v1/g1
-  std::string dispatcher() const;  // its program
-  std::string link() const;        // the dispatcher's
+  // Of a stream of events: the program of its dispatcher, and the dispatcher's link.
+  std::string dispatcher(const std::string& stream) const;
+  std::string link(const std::string& stream) const;
   // Of a map by its name in the BPF program.
   std::string map(const std::string& name) const;
   // Of the packet program on the interface with this index, and the indices of those that are pinned.
@@ -34,6 +35,8 @@ class PinPaths {
   void remove() const;
   // The same, but for the pin directory itself.
   void remove_layout() const;
+  // Everything of one stream of events.
+  void remove_stream(const std::string& stream) const;
   // Everything of packets.
   void remove_packets() const;
   // Throws ERR_PIN_LAYOUT when the directory holds the pins of another layout version.
@@ -59,6 +62,9 @@ class OwnerLock {
 Descriptor open_pinned(const std::string& path);
 // Removes one pin, which may be gone already.
 void remove_pin(const std::string& path);
+bool is_there(const std::string& path);
+// The memory of a pinned map of one element, by its name in the BPF program.
+Mapping map_pinned(const PinPaths& paths, const std::string& name, std::size_t bytes);
 
 // A copy of the host map's element for anyone, by way of a read-only descriptor (which the kernel does
 // not let us map); empty when it is not pinned.

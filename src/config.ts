@@ -50,6 +50,8 @@ export interface RunConfig {
   readonly onExit: 'detach' | 'keep';
   readonly drainTimeoutMillis: number;
   readonly execRingBytes: number;
+  /** Undefined when exits are not captured. */
+  readonly exitRingBytes: number | undefined;
   /** How much of argv is captured. */
   readonly args: 'full' | 'program' | 'none';
   /** Names of the environment variables that are captured, without repeats. */
@@ -419,6 +421,15 @@ const settings = {
     value: path,
     fallback: none,
   }),
+  exitRingBytes: setting({
+    name: 'exit-ring-bytes',
+    placeholder: 'N',
+    description: "the kernel's buffer for exits, in bytes, a power of two",
+    fallbackText: 'half of that for execs by default',
+    value: ringBytes,
+    fallback: (facts) => defaultRingBytes(facts.processors) / 2,
+  }),
+  noExit: setting({ name: 'no-exit', description: 'capture no exits', value: toggle, fallback: off }),
   pinPath: setting({
     name: 'pin-path',
     placeholder: 'DIR',
@@ -601,6 +612,8 @@ const runNames = [
   'excludeExe',
   'excludeUid',
   'excludeCgroupFile',
+  'exitRingBytes',
+  'noExit',
   'pinPath',
   'compression',
   'maxBytesPerSecond',
@@ -804,6 +817,7 @@ export function loadRunConfig(
     onExit: read(settings.onExit, lookup, facts),
     drainTimeoutMillis: read(settings.drainTimeout, lookup, facts),
     execRingBytes: read(settings.execRingBytes, lookup, facts),
+    exitRingBytes: readExits(lookup, facts),
     args: read(settings.args, lookup, facts),
     execEnv: read(settings.execEnv, lookup, facts),
     execFilters: {
@@ -833,6 +847,12 @@ function givenIn(lookup: Lookup, facts: HostFacts): GivenSettings {
 function readRegistry(lookup: Lookup, facts: HostFacts): Pick<RunConfig, 'registry' | 'registrySecurity'> {
   const registry = read(settings.registry, lookup, facts);
   return { registry, registrySecurity: readRegistrySecurity(givenIn(lookup, facts), registry) };
+}
+
+function readExits(lookup: Lookup, facts: HostFacts): number | undefined {
+  // As with packets, a wrong size is refused even where there is no ring.
+  const bytes = read(settings.exitRingBytes, lookup, facts);
+  return read(settings.noExit, lookup, facts) ? undefined : bytes;
 }
 
 function readPackets(lookup: Lookup, facts: HostFacts): PacketsConfig | undefined {

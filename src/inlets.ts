@@ -1,7 +1,14 @@
 import type { RunConfig } from './config.ts';
 import { Bpf2KafkaError } from './errors.ts';
 import { ruleNames } from './exec-filters.ts';
-import { type Capture, hasPinnedPackets, openCapture, openPackets, type PacketCapture } from './kernel/addon.ts';
+import {
+  type Capture,
+  hasPinnedExits,
+  hasPinnedPackets,
+  openCapture,
+  openPackets,
+  type PacketCapture,
+} from './kernel/addon.ts';
 import { readBootId } from './kernel/boot-id.ts';
 import { WallClock } from './kernel/wall-clock.ts';
 import type { Log } from './log.ts';
@@ -28,13 +35,16 @@ interface InletsOptions {
  */
 export function openInlets(options: InletsOptions): Inlets {
   const { config } = options;
-  const settings = { args: config.args, env: config.execEnv.length > 0, excluded: config.execFilters };
+  const { args, execEnv, execFilters, exitRingBytes } = config;
+  const settings = { args, env: execEnv.length > 0, excluded: execFilters, exitRingBytes };
   const capture = openCapture(config.pinPath, config.execRingBytes, settings);
   const { attachId } = capture.status();
   const identity = { hostId: config.hostId, hostName: config.hostName, bootId: readBootId(), attachId };
   const wallClock = new WallClock(capture.clockOffsets());
   try {
     logCapture(capture, options);
+    if (exitRingBytes === undefined && hasPinnedExits(capture))
+      throw goesOn('--no-exit', 'captures exits', config.pinPath);
     return { capture, identity, wallClock, packets: openPacketInlet(capture, options) };
   } catch (error) {
     closeInlets(capture, config.onExit);
@@ -54,7 +64,7 @@ export function closeInlets(capture: Capture, onExit: 'detach' | 'keep'): void {
 function openPacketInlet(capture: Capture, { config, log }: InletsOptions): Inlets['packets'] {
   const { packets: wanted, pinPath } = config;
   if (wanted === undefined) {
-    if (hasPinnedPackets(capture)) throw packetsGoOn(pinPath);
+    if (hasPinnedPackets(capture)) throw goesOn('--no-packets', 'counts packets', pinPath);
     return undefined;
   }
   const packets = openPackets(capture, wanted);
@@ -72,31 +82,39 @@ function openPacketInlet(capture: Capture, { config, log }: InletsOptions): Inle
   return { capture: packets, watch };
 }
 
-function packetsGoOn(pinPath: string): Bpf2KafkaError {
+function goesOn(flag: string, what: string, pinPath: string): Bpf2KafkaError {
   return new Bpf2KafkaError('ERR_CONFIG', {
-    operation: 'use --no-packets with the capture in',
+    operation: `use ${flag} with the capture in`,
     subject: pinPath,
-    reason: 'it goes on, and it counts packets too, which nobody would read',
+    reason: `it goes on, and it ${what} too, which nobody would read`,
     remedy: 'end it first: run it once more as it was, with `--on-exit detach`',
   });
 }
 
+const bytesOfTypicalRecord = { exec: 320, exit: 200 } as const;
+
 function logCapture(capture: Capture, { config, log }: InletsOptions): void {
-  const { resumed, replacedProgram, attachId, ringBytes, corrupt } = capture.status();
-  const backlog = capture.backlog();
-  const bytesOfTypicalRecord = 320;
-  const secondsOf1000ExecsPerSecond = Math.round(ringBytes / bytesOfTypicalRecord / 1000);
-  log.info(
-    {
-      ...{ pinPath: config.pinPath, attachId, backlog, ringBytes, secondsOf1000ExecsPerSecond, replacedProgram },
-      rules: ruleNames(config.execFilters).length,
-    },
-    resumed ? 'took over the pinned capture' : 'capturing',
-  );
-  if (resumed && ringBytes !== config.execRingBytes) {
-    log.warn({ ringBytes, wanted: config.execRingBytes }, 'the ring keeps its size until the capture is detached');
-  }
-  if (corrupt > 0) {
-    log.error({ corrupt }, 'the ring was not readable where it had been left; the records up to here count as lost');
+  const { resumed, attachId } = capture.status();
+  const wantedBytes = { exec: config.execRingBytes, exit: config.exitRingBytes };
+  for (const name of ['exec', 'exit'] as const) {
+    const stream = capture[name];
+    if (stream === undefined) continue;
+    const { replacedProgram, ringBytes, corrupt } = stream.status();
+    const backlog = stream.backlog();
+    const secondsOf1000PerSecond = Math.round(ringBytes / bytesOfTypicalRecord[name] / 1000);
+    const rules = name === 'exec' ? { rules: ruleNames(config.execFilters).length } : {};
+    const { pinPath } = config;
+    log.info(
+      { stream: name, pinPath, attachId, backlog, ringBytes, secondsOf1000PerSecond, replacedProgram, ...rules },
+      resumed ? 'took over the pinned capture' : 'capturing',
+    );
+    const wanted = wantedBytes[name];
+    if (ringBytes !== wanted) {
+      log.warn({ stream: name, ringBytes, wanted }, 'the ring keeps its size until the capture is detached');
+    }
+    if (corrupt > 0) {
+      const message = 'the ring was not readable where it had been left; the records up to here count as lost';
+      log.error({ stream: name, corrupt }, message);
+    }
   }
 }

@@ -209,6 +209,7 @@ packets since the start of tail, the busiest first. --json prints every record.
 
 Examples:
   bpf2kafka tail exec --brokers localhost:9092
+  bpf2kafka tail exit --brokers localhost:9092
   bpf2kafka tail packets --brokers localhost:9092
   bpf2kafka tail exec --brokers localhost:9092 --from-beginning --json --limit 10`;
 

@@ -10,12 +10,15 @@ import { assignDestinations, type Destination } from './producers/destinations.t
 import { subjectOf, type TopicName, topicSchema } from './schemas/catalog.ts';
 import { type AvroCodec, createCodec, type Framing } from './schemas/codec.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
+import type { ExitEvent } from './schemas/exit-event.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
 import type { PacketCount } from './schemas/packet-count.ts';
 
 /** Out of the sidecar: for each stream what encodes and what delivers. */
 export interface Outlets {
   readonly exec: Outlet<ExecEvent>;
+  /** Undefined when exits are not captured. */
+  readonly exit: Outlet<ExitEvent> | undefined;
   /** Undefined when packets are not counted. */
   readonly packets: Outlet<PacketCount> | undefined;
   /** With a producer of its own, so that a heartbeat never waits behind a backlog of events; dead letters share it. */
@@ -46,12 +49,7 @@ export async function openOutlets({ config, log, clock, singleNode = false }: Ou
   const client = createKafkaClient({ brokers, security, clientId, log, clock });
   await using admin = await client.connectAdmin();
   const topics = await prepareTopics(admin, {
-    topics: [
-      'exec-events',
-      ...(config.packets === undefined ? [] : ['packet-counts' as const]),
-      'bpf2kafka-ledger',
-      'bpf2kafka-dead-letter',
-    ],
+    topics: topicsOf(config),
     prefix: config.topicPrefix,
     createTopics: config.createTopics,
     singleNode,
@@ -81,9 +79,17 @@ export async function openOutlets({ config, log, clock, singleNode = false }: Ou
   }
   return {
     exec: await open('exec-events'),
+    exit: config.exitRingBytes === undefined ? undefined : await open('exit-events'),
     packets: config.packets && (await open('packet-counts')),
     ledger,
   };
+}
+
+function topicsOf({ exitRingBytes, packets }: RunConfig): readonly TopicName[] {
+  const topics: TopicName[] = ['exec-events'];
+  if (exitRingBytes !== undefined) topics.push('exit-events');
+  if (packets !== undefined) topics.push('packet-counts');
+  return [...topics, 'bpf2kafka-ledger', 'bpf2kafka-dead-letter'];
 }
 
 async function framingOf(topic: TopicName, config: RunConfig, log: Log): Promise<Framing> {

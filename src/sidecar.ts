@@ -7,21 +7,14 @@ import { closeInlets, type Inlets, openInlets } from './inlets.ts';
 import { isAttached } from './kernel/attached.ts';
 import { entriesBefore } from './ledger/closing-entries.ts';
 import { EpochsOnDemand } from './ledger/epochs.ts';
-import { ExecStream } from './ledger/exec-stream.ts';
 import { LastEntries, refuseOtherHostId } from './ledger/last-entries.ts';
 import { Ledger } from './ledger/ledger.ts';
-import type { StreamDestination } from './ledger/ledger-stream.ts';
-import { PacketStreams, packetStreamName } from './ledger/packet-streams.ts';
-import { type Outlet, type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
+import { packetStreamName } from './ledger/packet-streams.ts';
+import { type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
+import { type EventPipeline, eventPipelines, type PacketPipeline, packetPipeline } from './pipelines.ts';
 import type { Delivery } from './producers/delivery.ts';
 import type { Codec } from './schemas/codec.ts';
-import type { LedgerEntry, LedgerState } from './schemas/ledger-entry.ts';
-import { ExecSource } from './sources/exec.ts';
-import { createExecCodec } from './sources/exec-codec.ts';
-import { createExecTable } from './sources/exec-fields.ts';
-import { createExecRecordReader, type ExecRecord } from './sources/exec-record.ts';
-import { createPacketDecoder } from './sources/packet-decoder.ts';
-import { PacketSource } from './sources/packets.ts';
+import type { LedgerEntry } from './schemas/ledger-entry.ts';
 
 /**
  * The whole way of an event, the same for every stream, and the composition root that builds it:
@@ -76,9 +69,8 @@ export class Sidecar {
   readonly #inlets: Inlets;
   readonly #outlets: Outlets;
   readonly #enrichment: OpenEnrichment;
-  readonly #exec: ExecSource;
-  readonly #execCodec: Codec<ExecRecord>;
-  readonly #packets: PacketSource | undefined;
+  readonly #events: readonly EventPipeline[];
+  readonly #packets: PacketPipeline | undefined;
   readonly #ledger: Ledger;
   readonly #lastEntries: LastEntries;
   /** Ends what waits for the broker. */
@@ -86,7 +78,7 @@ export class Sidecar {
   /** Ends the regular entries of the ledger. */
   readonly #endAccounting = new AbortController();
   readonly #timers: NodeJS.Timeout[] = [];
-  #publishingExec: Promise<void> | undefined;
+  #publishingEvents: readonly Promise<void>[] = [];
   #publishingPackets: Promise<void> | undefined;
   #accounting: Promise<void> | undefined;
   #stopping = false;
@@ -105,23 +97,11 @@ export class Sidecar {
     this.#enrichment = enrichment;
     this.#outlets = outlets;
     this.#lastEntries = lastEntries;
-    const layout = capture.execLayout();
-    const table = createExecTable(layout, identity, wallClock, enrichment, config.execEnv);
-    this.#execCodec = createExecCodec(table, outlets.exec.codec);
-    this.#exec = new ExecSource({
-      capture,
-      reader: createExecRecordReader(layout),
-      clock,
-      log,
-      offsets: offsetsAt(outlets.exec, capture.status()),
-    });
-    const execStream = new ExecStream({ capture, reader: this.#exec, ...ledgerSide(outlets.exec) });
-    this.#packets = packetSource(options, inlets, outlets);
-    const epochs = this.#packets ?? new EpochsOnDemand(capture);
-    const packetStreams = packetLedger(inlets, outlets, this.#packets);
+    this.#events = eventPipelines(options, inlets, outlets, enrichment);
+    this.#packets = packetPipeline(options, inlets, outlets);
     this.#ledger = new Ledger({
-      epochs,
-      streamsOf: (cut) => [execStream, ...(packetStreams?.of(cut) ?? [])],
+      epochs: this.#packets?.source ?? new EpochsOnDemand(capture),
+      streamsOf: (cut) => [...this.#events.map(({ account }) => account), ...(this.#packets?.accounts.of(cut) ?? [])],
       identity,
       wallClock,
       clock,
@@ -154,15 +134,16 @@ export class Sidecar {
 
   /** Names of the streams that are captured now. */
   get streams(): readonly string[] {
-    return ['exec', ...(this.#inlets.packets?.watch.attached.map(packetStreamName) ?? [])];
+    const interfaces = this.#inlets.packets?.watch.attached ?? [];
+    return [...this.#events.map(({ account }) => account.name), ...interfaces.map(packetStreamName)];
   }
 
   get health(): Health {
-    const { exec, packets, ledger } = this.#outlets;
-    const deliveries = [exec, packets, ledger].flatMap((outlet) =>
+    const deliveries = Object.values(this.#outlets).flatMap((outlet) =>
       outlet === undefined ? [] : [{ topic: outlet.destination.topic, ...outlet.delivery.state }],
     );
-    return { capturing: isAttached(this.#options.config.pinPath), stopping: this.#stopping, deliveries };
+    const names = this.#events.map(({ account }) => account.name);
+    return { capturing: isAttached(this.#options.config.pinPath, names), stopping: this.#stopping, deliveries };
   }
 
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
@@ -171,12 +152,12 @@ export class Sidecar {
       setInterval(() => this.#syncClock(), clockSyncInterval),
       setInterval(() => this.#inlets.packets?.watch.lookAgain(), interfaceInterval),
     );
-    const { exec, packets } = this.#outlets;
-    this.#publishingExec = publish(this.#exec, { codec: this.#execCodec, delivery: exec.delivery }, this.#abort.signal);
-    if (this.#packets && packets) this.#publishingPackets = publish(this.#packets, packets, this.#abort.signal);
+    const { signal } = this.#abort;
+    this.#publishingEvents = this.#events.map((events) => publish(events.source, events, signal));
+    if (this.#packets) this.#publishingPackets = publish(this.#packets.source, this.#packets, signal);
     this.#accounting = this.#account(this.#endAccounting.signal);
     try {
-      await Promise.all([this.#publishingExec, this.#publishingPackets, this.#accounting]);
+      await Promise.all([...this.#publishingEvents, this.#publishingPackets, this.#accounting]);
     } catch (error) {
       // `stop` has given up waiting, and reports what is left.
       if (!this.#abort.signal.aborted) throw error;
@@ -205,18 +186,18 @@ export class Sidecar {
     try {
       const drained = await this.#drain();
       this.#endAccounting.abort();
-      await settled(this.#accounting);
+      await Promise.allSettled([this.#accounting]);
       const ending = drained && this.#options.config.onExit === 'detach';
       this.#endTimers(); // the next look at the interfaces would count on them again
       if (ending) capture.detach();
-      this.#exec.finish();
-      await settled(this.#publishingExec);
+      for (const { source } of this.#events) source.finish();
+      await Promise.allSettled(this.#publishingEvents);
       const accounted = await this.#finishAccount(ending);
-      this.#packets?.finish();
-      await settled(this.#publishingPackets);
+      this.#packets?.source.finish();
+      await Promise.allSettled([this.#publishingPackets]);
       await Promise.all(deliveries.map((delivery) => delivery.close()));
 
-      const backlog = capture.backlog();
+      const backlog = capture.exec.backlog() + (capture.exit?.backlog() ?? 0);
       const packets = this.#inlets.packets?.capture.backlog() ?? 0;
       const detached = ending && accounted && backlog === 0 && packets === 0;
       if (detached) capture.unpin();
@@ -230,12 +211,12 @@ export class Sidecar {
 
   /** True when everything that had been captured was acknowledged; false when that was given up. */
   async #drain(): Promise<boolean> {
-    if (this.#abort.signal.aborted || this.#publishingExec === undefined) return false;
+    if (this.#abort.signal.aborted || this.#publishingEvents.length === 0) return false;
     const given = Promise.withResolvers<boolean>();
     this.#abort.signal.addEventListener('abort', () => given.resolve(false), { once: true });
-    for (const publishing of [this.#publishingExec, this.#publishingPackets])
+    for (const publishing of [...this.#publishingEvents, this.#publishingPackets])
       void publishing?.catch(() => given.resolve(false));
-    Promise.all([this.#exec.drained(), this.#packets?.drained()]).then(
+    Promise.all([...this.#events, this.#packets].map((pipeline) => pipeline?.source.drained())).then(
       () => given.resolve(true),
       () => given.resolve(false),
     );
@@ -245,10 +226,11 @@ export class Sidecar {
   /** Ends the account of an attach that ended without one, then gives entries at regular times. */
   async #account(signal: AbortSignal): Promise<void> {
     const { kept } = this.#lastEntries;
+    const { exec, exit, packets } = this.#outlets;
     const before = entriesBefore(kept, {
       ...this.#inlets.identity,
       nowMillis: this.#options.clock.nowMillis(),
-      moved: this.#outlets.exec.destination.moved || this.#outlets.packets?.destination.moved === true,
+      moved: [exec, exit, packets].some((outlet) => outlet?.destination.moved),
     });
     if (before.length > 0) await this.#publishEntries(before);
     this.#ledger.resume(kept.map(({ entry }) => entry));
@@ -282,72 +264,4 @@ export class Sidecar {
     capture.syncClock();
     wallClock.update(capture.clockOffsets());
   }
-}
-
-function packetSource(
-  { config, clock, log }: SidecarOptions,
-  { capture, identity, wallClock, packets }: Inlets,
-  outlets: Outlets,
-): PacketSource | undefined {
-  if (config.packets === undefined || packets === undefined || outlets.packets === undefined) return undefined;
-  const { intervalMillis, budget } = config.packets;
-  const layout = packets.capture.layout();
-  const { keyKind } = packets.capture.status();
-  return new PacketSource({
-    capture,
-    packets: packets.capture,
-    decoderOf: createPacketDecoder({ layout, identity, wallClock, keyKind }),
-    clock,
-    log,
-    intervalMillis,
-    budget,
-    offsets: offsetsAt(outlets.packets, packets.capture.status()),
-  });
-}
-
-function packetLedger(
-  { packets }: Inlets,
-  outlets: Outlets,
-  source: PacketSource | undefined,
-): PacketStreams | undefined {
-  if (packets === undefined || outlets.packets === undefined || source === undefined) return undefined;
-  const programTag = packets.capture.status().programHash;
-  return new PacketStreams({ epochs: source, reader: source, programTag, ...ledgerSide(outlets.packets) });
-}
-
-/** What an earlier process had acknowledged at the outlet's destination. */
-function offsetsAt<Event>(
-  { destination }: Outlet<Event>,
-  { firstOffset, lastOffset }: { readonly firstOffset: number; readonly lastOffset: number },
-) {
-  return destination.moved || firstOffset < 0 ? undefined : { firstOffset, lastOffset };
-}
-
-const ledgerState = {
-  idle: 'capturing',
-  sending: 'capturing',
-  retrying: 'degraded',
-  throttled: 'throttled',
-} as const satisfies Record<string, LedgerState>;
-
-/** What the ledger says of where records go. */
-function ledgerSide<Event>({ delivery, destination }: Outlet<Event>): {
-  readonly deliveryState: () => LedgerState;
-  readonly destination: StreamDestination;
-} {
-  return {
-    deliveryState: () => ledgerState[delivery.state.state],
-    destination: {
-      cluster_id: destination.clusterId,
-      topic: destination.topic,
-      partition: destination.partition,
-      replication_factor: destination.replicas,
-      min_insync_replicas: destination.minInsyncReplicas,
-    },
-  };
-}
-
-/** Resolves when the promise has ended, one way or the other. */
-async function settled(promise: Promise<unknown> | undefined): Promise<void> {
-  await promise?.catch(() => {});
 }

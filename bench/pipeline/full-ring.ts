@@ -1,17 +1,20 @@
-import type { Capture, CaptureStatus, ClockOffset, Committed, EpochCut, ReadResult } from '../../src/kernel/addon.ts';
-import { offsetOf, type StructLayout } from '../../src/kernel/layout.ts';
+import type { Committed, ReadResult } from '../../src/kernel/addon.ts';
+import { offsetOf } from '../../src/kernel/layout.ts';
+import type { EventSourceOptions } from '../../src/sources/event-source.ts';
 import type { Recording } from './records.ts';
 
 const word = 2 ** 32;
 /** Between two execs of the replay. */
 const nanosApart = 100_000;
 
+/** What the source asks of one. */
+type Ring = EventSourceOptions['stream'];
+
 /**
  * A ring that is never empty before its end: real records, over and over, each with its own seq, times and pid, so that
  * they compress as real ones do. A read costs a copy, as in the addon, and five stores a record.
  */
-export class FullRing implements Capture {
-  readonly #recording: Recording;
+export class FullRing implements Ring {
   readonly #total: number;
   readonly #image: Buffer;
   /** Where each record of the image begins, its header included; one more for the end. */
@@ -25,14 +28,11 @@ export class FullRing implements Capture {
   #next = 0;
   #bytes = 0;
   #acknowledged = 0;
-  readonly #status: Partial<CaptureStatus>;
 
   /** @param onCommit is told how many are acknowledged so far */
   constructor(recording: Recording, total: number, onCommit: (acknowledged: number) => void = () => {}) {
-    this.#recording = recording;
     this.#total = total;
     this.#onCommit = onCommit;
-    this.#status = { attachId: recording.attachId, epoch: Number.MAX_SAFE_INTEGER, nextSeq: total };
     const { layout, records } = recording;
     this.#seqAt = 8 + offsetOf(layout, 'seq', 8);
     this.#bootNsAt = 8 + offsetOf(layout, 'boot_ns', 8);
@@ -98,36 +98,4 @@ export class FullRing implements Capture {
   }
 
   onWake(): void {}
-
-  /** Only what the source asks for. */
-  status(): CaptureStatus {
-    return this.#status as CaptureStatus;
-  }
-
-  clockOffsets(): ClockOffset[] {
-    return [...this.#recording.clockOffsets];
-  }
-
-  execLayout(): StructLayout {
-    return this.#recording.layout;
-  }
-
-  syncClock(): void {}
-
-  advanceEpoch(): Promise<EpochCut> {
-    throw new Error('a replay has one epoch');
-  }
-
-  backlog(): number {
-    return this.#total - this.#acknowledged;
-  }
-
-  pending(): number {
-    return this.backlog();
-  }
-
-  async exclude(): Promise<void> {}
-  detach(): void {}
-  unpin(): void {}
-  close(): void {}
 }

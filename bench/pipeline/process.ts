@@ -16,10 +16,11 @@ import { createLog } from '../../src/log.ts';
 import { Delivery } from '../../src/producers/delivery.ts';
 import { createCodec } from '../../src/schemas/codec.ts';
 import { publish } from '../../src/sidecar.ts';
-import { ExecSource } from '../../src/sources/exec.ts';
-import { createExecCodec } from '../../src/sources/exec-codec.ts';
+import { EventSource } from '../../src/sources/event-source.ts';
 import { createExecTable } from '../../src/sources/exec-fields.ts';
-import { createExecRecordReader, type ExecRecord } from '../../src/sources/exec-record.ts';
+import { createExecRecordReader } from '../../src/sources/exec-record.ts';
+import type { KernelRecord } from '../../src/sources/kernel-record.ts';
+import { createRecordCodec } from '../../src/sources/record-codec.ts';
 import { FullRing } from './full-ring.ts';
 import { loadRecording } from './records.ts';
 
@@ -87,9 +88,15 @@ const log = createLog('warn');
 const enrichment = openEnrichment({ redaction: { defaults: true, patterns: [] }, clock: systemClock, log });
 const table = createExecTable(recording.layout, identity, new WallClock(recording.clockOffsets), enrichment);
 const reader = createExecRecordReader(recording.layout);
-const source = new ExecSource({ capture: ring, reader, clock: systemClock, log });
+const source = new EventSource({
+  stream: ring,
+  presentEpoch: () => Number.MAX_SAFE_INTEGER,
+  reader,
+  clock: systemClock,
+  log,
+});
 const general = createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } });
-const codec = createExecCodec(table, general);
+const codec = createRecordCodec('exec-events', table, general);
 
 const size = { records: 0, bytes: 0, valueBytes: 0 };
 
@@ -107,7 +114,7 @@ function weigh(batch: OutgoingBatch): OutgoingBatch {
 
 let nextOffset = 0;
 
-function acknowledgementOf(events: readonly ExecRecord[]): Acknowledgement {
+function acknowledgementOf(events: readonly KernelRecord[]): Acknowledgement {
   const firstOffset = nextOffset;
   nextOffset += events.length;
   return { topic: 'exec-events', partition: 0, firstOffset, lastOffset: nextOffset - 1, records: events.length };
@@ -133,7 +140,7 @@ async function whole(): Promise<void> {
     settings: { compression: options.compression as Compression },
   });
   source.finish();
-  const weighed = { encode: (events: readonly ExecRecord[]) => weigh(codec.encode(events)) };
+  const weighed = { encode: (events: readonly KernelRecord[]) => weigh(codec.encode(events)) };
   await publish(source, { codec: weighed, delivery }, new AbortController().signal);
   if (delivery.figures.retries > 0) throw new Error(`${delivery.figures.retries} sends were repeated`);
 }
@@ -165,18 +172,18 @@ function encodedBatches(count: number): OutgoingBatch[] {
   const replay = new FullRing(recording, count * batchRecords);
   return Array.from({ length: count }, () => {
     const { records } = replay.read(buffer, batchRecords);
-    const batch: ExecRecord[] = [];
+    const batch: KernelRecord[] = [];
     let at = 0;
     for (let i = 0; i < records; i += 1) {
       const bytes = buffer.readUInt32LE(at);
-      batch.push(reader.recordAt(buffer, at + 8, bytes) as ExecRecord);
+      batch.push(reader.recordAt(buffer, at + 8, bytes) as KernelRecord);
       at += 8 + Math.ceil(bytes / 8) * 8;
     }
     return codec.encode(batch);
   });
 }
 
-async function drain(each: (batch: Batch<ExecRecord>) => void): Promise<void> {
+async function drain(each: (batch: Batch<KernelRecord>) => void): Promise<void> {
   source.finish();
   for await (const batch of source) {
     each(batch);

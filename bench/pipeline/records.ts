@@ -84,7 +84,7 @@ export async function recordTypical(): Promise<Recording> {
     .map(({ bytes }) => bytes);
   const { attachId } = reader.status;
   const recording: Recording = {
-    layout: reader.capture.execLayout(),
+    layout: reader.capture.exec.layout(),
     clockOffsets: reader.capture.clockOffsets(),
     attachId,
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),

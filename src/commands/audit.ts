@@ -39,15 +39,20 @@ export async function audit(
 ): Promise<AuditReport> {
   const ledgerTopic = `${config.topicPrefix}bpf2kafka-ledger`;
   const execTopic = `${config.topicPrefix}exec-events`;
+  const exitTopic = `${config.topicPrefix}exit-events`;
   const packetTopic = `${config.topicPrefix}packet-counts`;
   const deadLetterTopic = `${config.topicPrefix}bpf2kafka-dead-letter`;
-  // The ledger first: what its entries account for was in the other topics before they were written. A host that never
-  // counted packets has no topic for them, and one of an earlier version none for dead letters.
-  const snapshot = await open({ topics: [ledgerTopic, execTopic], optional: [packetTopic, deadLetterTopic] });
+  // The ledger first: what its entries account for was in the other topics before they were written. Hosts that never
+  // captured exits or counted packets have no topic for them, and those of an earlier version none for dead letters.
+  const snapshot = await open({
+    topics: [ledgerTopic, execTopic],
+    optional: [exitTopic, packetTopic, deadLetterTopic],
+  });
   const { registry, registrySecurity } = config;
   const schemaById = registry === undefined ? {} : { schemaById: createSchemaFetcher(registry, registrySecurity) };
   const ledger = createDecoder({ topic: 'bpf2kafka-ledger', ...schemaById });
   const execs = createDecoder({ topic: 'exec-events', ...schemaById });
+  const exits = createDecoder({ topic: 'exit-events', ...schemaById });
   const packets = createDecoder({ topic: 'packet-counts', ...schemaById });
   const letters = createDecoder({ topic: 'bpf2kafka-dead-letter', ...schemaById });
 
@@ -60,6 +65,12 @@ export async function audit(
         const decoded = await ledger.decode(value);
         if (!decoded.ok) return decoded.reason;
         books.addEntry(decoded.event);
+        return undefined;
+      }
+      case exitTopic: {
+        const decoded = await exits.decode(value);
+        if (!decoded.ok) return decoded.reason;
+        books.addExit(decoded.event, partition, at);
         return undefined;
       }
       case packetTopic: {
@@ -89,6 +100,12 @@ export async function audit(
       books.addDeadExec(letter, decoded?.event, partition, at);
       return undefined;
     }
+    if (stream === 'exit') {
+      const decoded = value === null ? undefined : await exits.decode(value);
+      if (decoded?.ok === false) return decoded.reason;
+      books.addDeadExit(letter, decoded?.event, partition, at);
+      return undefined;
+    }
     if (interfaceOf(stream) === undefined) return 'it is of a stream that this version does not know';
     if (value === null) return 'it does not have the packet count that it is about';
     const decoded = await packets.decode(value);
@@ -113,6 +130,7 @@ export async function audit(
     now: Date.now(),
     clusterId: snapshot.clusterId,
     ...(await factsOf(execTopic, snapshot)),
+    exitEvents: await factsOf(exitTopic, snapshot),
     packetCounts: await factsOf(packetTopic, snapshot),
     unreadable,
     since: config.since,

@@ -24,14 +24,16 @@ export async function detachCommand(config: DetachConfig, io: CommandIo): Promis
 
 /** What is shown of the totals. */
 interface Discarded {
-  readonly discarded: number;
+  readonly exec: { readonly discarded: number };
+  readonly exit?: { readonly discarded: number };
   readonly packets: readonly { readonly discarded: number }[];
 }
 
 /** @param totals undefined when nothing was pinned */
 export function detachLine(pinPath: string, totals: Discarded | undefined): string {
   if (totals === undefined) return `nothing is pinned in ${pinPath}`;
-  const { discarded: records, packets } = totals;
+  const { exec, exit, packets } = totals;
+  const records = exec.discarded + (exit?.discarded ?? 0);
   const counted = packets.reduce((total, { discarded }) => total + discarded, 0);
   if (records === 0 && counted === 0) return `detached ${pinPath}`;
   const lost = [

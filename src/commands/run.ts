@@ -39,7 +39,7 @@ export async function answerHttp(
   return startHttp({ address: http, health: () => sidecar.health, clock: systemClock, log });
 }
 
-/** `ready`, then the streams, packets by interface: `ready exec packets:eth0 packets:lo`. */
+/** `ready`, then the streams, packets by interface: `ready exec exit packets:eth0 packets:lo`. */
 export function readyLine(sidecar: Sidecar): string {
   return `ready ${sidecar.streams.join(' ')}`;
 }

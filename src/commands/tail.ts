@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import { type Clock, systemClock } from '../clock.ts';
 import type { TailConfig } from '../config.ts';
@@ -6,6 +7,7 @@ import { createLog, type Log } from '../log.ts';
 import type { TopicEvents, TopicName } from '../schemas/catalog.ts';
 import { createDecoder } from '../schemas/codec.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
+import type { ExitEvent } from '../schemas/exit-event.ts';
 import type { LedgerEntry } from '../schemas/ledger-entry.ts';
 import type { PacketCount } from '../schemas/packet-count.ts';
 import { createSchemaFetcher } from '../schemas/registry.ts';
@@ -60,6 +62,8 @@ export async function tailStream(name: StreamName, options: TailOptions): Promis
   switch (name) {
     case 'exec':
       return printLines(events('exec-events', options), json ? execJson : execLine, options);
+    case 'exit':
+      return printLines(events('exit-events', options), json ? plainJson : exitLine, options);
     case 'ledger':
       return printLines(events('bpf2kafka-ledger', options), json ? plainJson : ledgerLine, options);
     case 'packets':
@@ -169,6 +173,18 @@ export function execJson(event: ExecEvent): string {
   return escapeJson(JSON.stringify({ ...event, args_raw: event.args_raw?.toString('base64') ?? null }));
 }
 
+const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+
+/** `TIME pid: N comm: NAME exited CODE after SECONDS` in local time, or `killed by SIGNAL` for `exited CODE`. */
+export function exitLine(event: ExitEvent): string {
+  const { exit_signal: signal, run_time_micros: runTime } = event;
+  const name = signal === null ? '' : (signalNames.get(signal) ?? `signal ${signal}`);
+  const dumped = event.core_dumped === true ? ' (core dumped)' : '';
+  const how = signal === null ? `exited ${event.exit_code}` : `killed by ${name}${dumped}`;
+  const after = runTime === null ? '' : ` after ${(runTime / 1e6).toFixed(3)} s`;
+  return `${localTime(event.event_time)} pid: ${event.pid} comm: ${escapeArgument(event.comm)} ${how}${after}`;
+}
+
 /** `TIME STREAM: STATE …` in local time, at the end of the epoch that the entry accounts for. */
 export function ledgerLine(entry: LedgerEntry): string {
   const counts = (label: string, values: Readonly<Record<string, number>>) =>
@@ -185,6 +201,6 @@ export function ledgerLine(entry: LedgerEntry): string {
 }
 
 /** For what has no bytes in it. */
-function plainJson(event: LedgerEntry | PacketCount): string {
+function plainJson(event: ExitEvent | LedgerEntry | PacketCount): string {
   return escapeJson(JSON.stringify(event));
 }

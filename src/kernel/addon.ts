@@ -20,24 +20,23 @@ export interface ReadResult {
   readonly position: number;
 }
 
-/** Counters of the kernel and of the reader, since attachId. */
 export interface CaptureStatus {
   /** The capture was pinned before this process came. */
   readonly resumed: boolean;
-  /** The program of an earlier version, or one with other settings, was replaced by this one's. */
-  readonly replacedProgram: boolean;
   /** Microseconds since boot at which the pins were created. */
   readonly attachId: number;
   readonly epoch: number;
+}
+
+/** Counters of the kernel and of the reader of one stream, since attachId. */
+export interface StreamStatus extends KernelCounts {
+  /** The program of an earlier version, or one with other settings, was replaced by this one's. */
+  readonly replacedProgram: boolean;
   /** How long nothing was captured since attachId. */
   readonly unobservedMicros: number;
   /** Of the compiled programs whose record program is installed, 16 hexadecimal digits. */
   readonly programHash: string;
   readonly nextSeq: number;
-  readonly entered: number;
-  readonly fellThrough: number;
-  readonly ringFull: number;
-  readonly ringBusy: number;
   readonly acknowledged: number;
   readonly undecodable: number;
   /** Offsets of the first and the last acknowledged record at the present destination; -1 before there is one. */
@@ -48,6 +47,14 @@ export interface CaptureStatus {
   readonly waitingBytes: number;
   readonly ringBytes: number;
   readonly highWaterBytes: number;
+}
+
+/** What the kernel counted of a stream; all but the first are lost. */
+export interface KernelCounts {
+  readonly entered: number;
+  readonly fellThrough: number;
+  readonly ringFull: number;
+  readonly ringBusy: number;
 }
 
 /** From `fromBootMicros` on, microseconds since 1970 = microseconds since boot + `realtimeMinusBootMicros`. */
@@ -62,20 +69,23 @@ export interface EpochCut {
   readonly epoch: number;
   readonly beginBootMicros: number;
   readonly endBootMicros: number;
-  readonly entered: number;
-  readonly fellThrough: number;
-  readonly ringFull: number;
-  readonly ringBusy: number;
-  /** Execs that rules kept out of the ring, by the rule's name; only where there are any. */
+  readonly exec: StreamCut;
+  /** Undefined when exits are not captured. */
+  readonly exit?: StreamCut;
+  /** One for each slot of the interface table. */
+  readonly packets: readonly PacketTotals[];
+}
+
+/** Of one stream. */
+export interface StreamCut extends KernelCounts {
+  /** Events that rules kept out of the ring, by the rule's name; only where there are any. */
   readonly filtered: Readonly<Record<string, number>>;
-  /** Execs that the kernel's recursion guard kept from the program, as of the moment after the epoch. */
+  /** Runs that the kernel's recursion guard kept from the program, as of the moment after the epoch. */
   readonly skipped: number;
   /** Every sequence number below it was given out in this epoch or before. */
   readonly seq: number;
   /** Ring position behind the last record of this epoch. */
   readonly producerPosition: number;
-  /** One for each slot of the interface table. */
-  readonly packets: readonly PacketTotals[];
 }
 
 /** What came in on the interface of one slot through the end of one epoch, in packets; totals since attachId. */
@@ -98,27 +108,33 @@ export interface PacketTotals {
 }
 
 /** The whole account of a capture that has ended; totals since attachId. */
-export interface FinalTotals
-  extends Pick<EpochCut, 'entered' | 'fellThrough' | 'ringFull' | 'ringBusy' | 'filtered' | 'skipped'> {
+export interface FinalTotals {
   /** 0 when it had not begun to capture. */
   readonly attachId: number;
   readonly epoch: number;
+  readonly exec: FinalStream;
+  /** Undefined when exits were not captured. */
+  readonly exit?: FinalStream;
+  /** One for each slot of the interface table. */
+  readonly packets: readonly FinalPackets[];
+}
+
+/** What became of the records of one stream; totals since attachId. */
+export interface FinalStream extends Omit<StreamCut, 'seq' | 'producerPosition'> {
   readonly acknowledged: number;
   readonly undecodable: number;
-  /** As in CaptureStatus. */
+  /** As in StreamStatus. */
   readonly firstOffset: number;
   readonly lastOffset: number;
   /** Records that were thrown away. */
   readonly discarded: number;
-  /** One for each slot of the interface table. */
-  readonly packets: readonly FinalPackets[];
 }
 
 /** What became of the packets of one slot; totals since attachId. */
 export interface FinalPackets extends Pick<PacketTotals, 'name' | 'seen' | 'filtered'> {
   /** In acknowledged records. */
   readonly published: number;
-  /** As in CaptureStatus. */
+  /** As in StreamStatus. */
   readonly firstOffset: number;
   readonly lastOffset: number;
   /** Were counted, and thrown away with the maps. */
@@ -135,6 +151,12 @@ export interface ExecSettings {
   readonly env: boolean;
   /** What is not. */
   readonly excluded: ExecFilters;
+}
+
+/** What is captured besides packets. */
+export interface CaptureSettings extends ExecSettings {
+  /** Size of the ring of exits, where there is none yet; undefined: exits are not captured. */
+  readonly exitRingBytes?: number | undefined;
 }
 
 /** What makes a key besides the interface (enum packet_key_kind), and where XDP counts (enum packet_mode). */
@@ -270,8 +292,8 @@ export interface Committed {
   readonly lastOffset: number;
 }
 
-/** A running capture; the process that holds it is the owner of the pins. */
-export interface Capture {
+/** One stream of events of a running capture: what its ring holds. */
+export interface EventStream {
   /** Copies the oldest unread records into the buffer; nothing is consumed. */
   read(into: Uint8Array, maxRecords: number): ReadResult;
   /** Lets the kernel reuse everything before `position`. */
@@ -280,21 +302,30 @@ export interface Capture {
   arm(): boolean;
   /** The callback runs on the main loop, once for each time that the armed reader is woken. */
   onWake(callback: () => void): void;
-  status(): CaptureStatus;
+  status(): StreamStatus;
   /** Records that no broker has acknowledged; walks the ring. */
   backlog(): number;
+  /** Records of `epoch` and before that wait between the consumer position and `producerPosition` of its cut. */
+  pending(epoch: number, producerPosition: number): number;
+  /** Of the struct that a record begins with. */
+  layout(): StructLayout;
+}
+
+/** A running capture; the process that holds it is the owner of the pins. */
+export interface Capture {
+  readonly exec: EventStream;
+  /** Undefined when exits are not captured. */
+  readonly exit: EventStream | undefined;
+  status(): CaptureStatus;
   /** Oldest first, never empty. */
   clockOffsets(): ClockOffset[];
   /** Notes a new clock offset when wall time was set or has drifted by more than 5 ms. */
   syncClock(): void;
-  execLayout(): StructLayout;
   /**
    * Ends the present epoch and begins the next. One at a time, and with packets only when the epoch before is cleared;
    * the main loop goes on meanwhile, some 20 ms.
    */
   advanceEpoch(): Promise<EpochCut>;
-  /** Records of `epoch` and before that wait between the consumer position and `producerPosition` of its cut. */
-  pending(epoch: number, producerPosition: number): number;
   /**
    * Replaces the rules that keep execs out, off the main loop; some 0.2 s. Each exec falls under the old ones or under the
    * new ones, and when the promise resolves under the new ones. When it rejects, the old ones hold.
@@ -309,13 +340,22 @@ export interface Capture {
 }
 
 /** What is there only to be opened. */
-interface NativeCapture extends Capture {
+interface NativeCapture extends Omit<Capture, 'exec' | 'exit'> {
+  openExec(): EventStream;
+  openExit(): EventStream | undefined;
+  hasPinnedExits(): boolean;
   openPackets(settings: PacketSettings): PacketCapture;
   hasPinnedPackets(): boolean;
 }
 
+/** Sizes are 0 where there is to be no ring. */
+interface NativeSettings extends ExecSettings {
+  readonly execRingBytes: number;
+  readonly exitRingBytes: number;
+}
+
 interface NativeAddon {
-  Capture: new (pinPath: string, ringBytes: number, settings: ExecSettings) => NativeCapture;
+  Capture: new (pinPath: string, settings: NativeSettings) => NativeCapture;
   detach(pinPath: string, discard: boolean): FinalTotals | undefined;
   tellServiceManager(socket: string, message: string): number;
 }
@@ -385,22 +425,41 @@ export const minimumRingBytes = 64 * 1024;
 /**
  * Begins a capture or takes over the pinned one, with what it had not published.
  * @param pinPath a directory on a bpffs
- * @param ringBytes for a new capture: a power of two, at least 64 KiB
- * @param settings of the execs from now on
+ * @param ringBytes of the execs, for a new capture: a power of two, at least 64 KiB
+ * @param settings of the execs from now on, and of exits
  */
 export function openCapture(
   pinPath: string,
   ringBytes: number,
-  settings: ExecSettings = { args: 'full', env: false, excluded: noFilters },
+  settings: CaptureSettings = { args: 'full', env: false, excluded: noFilters },
 ): Capture {
-  const powerOfTwo = Number.isInteger(Math.log2(ringBytes));
-  if (!powerOfTwo || ringBytes < minimumRingBytes || ringBytes > 2 ** 31)
-    throw new Bpf2KafkaError('ERR_CONFIG', {
-      operation: 'make a ring buffer of',
-      subject: `${ringBytes} bytes`,
-      reason: `it must be a power of two from ${minimumRingBytes} to ${2 ** 31}`,
-    });
-  return translating(translated(() => new (addon().Capture)(pinPath, ringBytes, settings)));
+  const { exitRingBytes } = settings;
+  for (const bytes of exitRingBytes === undefined ? [ringBytes] : [ringBytes, exitRingBytes]) checkRing(bytes);
+  const native = translating(
+    translated(
+      () =>
+        new (addon().Capture)(pinPath, { ...settings, execRingBytes: ringBytes, exitRingBytes: exitRingBytes ?? 0 }),
+    ),
+  );
+  const exit = native.openExit();
+  return Object.assign(native, {
+    exec: translating(native.openExec()),
+    exit: exit === undefined ? undefined : translating(exit),
+  });
+}
+
+function checkRing(bytes: number): void {
+  if (Number.isInteger(Math.log2(bytes)) && bytes >= minimumRingBytes && bytes <= 2 ** 31) return;
+  throw new Bpf2KafkaError('ERR_CONFIG', {
+    operation: 'make a ring buffer of',
+    subject: `${bytes} bytes`,
+    reason: `it must be a power of two from ${minimumRingBytes} to ${2 ** 31}`,
+  });
+}
+
+/** Exits are captured under the pins of the capture, by this process or by one before it. */
+export function hasPinnedExits(capture: Capture): boolean {
+  return (capture as unknown as NativeCapture).hasPinnedExits();
 }
 
 /**
@@ -408,12 +467,12 @@ export function openCapture(
  * then on no epoch of the capture ends before the packets of the one before are acknowledged and cleared.
  */
 export function openPackets(capture: Capture, settings: PacketSettings): PacketCapture {
-  return translating((capture as NativeCapture).openPackets(settings));
+  return translating((capture as unknown as NativeCapture).openPackets(settings));
 }
 
 /** Packets are counted under the pins of the capture, by this process or by one before it. */
 export function hasPinnedPackets(capture: Capture): boolean {
-  return (capture as NativeCapture).hasPinnedPackets();
+  return (capture as unknown as NativeCapture).hasPinnedPackets();
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { EpochCut, PacketTotals } from '../kernel/addon.ts';
+import type { PacketTotals, StreamCut } from '../kernel/addon.ts';
 
 /**
  * The equation: seen = published + filtered + lost + pending. Every term is counted where it happens and
@@ -30,11 +30,11 @@ export interface ReaderTotals {
   readonly pending: number;
 }
 
-/** What the kernel counted of the exec stream. */
-export type KernelTotals = Pick<EpochCut, 'entered' | 'fellThrough' | 'ringFull' | 'ringBusy' | 'filtered' | 'skipped'>;
+/** What the kernel counted of a stream of events. */
+export type KernelTotals = Omit<StreamCut, 'seq' | 'producerPosition'>;
 
-/** The account of the exec stream through the end of the epoch at which both were counted. */
-export function execAccount(cut: KernelTotals, { published, undecodable, pending }: ReaderTotals): Account {
+/** The account of a stream of events through the end of the epoch at which both were counted. */
+export function eventAccount(cut: KernelTotals, { published, undecodable, pending }: ReaderTotals): Account {
   const lost = {
     skipped: cut.skipped,
     fell_through: cut.fellThrough,

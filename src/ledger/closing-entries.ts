@@ -1,6 +1,6 @@
-import type { FinalPackets, FinalTotals } from '../kernel/addon.ts';
+import type { FinalPackets, FinalStream, FinalTotals } from '../kernel/addon.ts';
 import type { LedgerEntry } from '../schemas/ledger-entry.ts';
-import { type Account, execAccount, packetAccount, sum, unexplained } from './account.ts';
+import { type Account, eventAccount, packetAccount, sum, unexplained } from './account.ts';
 import { type AttachIdentity, isFinal, isOf, type Kept } from './last-entries.ts';
 import { packetStreamName } from './packet-streams.ts';
 
@@ -51,10 +51,13 @@ export function detachedEntries(
 ): readonly LedgerEntry[] {
   const ofAttach = last.filter((entry) => isOf(entry, { bootId, attachId: totals.attachId }));
   const known = new Map(ofAttach.map((entry) => [entry.stream_name, entry]));
-  const exec = known.get('exec');
   const packets = Map.groupBy(totals.packets, ({ name }) => packetStreamName(name));
   return [
-    ...(exec === undefined ? [] : [execEnd(exec, totals, nowMillis)]),
+    ...(['exec', 'exit'] as const).flatMap((stream) => {
+      const { [stream]: ended } = totals;
+      const before = known.get(stream);
+      return ended === undefined || before === undefined ? [] : [eventsEnd(before, ended, totals, nowMillis)];
+    }),
     ...[...packets].flatMap(([stream, slots]) => {
       const before = known.get(stream) ?? newStream(stream, ofAttach);
       return before === undefined ? [] : [packetsEnd(before, slots, totals, nowMillis)];
@@ -62,17 +65,17 @@ export function detachedEntries(
   ];
 }
 
-function execEnd(last: LedgerEntry, totals: FinalTotals, nowMillis: number): LedgerEntry {
-  const { acknowledged: published, undecodable, discarded } = totals;
-  const account = execAccount(totals, { published, undecodable, pending: 0 });
+function eventsEnd(last: LedgerEntry, ended: FinalStream, totals: FinalTotals, nowMillis: number): LedgerEntry {
+  const { acknowledged: published, undecodable, discarded } = ended;
+  const account = eventAccount(ended, { published, undecodable, pending: 0 });
   return {
     ...detachedEntry(last, totals, nowMillis, withDiscarded(account, discarded)),
-    low_watermark: totals.attachId + totals.entered - totals.fellThrough - sum(totals.filtered),
-    destination: last.destination && { ...last.destination, ...offsetsOf(totals) },
+    low_watermark: totals.attachId + ended.entered - ended.fellThrough - sum(ended.filtered),
+    destination: last.destination && { ...last.destination, ...offsetsOf(ended) },
   };
 }
 
-function offsetsOf({ firstOffset, lastOffset }: Pick<FinalTotals, 'firstOffset' | 'lastOffset'>) {
+function offsetsOf({ firstOffset, lastOffset }: Pick<FinalStream, 'firstOffset' | 'lastOffset'>) {
   return { first_offset: firstOffset, last_offset: lastOffset };
 }
 

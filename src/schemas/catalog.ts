@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { DeadLetter } from './dead-letter.ts';
-import { type ExecEvent, execHeaders } from './exec-event.ts';
+import { eventHeaders } from './event-headers.ts';
+import type { ExecEvent } from './exec-event.ts';
+import type { ExitEvent } from './exit-event.ts';
 import type { AvroSchema } from './fingerprint.ts';
 import type { LedgerEntry } from './ledger-entry.ts';
 import type { PacketCount } from './packet-count.ts';
@@ -8,6 +10,7 @@ import type { PacketCount } from './packet-count.ts';
 /** Which events stand in which topic; names without prefix. */
 export interface TopicEvents {
   'exec-events': ExecEvent;
+  'exit-events': ExitEvent;
   'packet-counts': PacketCount;
   'bpf2kafka-ledger': LedgerEntry;
   'bpf2kafka-dead-letter': DeadLetter;
@@ -39,8 +42,16 @@ const catalog: { readonly [Topic in TopicName]: TopicSchema<Topic> } = {
     schema: load('exec-events.avsc'),
     released: [],
     timestampOf: (event) => event.event_time,
-    headersOf: execHeaders,
+    headersOf: eventHeaders,
     streamOf: () => 'exec',
+  },
+  'exit-events': {
+    topic: 'exit-events',
+    schema: load('exit-events.avsc'),
+    released: [],
+    timestampOf: (event) => event.event_time,
+    headersOf: eventHeaders,
+    streamOf: () => 'exit',
   },
   'packet-counts': {
     topic: 'packet-counts',

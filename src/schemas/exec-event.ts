@@ -104,8 +104,3 @@ export interface Ancestor {
   exec_id: string | null;
   exe: string | null;
 }
-
-/** Headers of the Kafka record: its identity, so that a repeat is known without decoding the value. */
-export function execHeaders({ boot_id, seq }: Pick<ExecEvent, 'boot_id' | 'seq'>): Readonly<Record<string, string>> {
-  return { boot_id, seq: String(seq) };
-}

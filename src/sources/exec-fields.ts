@@ -1,16 +1,20 @@
 import type { Enrichment } from '../enrich/enrichment.ts';
-import { bitNames, limitOf, offsetOf, type StructLayout } from '../kernel/layout.ts';
+import { limitOf, offsetOf, type StructLayout } from '../kernel/layout.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
 import { type Argv, programOf, splitArgv } from './argv.ts';
 import type { CaptureIdentity } from './capture-identity.ts';
 import { selectVariables } from './environment.ts';
+import { createExecFindings, isConcerned, once, shownText } from './exec-findings.ts';
+import { argvLimitsOf, envLimitsOf } from './exec-record.ts';
+import { type KernelRecord, micros, type SpanOffset, s64, spanOffset, u64 } from './kernel-record.ts';
+import { lineage } from './lineage.ts';
+import { createParentProgram } from './parent-program.ts';
 import {
   absent,
   bit,
   commText,
   deviceText,
-  type Field,
   fixedFalse,
   fixedInt,
   fixedLong,
@@ -30,33 +34,15 @@ import {
   u32AsLong,
   u64AsLong,
   u64AsText,
-} from './exec-field.ts';
-import { createExecFindings, isConcerned, once, shownText } from './exec-findings.ts';
+} from './record-field.ts';
 import {
-  argvLimitsOf,
-  type ExecRecord,
-  envLimitsOf,
-  micros,
-  type SpanOffset,
-  s64,
-  spanOffset,
-  u64,
-} from './exec-record.ts';
-import { lineage } from './lineage.ts';
-import { createParentProgram } from './parent-program.ts';
-
-/** From the kernel's record to the one in the topic: a field each, in the order of exec-events.avsc. */
-export type ExecFields = { readonly [Name in keyof ExecEvent]: Field<ExecEvent[Name]> };
-
-export interface ExecTable {
-  readonly fields: ExecFields;
-  /** Everything could be read, nothing was cut off, there is nothing to hide: then every field can be written at once. */
-  readonly isWhole: (record: ExecRecord) => boolean;
-  /** The event, whatever the record lacks. */
-  readonly eventOf: (record: ExecRecord) => ExecEvent;
-  /** Keeps what it ran for the records of its children: in the order of the records, each behind its own. */
-  readonly remember: (record: ExecRecord, isWhole: boolean) => void;
-}
+  bootPrefixOf,
+  eventMaker,
+  type RecordFields,
+  type RecordTable,
+  unreadOf,
+  wallMillisBy,
+} from './record-table.ts';
 
 /**
  * The one place that says what becomes of a record. To add a field: a line here, in ExecEvent and in the schema.
@@ -69,7 +55,7 @@ export function createExecTable(
   wallClock: WallClock,
   enrichment: Enrichment,
   envNames: readonly string[] = [],
-): ExecTable {
+): RecordTable<ExecEvent> {
   const { redactor } = enrichment;
   const at64 = (field: string) => offsetOf(layout, field, 8);
   const at32 = (field: string) => offsetOf(layout, field, 4);
@@ -77,28 +63,17 @@ export function createExecTable(
   const span = (field: string) => spanOffset(layout, field);
 
   const startNs = at64('start_boot_ns');
-  /** By the offset that held when the exec happened. */
-  const wallMillis = (record: ExecRecord, sinceBootMicros: number) =>
-    Math.floor((sinceBootMicros + wallClock.offsetAt(record.bootMicros)) / 1000);
-
-  // 64 of the 122 random bits tell the boots of a fleet apart.
-  const bootPrefix = identity.bootId.replaceAll('-', '').slice(0, 16);
+  const wallMillis = wallMillisBy(wallClock);
+  const bootPrefix = bootPrefixOf(identity);
   const process = [startNs + 4, startNs, at32('pid')];
   const parentStartNs = at64('parent_start_boot_ns');
   const parent = [parentStartNs + 4, parentStartNs, at32('ppid')];
 
-  const unreadAt = at64('unread');
-  const unreadNames = bitNames(layout, 'EXEC_FIELD_');
-  const isUnread = ({ buffer, at }: ExecRecord, bit: number) =>
-    ((buffer.readUInt32LE(at + unreadAt + (bit < 32 ? 0 : 4)) >>> (bit % 32)) & 1) === 1;
-  const unlessUnread = <Value>(name: string, field: Field<Value>): Field<Value | null> => {
-    const bit = limitOf(layout, `EXEC_FIELD_${name.toUpperCase()}`);
-    return nullable(field, (record) => (isUnread(record, bit) ? null : field.read(record)));
-  };
+  const unread = unreadOf(layout, 'EXEC_FIELD_');
 
   const flagsAt = at32('flags');
   const flag = (name: string) => bit(flagsAt, limitOf(layout, `EXEC_FLAG_${name}`));
-  const wasGiven = (of: SpanOffset) => (record: ExecRecord) => spanBytes(record, of).length > 0;
+  const wasGiven = (of: SpanOffset) => (record: KernelRecord) => spanBytes(record, of).length > 0;
   const auditUnset = 0xffff_ffff;
   const unlessUnset = (at: number) =>
     optional(u32AsLong(at), (record) => record.buffer.readUInt32LE(record.at + at) !== auditUnset);
@@ -137,9 +112,9 @@ export function createExecTable(
     return { ...argv, args: shown, redacted, raw: withheld ? null : argv.raw, withheld };
   });
   /** Null when they were not to be captured; argv[0] alone is there as a whole or not at all. */
-  const argsOf = (record: ExecRecord) => {
+  const argsOf = (record: KernelRecord) => {
     const mode = record.buffer.readUInt32LE(record.at + argsMode);
-    return mode === noArgs || (mode !== fullArgs && isUnread(record, argsBit)) ? null : argvOf(record).args;
+    return mode === noArgs || (mode !== fullArgs && unread.has(record, argsBit)) ? null : argvOf(record).args;
   };
 
   const env = span('env');
@@ -149,10 +124,10 @@ export function createExecTable(
   const envLimits = envLimitsOf(layout);
   const envBit = limitOf(layout, 'EXEC_FIELD_ENV');
   const envFlag = limitOf(layout, 'EXEC_FLAG_ENV');
-  const hasEnv = ({ buffer, at }: Pick<ExecRecord, 'buffer' | 'at'>) =>
+  const hasEnv = ({ buffer, at }: Pick<KernelRecord, 'buffer' | 'at'>) =>
     ((buffer.readUInt32LE(at + flagsAt) >>> envFlag) & 1) === 1;
   /** Null when none was to be captured, or nothing was found in one that is not whole. */
-  const envOf = (record: ExecRecord) => {
+  const envOf = (record: KernelRecord) => {
     if (!hasEnv(record) || envNames.length === 0) return null;
     const { buffer, at } = record;
     const variables = selectVariables(
@@ -163,31 +138,31 @@ export function createExecTable(
       envLimits,
       envNames,
     );
-    return isUnread(record, envBit) && Object.keys(variables).length === 0 ? null : redactor.environment(variables);
+    return unread.has(record, envBit) && Object.keys(variables).length === 0 ? null : redactor.environment(variables);
   };
 
   const uidAt = at32('uid');
   const cgroupPathBit = limitOf(layout, 'EXEC_FIELD_CGROUP_PATH');
   const findings = createExecFindings(enrichment, uidAt, (record) =>
-    isUnread(record, cgroupPathBit) ? undefined : cgroupPath,
+    unread.has(record, cgroupPathBit) ? undefined : cgroupPath,
   );
   const parentProgram = createParentProgram(
     enrichment.parents,
     { startNs, pid: at32('pid'), execCount: at64('exec_count') },
     { startNs: parentStartNs, pid: at32('ppid'), execCount: at64('parent_exec_count') },
   );
-  const missing = (record: ExecRecord) => {
+  const missing = (record: KernelRecord) => {
     const found = findings.missing(record);
     const ofParent = parentProgram.missing(record);
     return found.length === 0 ? ofParent : [...found, ...ofParent];
   };
-  const degradedOf = (record: ExecRecord) => [
-    ...unreadNames.filter((_, bit) => isUnread(record, bit)),
+  const degradedOf = (record: KernelRecord) => [
+    ...unread.names(record),
     ...(argvOf(record).withheld ? ['args_raw'] : []),
     ...missing(record),
   ];
 
-  const fields: ExecFields = {
+  const fields: RecordFields<ExecEvent> = {
     host_id: fixedText(identity.hostId),
     host_name: identity.hostName === null ? absent('string') : nullable(fixedText(identity.hostName)),
     boot_id: fixedText(identity.bootId),
@@ -203,15 +178,15 @@ export function createExecTable(
     pid: u32AsInt(at32('pid')),
     tid: nullable(u32AsInt(at32('tid'))),
     ppid: u32AsInt(at32('ppid')),
-    ns_pid: unlessUnread('ns_pid', u32AsInt(at32('ns_pid'))),
+    ns_pid: unread.unless('ns_pid', u32AsInt(at32('ns_pid'))),
     start_time: timestampMillis((record) => wallMillis(record, micros(record.buffer, record.at + startNs))),
     comm: commText(at128('comm')),
     parent_comm: nullable(commText(at128('parent_comm'))),
     filename: shownText(redactor, filename),
-    exe: unlessUnread('exe', shownText(redactor, exe)),
-    exe_truncated: unlessUnread('exe', flag('EXE_TRUNCATED')),
+    exe: unread.unless('exe', shownText(redactor, exe)),
+    exe_truncated: unread.unless('exe', flag('EXE_TRUNCATED')),
     interpreter: optional(shownText(redactor, interpreter), wasGiven(interpreter)),
-    cwd: unlessUnread('cwd', shownText(redactor, cwd)),
+    cwd: unread.unless('cwd', shownText(redactor, cwd)),
     args: nullable(
       spanTexts(args, argsCount, (record) => argvOf(record).args),
       argsOf,
@@ -244,7 +219,7 @@ export function createExecTable(
     cap_ambient: nullable(u64AsLong(at64('cap_ambient'))),
     cap_bounding: nullable(u64AsLong(at64('cap_bounding'))),
     no_new_privs: nullable(flag('NO_NEW_PRIVS')),
-    seccomp_mode: unlessUnread('seccomp_mode', u32AsInt(at32('seccomp_mode'))),
+    seccomp_mode: unread.unless('seccomp_mode', u32AsInt(at32('seccomp_mode'))),
     setuid_exec: nullable(flag('SETUID')),
     setgid_exec: nullable(flag('SETGID')),
     file_inode: nullable(u64AsText(at64('file_inode'))),
@@ -257,14 +232,14 @@ export function createExecTable(
     file_ctime: nullable(timestampMillis(({ buffer, at }) => s64(buffer, at + fileCtimeMs))),
     file_memfd: nullable(flag('FILE_MEMFD')),
     file_deleted: nullable(flag('FILE_DELETED')),
-    file_overlay_upper: unlessUnread('file_overlay_upper', flag('FILE_OVERLAY_UPPER')),
+    file_overlay_upper: unread.unless('file_overlay_upper', flag('FILE_OVERLAY_UPPER')),
     ns_mnt: nullable(u32AsLong(at32('ns_mnt'))),
-    ns_pid_id: unlessUnread('ns_pid_id', u32AsLong(at32('ns_pid_id'))),
+    ns_pid_id: unread.unless('ns_pid_id', u32AsLong(at32('ns_pid_id'))),
     ns_net: nullable(u32AsLong(at32('ns_net'))),
     ns_user: nullable(u32AsLong(at32('ns_user'))),
     ns_cgroup: nullable(u32AsLong(at32('ns_cgroup'))),
     cgroup_id: nullable(u64AsText(at64('cgroup_id'))),
-    cgroup_path: unlessUnread('cgroup_path', spanText(cgroupPath)),
+    cgroup_path: unread.unless('cgroup_path', spanText(cgroupPath)),
     container_id: findings.fields.container_id,
     container_runtime: findings.fields.container_runtime,
     pod_uid: findings.fields.pod_uid,
@@ -278,11 +253,10 @@ export function createExecTable(
     degraded: names(degradedOf, missing),
   };
 
-  const isWhole = (record: ExecRecord) => {
+  const isWhole = (record: KernelRecord) => {
     const { buffer, at } = record;
     return (
-      buffer.readUInt32LE(at + unreadAt) === 0 &&
-      buffer.readUInt32LE(at + unreadAt + 4) === 0 &&
+      unread.isNone(record) &&
       buffer.readUInt32LE(at + argsAbsent) === 0 &&
       buffer.readUInt32LE(at + argsMode) === fullArgs &&
       u64(buffer, at + argsBytes) === buffer.readUInt16LE(at + args.length) &&
@@ -295,16 +269,10 @@ export function createExecTable(
     );
   };
 
-  const fieldNames = Object.keys(fields) as readonly (keyof ExecEvent)[];
-  // A copy of it has room for every field from the start, which is a third of the time.
-  const empty: Record<string, unknown> = { ...fields };
   return {
     fields,
-    eventOf(record) {
-      const event = { ...empty };
-      for (const name of fieldNames) event[name] = fields[name].read(record);
-      return event as unknown as ExecEvent;
-    },
+    isWhole,
+    eventOf: eventMaker(fields),
     remember(record, whole) {
       if (whole) {
         const image = {
@@ -320,6 +288,5 @@ export function createExecTable(
         args: argv === null ? null : Buffer.from(argv.map((text) => `${text}\0`).join('')).toString('latin1'),
       });
     },
-    isWhole,
   };
 }

@@ -1,7 +1,7 @@
 import type { Enrichment } from '../enrich/enrichment.ts';
 import type { Workload } from '../enrich/workload.ts';
-import { type Field, foundText, spanBytes, spanText } from './exec-field.ts';
-import type { ExecRecord, SpanOffset } from './exec-record.ts';
+import type { KernelRecord, SpanOffset } from './kernel-record.ts';
+import { type Field, foundText, spanBytes, spanText } from './record-field.ts';
 import { textOf } from './text.ts';
 
 type FoundName =
@@ -16,7 +16,7 @@ type FoundName =
 export interface ExecFindings {
   readonly fields: { readonly [Name in FoundName]: Field<string | null> };
   /** Names of those that should be there and could not be found out. */
-  readonly missing: (record: ExecRecord) => readonly string[];
+  readonly missing: (record: KernelRecord) => readonly string[];
 }
 
 const nothingMissing: readonly string[] = [];
@@ -29,13 +29,13 @@ const nothingMissing: readonly string[] = [];
 export function createExecFindings(
   { users, workloads }: Pick<Enrichment, 'users' | 'workloads'>,
   uidAt: number,
-  cgroupPath: (record: ExecRecord) => SpanOffset | undefined,
+  cgroupPath: (record: KernelRecord) => SpanOffset | undefined,
 ): ExecFindings {
   const workloadOf = once((record): Workload | undefined => {
     const path = cgroupPath(record);
     return path === undefined ? undefined : workloads.of(textOf(spanBytes(record, path)));
   });
-  const found: Readonly<Record<FoundName, (record: ExecRecord) => string | null | undefined>> = {
+  const found: Readonly<Record<FoundName, (record: KernelRecord) => string | null | undefined>> = {
     user_name: ({ buffer, at }) => users.of(buffer.readUInt32LE(at + uidAt)),
     container_id: (record) => workloadOf(record)?.container.id,
     container_runtime: (record) => workloadOf(record)?.container.runtime,
@@ -70,14 +70,14 @@ export function shownText(redactor: Enrichment['redactor'], span: SpanOffset): F
 }
 
 /** Whether something may have to be hidden in the texts of the span. */
-export function isConcerned(redactor: Enrichment['redactor'], { buffer, at }: ExecRecord, span: SpanOffset): boolean {
+export function isConcerned(redactor: Enrichment['redactor'], { buffer, at }: KernelRecord, span: SpanOffset): boolean {
   const begin = at + buffer.readUInt16LE(at + span.offset);
   return redactor.concerns(buffer, begin, begin + buffer.readUInt16LE(at + span.length));
 }
 
 /** Works the value of a record out once, for the fields that are made of it one after the other. */
-export function once<Value>(of: (record: ExecRecord) => Value): (record: ExecRecord) => Value {
-  let last: { readonly record: ExecRecord; readonly value: Value } | undefined;
+export function once<Value>(of: (record: KernelRecord) => Value): (record: KernelRecord) => Value {
+  let last: { readonly record: KernelRecord; readonly value: Value } | undefined;
   return (record) => {
     if (last?.record !== record) last = { record, value: of(record) };
     return last.value;

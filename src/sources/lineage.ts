@@ -3,12 +3,12 @@ import { writeLong } from '../schemas/avro-bytes.ts';
 import { topicSchema } from '../schemas/catalog.ts';
 import type { Ancestor } from '../schemas/exec-event.ts';
 import type { AvroSchema } from '../schemas/fingerprint.ts';
-import { absent, commText, type Field, hexText, nullable, timestampMillis, u32AsInt } from './exec-field.ts';
-import { type ExecRecord, micros, spanOffset } from './exec-record.ts';
-import { writerOf } from './exec-writer.ts';
+import { type KernelRecord, micros, spanOffset } from './kernel-record.ts';
+import { absent, commText, type Field, hexText, nullable, timestampMillis, u32AsInt } from './record-field.ts';
+import { writerOf } from './record-writer.ts';
 
 /** An ancestor is read as a record of its own that stands inside of the record. */
-interface AncestorRecord extends ExecRecord {
+interface AncestorRecord extends KernelRecord {
   at: number;
 }
 
@@ -22,7 +22,7 @@ type AncestorFields = { readonly [Name in keyof Ancestor]: Field<Ancestor[Name]>
 export function lineage(
   layout: StructLayout,
   bootPrefix: string,
-  wallMillis: (record: ExecRecord, sinceBootMicros: number) => number,
+  wallMillis: (record: KernelRecord, sinceBootMicros: number) => number,
 ): Field<Ancestor[] | null> {
   const span = spanOffset(layout, 'ancestors');
   const bytes = limitOf(layout, 'ANCESTOR_BYTES');
@@ -38,8 +38,8 @@ export function lineage(
     exe: absent('string'),
   };
   const write = writerOf(Object.values(fields));
-  const countOf = ({ buffer, at }: ExecRecord) => buffer.readUInt16LE(at + span.length) / bytes;
-  const startOf = ({ buffer, at }: ExecRecord) => at + buffer.readUInt16LE(at + span.offset);
+  const countOf = ({ buffer, at }: KernelRecord) => buffer.readUInt16LE(at + span.length) / bytes;
+  const startOf = ({ buffer, at }: KernelRecord) => at + buffer.readUInt16LE(at + span.offset);
 
   return nullable({
     type: typeInSchema(fields),

@@ -2,9 +2,9 @@ import type { Enrichment } from '../enrich/enrichment.ts';
 import type { ProgramImage } from '../enrich/parents.ts';
 import { notWritten, writeText, writeTexts } from '../schemas/avro-bytes.ts';
 import { splitText } from './argv.ts';
-import type { Field } from './exec-field.ts';
 import { once } from './exec-findings.ts';
-import { type ExecRecord, micros } from './exec-record.ts';
+import { type KernelRecord, micros } from './kernel-record.ts';
+import type { Field } from './record-field.ts';
 import { textOf } from './text.ts';
 
 /** Where a record says which exec of which process is meant. */
@@ -18,9 +18,9 @@ export interface ParentProgram {
   readonly exe: Field<string | null>;
   readonly args: Field<string[] | null>;
   /** Of the two fields those that are not known. */
-  readonly missing: (record: ExecRecord) => readonly string[];
+  readonly missing: (record: KernelRecord) => readonly string[];
   /** To be told of each record, behind its own way to the topic and before the next one. */
-  readonly remember: (record: ExecRecord, image: ProgramImage) => void;
+  readonly remember: (record: KernelRecord, image: ProgramImage) => void;
 }
 
 const nothingMissing: readonly string[] = [];
@@ -37,7 +37,7 @@ export function createParentProgram(
 ): ParentProgram {
   const key = Buffer.alloc(16);
   /** The numbers that exec_id is made of, boot aside. */
-  const execKey = ({ buffer, at }: ExecRecord, { startNs, pid, execCount }: ExecOffsets) => {
+  const execKey = ({ buffer, at }: KernelRecord, { startNs, pid, execCount }: ExecOffsets) => {
     buffer.copy(key, 0, at + startNs, at + startNs + 8);
     buffer.copy(key, 8, at + pid, at + pid + 4);
     buffer.copy(key, 12, at + execCount, at + execCount + 4);
@@ -58,7 +58,7 @@ export function createParentProgram(
     of: (image: ProgramImage) => string | null,
     write: (out: Buffer, at: number, bytes: Buffer) => number,
   ) =>
-    function writeNullable(out: Buffer, start: number, record: ExecRecord): number {
+    function writeNullable(out: Buffer, start: number, record: KernelRecord): number {
       const image = imageOf(record);
       const text = image === undefined ? null : of(image);
       out[start] = text === null ? 0 : 2;

@@ -81,7 +81,7 @@ async function sleeping(reader: CaptureReader): Promise<void> {
   await waitFor(
     () => {
       reader.read();
-      return reader.capture.arm();
+      return reader.capture.exec.arm();
     },
     { what: 'there is nothing to read' },
   );
@@ -93,7 +93,7 @@ function countWakeUps(reader: CaptureReader): { times: number } {
     const woken = { times: 0 };
     reader.read();
     reader.commit();
-    reader.capture.onWake(() => {
+    reader.capture.exec.onWake(() => {
       woken.times += 1;
     });
     if (reader.status.waitingBytes === 0) return woken;
@@ -155,7 +155,7 @@ describe('read and commit', () => {
     const middle = first.position;
     const before = first.records.length;
     for (let n = 4; n < 8; n += 1) await captureOne(first, `${token}-${n}`);
-    first.capture.commit(middle, acknowledging(before));
+    first.capture.exec.commit(middle, acknowledging(before));
     first.close();
     using second = new CaptureReader(pinPath);
     second.read();
@@ -170,7 +170,7 @@ describe('read and commit', () => {
     await captureOne(reader, `${token}-1`);
     const { acknowledged, waitingBytes } = reader.status;
     for (const position of [reader.position + 8, reader.position + mebibyte, 0]) {
-      expect(failure(() => reader.capture.commit(position, acknowledging(1))).message).toMatch(/not read/);
+      expect(failure(() => reader.capture.exec.commit(position, acknowledging(1))).message).toMatch(/not read/);
       expect(reader.status.acknowledged).toBe(acknowledged);
       expect(reader.status.waitingBytes).toBeGreaterThanOrEqual(waitingBytes);
     }
@@ -184,7 +184,7 @@ describe('read and commit', () => {
     const buffer = Buffer.alloc(64 * kibibyte);
     const positions = [];
     for (let n = 0; n < 5; n += 1) {
-      const { records, position } = reader.capture.read(buffer, 2);
+      const { records, position } = reader.capture.exec.read(buffer, 2);
       expect(records).toBe(2);
       positions.push(position);
     }
@@ -196,7 +196,7 @@ describe('read and commit', () => {
     using reader = new CaptureReader(pinPath);
     const token = newToken();
     run(tool('noop'), [token]);
-    expect(failure(() => reader.capture.read(Buffer.alloc(64), 10)).code).toBe('ERR_ADDON');
+    expect(failure(() => reader.capture.exec.read(Buffer.alloc(64), 10)).code).toBe('ERR_ADDON');
     await reader.find((e) => e.args?.[1] === token, token);
   });
 });
@@ -205,7 +205,7 @@ describe('one owner', () => {
   test('SIGKILL of the owner leaves the programs capturing, and everything readable', async () => {
     const token = newToken();
     const other = startOther(
-      'const c = openCapture(pinPath, 4 << 20); c.read(Buffer.alloc(1 << 19), 100); console.log("own"); setInterval(() => c.read(Buffer.alloc(1 << 19), 100), 1)',
+      'const c = openCapture(pinPath, 4 << 20).exec; c.read(Buffer.alloc(1 << 19), 100); console.log("own"); setInterval(() => c.read(Buffer.alloc(1 << 19), 100), 1)',
       pinPath,
     );
     await other.printed('own');
@@ -241,18 +241,19 @@ describe('one owner', () => {
 
   test('close gives the ownership up; twice is once; afterwards every call is an error', () => {
     const capture = openCapture(pinPath, mebibyte);
-    capture.onWake(() => {});
+    capture.exec.onWake(() => {});
     capture.close();
     capture.close();
     const calls: (() => unknown)[] = [
-      () => capture.read(Buffer.alloc(1024), 1),
-      () => capture.commit(0, acknowledging(0)),
-      () => capture.arm(),
-      () => capture.onWake(() => {}),
+      () => capture.exec.read(Buffer.alloc(1024), 1),
+      () => capture.exec.commit(0, acknowledging(0)),
+      () => capture.exec.arm(),
+      () => capture.exec.onWake(() => {}),
+      () => capture.exec.status(),
+      () => capture.exec.layout(),
       () => capture.status(),
       () => capture.clockOffsets(),
       () => capture.syncClock(),
-      () => capture.execLayout(),
       () => capture.detach(),
       () => capture.unpin(),
     ];
@@ -269,9 +270,9 @@ describe('one owner', () => {
       import(${JSON.stringify(addon)}).then(({ openCapture }) => {
         const capture = openCapture(${JSON.stringify(pinPath)}, 1 << 20);
         const buffer = Buffer.alloc(1 << 19);
-        capture.onWake(() => { capture.read(buffer, 500); capture.arm(); });
-        capture.arm();
-        setInterval(() => { capture.read(buffer, 500); capture.arm(); }, 1);
+        capture.exec.onWake(() => { capture.exec.read(buffer, 500); capture.exec.arm(); });
+        capture.exec.arm();
+        setInterval(() => { capture.exec.read(buffer, 500); capture.exec.arm(); }, 1);
         process.getBuiltinModule('node:worker_threads').parentPort.postMessage('open');
       });`;
     const other = startOther(
@@ -377,10 +378,7 @@ describe('detach', () => {
     const lost = { fellThrough: 0, ringFull: 0, ringBusy: 0, undecodable: 0 };
     expect(detachPinned(pinPath, true)).toMatchObject({
       attachId,
-      entered,
-      acknowledged,
-      discarded: entered - acknowledged,
-      ...lost,
+      exec: { entered, acknowledged, discarded: entered - acknowledged, ...lost },
     });
     expect(existsSync(pinPath)).toBe(false);
   });
@@ -535,7 +533,8 @@ describe('the end of an epoch', () => {
     while (storming) {
       const cut = await reader.capture.advanceEpoch();
       // In one turn with the cut, as nothing is committed in between.
-      cuts.push({ ...cut, pending: reader.capture.pending(cut.epoch, cut.producerPosition) });
+      const { exec, ...rest } = cut;
+      cuts.push({ ...rest, ...exec, pending: reader.capture.exec.pending(cut.epoch, exec.producerPosition) });
       await setImmediate();
     }
     await stormed;
@@ -562,12 +561,12 @@ describe('the end of an epoch', () => {
     const cut = await reader.capture.advanceEpoch();
     reader.read();
     const through = reader.events.filter((e) => e.epoch <= cut.epoch).length;
-    expect(reader.capture.pending(cut.epoch, cut.producerPosition)).toBe(through);
+    expect(reader.capture.exec.pending(cut.epoch, cut.exec.producerPosition)).toBe(through);
     expect(through).toBeGreaterThanOrEqual(3);
     await captureOne(reader, `${token}-later`);
-    expect(reader.capture.pending(cut.epoch, cut.producerPosition)).toBe(through);
+    expect(reader.capture.exec.pending(cut.epoch, cut.exec.producerPosition)).toBe(through);
     reader.commit();
-    expect(reader.capture.pending(cut.epoch, cut.producerPosition)).toBe(0);
+    expect(reader.capture.exec.pending(cut.epoch, cut.exec.producerPosition)).toBe(0);
   });
 
   test('a capture that is closed meanwhile is let go of afterwards', async () => {
@@ -615,8 +614,8 @@ describe('the wake-up', () => {
   test('arm is refused while there is something to read', async () => {
     using reader = new CaptureReader(pinPath);
     run(tool('noop'), []);
-    expect(reader.capture.arm()).toBe(false);
-    expect(reader.capture.arm()).toBe(false);
+    expect(reader.capture.exec.arm()).toBe(false);
+    expect(reader.capture.exec.arm()).toBe(false);
     reader.read();
     await sleeping(reader);
   });

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, type TestContext, test } from 'vitest';
 import type { ExecFilters } from '../../src/exec-filters.ts';
-import type { EpochCut } from '../../src/kernel/addon.ts';
+import type { StreamCut } from '../../src/kernel/addon.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import {
   CaptureReader,
@@ -68,7 +68,7 @@ async function recorded(reader: CaptureReader, token: string): Promise<string[]>
 }
 
 async function filtered(reader: CaptureReader): Promise<Readonly<Record<string, number>>> {
-  return (await reader.capture.advanceEpoch()).filtered;
+  return (await reader.capture.advanceEpoch()).exec.filtered;
 }
 
 /** Numbers that were given out and that no record has. */
@@ -245,18 +245,18 @@ test('rules change in a storm: every exec is recorded or counted once, and each 
   const words = [path, String(count), '2', token];
   const child = spawn(tool('spawn_storm'), words, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
-  const cuts: { readonly cut: EpochCut; readonly records: number }[] = [];
+  const cuts: { readonly cut: StreamCut; readonly records: number }[] = [];
   const changes = [{ exes: [path] }, {}, { exes: [join(directory, '*')], uids: [4_242] }, {}];
   let changed = 0;
   while (child.exitCode === null) {
     await reader.capture.exclude(rules(changes[changed++ % changes.length] as Partial<ExecFilters>));
-    const cut = await reader.capture.advanceEpoch();
+    const { epoch, exec: cut } = await reader.capture.advanceEpoch();
     // Nothing is committed: all records of the epoch and before wait.
-    cuts.push({ cut, records: reader.capture.pending(cut.epoch, cut.producerPosition) });
+    cuts.push({ cut, records: reader.capture.exec.pending(epoch, cut.producerPosition) });
   }
   expect(await ended).toEqual([0, null]);
   await reader.capture.exclude(rules({}));
-  const { filtered: kept } = await reader.capture.advanceEpoch();
+  const kept = await filtered(reader);
   const found = (await recorded(reader, token)).filter((last) => !last.endsWith('-end'));
 
   expect(new Set(found).size).toBe(found.length);

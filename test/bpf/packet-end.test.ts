@@ -40,8 +40,8 @@ async function withoutRecords<Result>(attempt: () => Result): Promise<Result> {
   const buffer = Buffer.alloc(64 * 1024);
   for (let n = 0; n < 50; n += 1) {
     const capture = openCapture(pins.path, 64 * 1024);
-    for (let read = capture.read(buffer, 1000); read.records > 0; read = capture.read(buffer, 1000))
-      capture.commit(read.position, acknowledging(read.records));
+    for (let read = capture.exec.read(buffer, 1000); read.records > 0; read = capture.exec.read(buffer, 1000))
+      capture.exec.commit(read.position, acknowledging(read.records));
     capture.close();
     try {
       return attempt();

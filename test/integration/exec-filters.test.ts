@@ -6,7 +6,7 @@ import { tool, whyNoCapture } from '../support/capture.ts';
 import { HandMadeCgroup, Hierarchy, runIn } from '../support/cgroups.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
-import { auditOf, readLedger } from '../support/published.ts';
+import { auditOf, readEventLedger } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, repeatsIn, startStorm } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -69,7 +69,7 @@ describe('execs that rules keep out', () => {
     await storm.ended;
     expect(await sidecar.end('SIGTERM')).toBe(0);
 
-    const entries = await readLedger(kafka.brokers, 'filters.');
+    const entries = await readEventLedger(kafka.brokers, 'filters.', 'exec');
     for (const entry of entries) expect(entry.unexplained, `epoch ${entry.epoch}`).toBe(0);
     const last = entries.at(-1) as LedgerEntry;
     expect(last).toMatchObject({ state: 'stopped', closed: true, pending: 0, lost: {} });
@@ -119,7 +119,7 @@ describe('execs that rules keep out', () => {
     });
     runIn([cgroup], tool('noop'), ['3']);
     expect(await sidecar.end('SIGTERM')).toBe(0);
-    expect((await readLedger(kafka.brokers, 'wrong.')).at(-1)).toMatchObject({
+    expect((await readEventLedger(kafka.brokers, 'wrong.', 'exec')).at(-1)).toMatchObject({
       filtered: { [`exclude_cgroup:${name}`]: 3 },
       unexplained: 0,
     });
@@ -130,7 +130,9 @@ describe('execs that rules keep out', () => {
     const flags = ['--create-topics', '--topic-prefix', 'filters-detach.'];
     const excluding = [...flags, '--exclude-exe', tool('noop'), '--on-exit', 'keep'];
     await using first = await place.run(kafka.brokers, ...excluding);
-    await waitFor(async () => (await readLedger(kafka.brokers, 'filters-detach.')).length > 0, { what: 'an entry' });
+    await waitFor(async () => (await readEventLedger(kafka.brokers, 'filters-detach.', 'exec')).length > 0, {
+      what: 'an entry',
+    });
     expect(await first.end('SIGTERM')).toBe(0);
     // The rules hold without the process that had them.
     await startStorm({ count: 200 }).ended;
@@ -138,7 +140,7 @@ describe('execs that rules keep out', () => {
     expect(await detach.exit()).toBe(0);
     await using second = await place.run(kafka.brokers, ...flags);
     expect(await second.end('SIGTERM')).toBe(0);
-    const entries = await readLedger(kafka.brokers, 'filters-detach.');
+    const entries = await readEventLedger(kafka.brokers, 'filters-detach.', 'exec');
     const closing = entries.find(({ state }) => state === 'closing') as LedgerEntry;
     expect(closing).toMatchObject({ filtered: { [noop]: 200 }, unexplained: 0 });
     const { code, said } = await auditOf(kafka.brokers, 'filters-detach.');

@@ -48,7 +48,9 @@ it('/readyz is 503 while the broker is away, capture goes on, and it is 200 agai
   );
   expect(away).toMatchObject({ capturing: true });
   // Of the stream that had something to send first.
-  expect(away.reasons[0]).toMatch(/^(exec-events|bpf2kafka-ledger): no acknowledgement since .*; the kernel buffers/);
+  expect(away.reasons[0]).toMatch(
+    /^(exec-events|exit-events|bpf2kafka-ledger): no acknowledgement since .*; the kernel buffers/,
+  );
   const storm = startStorm({ count: 200 });
   await storm.ended;
 
@@ -76,10 +78,13 @@ it('captures when the port of --http is taken', async () => {
   }
 });
 
-it('is not ready when somebody has removed the pins, and with them the programs', async () => {
-  await using place = await SidecarPlace.create('unpinned');
-  await using sidecar = await place.run(kafka.brokers, ...onFreePort);
-  expect(await readiness(sidecar)).toMatchObject({ status: 200, capturing: true });
-  rmSync(join(place.pinPath, 'v1/exec_link'));
-  expect(await readiness(sidecar)).toMatchObject({ status: 503, capturing: false });
-});
+it.for(['v1/exec_link', 'v1/exit_link'])(
+  'is not ready when somebody has removed %s, and with it the programs',
+  async (pin) => {
+    await using place = await SidecarPlace.create('unpinned');
+    await using sidecar = await place.run(kafka.brokers, ...onFreePort);
+    expect(await readiness(sidecar)).toMatchObject({ status: 200, capturing: true });
+    rmSync(join(place.pinPath, pin));
+    expect(await readiness(sidecar)).toMatchObject({ status: 503, capturing: false });
+  },
+);

@@ -53,7 +53,7 @@ describe('bpf2kafka run', () => {
     await using place = await SidecarPlace.create('come-and-go', [stays.name, name]);
     const flags = ['--create-topics', '--topic-prefix', 'go.', '--ledger-interval', '1s'];
     await using sidecar = await place.run(kafka.brokers, ...flags);
-    expect(sidecar.lines[0]).toBe(`ready exec packets:${stays.name}`);
+    expect(sidecar.lines[0]).toBe(`ready exec exit packets:${stays.name}`);
 
     const lives: VethPair[] = [];
     for (let life = 0; life < 2; life += 1) {
@@ -96,7 +96,7 @@ describe('bpf2kafka run', () => {
     const names = [missing, down.name, taken.name, good.name];
     await using place = await SidecarPlace.create('refuse', names);
     await using sidecar = await place.run(kafka.brokers, '--create-topics', '--topic-prefix', 'refuse.');
-    expect(sidecar.lines[0]).toBe(`ready exec packets:${good.name}`);
+    expect(sidecar.lines[0]).toBe(`ready exec exit packets:${good.name}`);
     for (const pair of [good, taken]) await pair.sendFrames(mixedRuns);
     // Some looks later it is still told once.
     await waitFor(async () => (await readPackets(kafka.brokers, 'refuse.')).counts.length > 0, {
@@ -223,7 +223,7 @@ it('bpf2kafka start shows the table of packets', { timeout: 90_000 }, async () =
   await using place = await SidecarPlace.create('start-packets', [pair.name]);
   await using command = new CommandProcess(['start', ...place.flags]);
   await command.ready();
-  expect(command.lines[0]).toBe(`ready exec packets:${pair.name}`);
+  expect(command.lines[0]).toBe(`ready exec exit packets:${pair.name}`);
   const traffic = startTraffic(pair);
   expect(await command.line('192.0.2.1:40001 => :443 | ')).toMatch(/^192\.0\.2\.1:40001 => :443 \| \d+$/);
   await traffic.stop();

@@ -34,7 +34,7 @@ describe('bpf2kafka run', () => {
     await using place = await SidecarPlace.create('packets', [pair.name]);
     const flags = ['--create-topics', '--topic-prefix', 'known.', '--ledger-interval', '1s'];
     await using sidecar = await place.run(kafka.brokers, ...flags);
-    expect(sidecar.lines[0]).toBe(`ready exec packets:${pair.name}`);
+    expect(sidecar.lines[0]).toBe(`ready exec exit packets:${pair.name}`);
     const traffic = startTraffic(pair);
     await sleep(long ? 60_000 : 4_000); // as many intervals
     const sent = await traffic.stop();

@@ -32,7 +32,7 @@ it('tells the service manager that it is ready, that it lives, and that it stops
     });
     await sidecar.ready();
     await waitFor(() => told.filter((line) => line === 'WATCHDOG=1').length >= 3, { what: 'it says that it lives' });
-    expect(told.slice(0, 3)).toEqual(['listening', 'READY=1 STATUS=ready exec', 'WATCHDOG=1']);
+    expect(told.slice(0, 3)).toEqual(['listening', 'READY=1 STATUS=ready exec exit', 'WATCHDOG=1']);
     expect(await sidecar.end('SIGTERM')).toBe(0);
     await waitFor(() => told.includes('STOPPING=1 STATUS=publishing what is left'), { what: 'it says that it stops' });
   } finally {

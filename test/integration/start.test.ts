@@ -15,7 +15,7 @@ describe('bpf2kafka start', () => {
     await using place = await SidecarPlace.create('start');
     await using command = new CommandProcess(['start', ...place.flags], { BPF2KAFKA_LOG_LEVEL: 'info' });
     await command.ready();
-    expect(command.lines[0]).toBe('ready exec');
+    expect(command.lines[0]).toBe('ready exec exit');
 
     const token = `start-test-${process.pid}`;
     execFileSync('/bin/echo', [token, 'a b', '', 'line\nbreak', '\x1b[31mred', '<b>']);

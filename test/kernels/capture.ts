@@ -70,14 +70,14 @@ test('what was committed is gone, what was not is there for the next owner, and 
 test('each of 10 execs wakes a reader that sleeps', async () => {
   using reader = new CaptureReader(pinPath);
   let woken = 0;
-  reader.capture.onWake(() => {
+  reader.capture.exec.onWake(() => {
     woken += 1;
   });
   for (let n = 0; n < 10; n += 1) {
     await waitFor(
       () => {
         reader.read();
-        return reader.capture.arm();
+        return reader.capture.exec.arm();
       },
       { what: 'there is nothing to read' },
     );
@@ -91,7 +91,7 @@ test('every record that found no room is a hole, and is counted', async () => {
   using reader = new CaptureReader(pinPath, 64 * kibibyte);
   const spawned = 300;
   await storm(newToken(), spawned);
-  const { skipped } = await reader.capture.advanceEpoch();
+  const { skipped } = (await reader.capture.advanceEpoch()).exec;
   reader.capture.detach();
   reader.read();
   const { attachId, nextSeq, entered, fellThrough, ringFull, ringBusy } = reader.status;
@@ -106,8 +106,9 @@ test('what was counted through the end of an epoch is what was recorded through 
   using reader = new CaptureReader(pinPath);
   const cuts: { epoch: number; entered: number; lost: number; pending: number }[] = [];
   await whileStorming(newToken(), 200, async () => {
-    const { epoch, producerPosition, entered, ...cut } = await reader.capture.advanceEpoch();
-    const pending = reader.capture.pending(epoch, producerPosition);
+    const { epoch, exec } = await reader.capture.advanceEpoch();
+    const { producerPosition, entered, ...cut } = exec;
+    const pending = reader.capture.exec.pending(epoch, producerPosition);
     cuts.push({ epoch, entered, lost: cut.fellThrough + cut.ringFull + cut.ringBusy, pending });
   });
   reader.capture.detach();
@@ -142,7 +143,7 @@ test('the program is replaced in the middle of a storm without a hole or a doubl
     closeAsAnother(reader);
   });
   const last = next();
-  const { skipped } = await last.capture.advanceEpoch();
+  const { skipped } = (await last.capture.advanceEpoch()).exec;
   last.capture.detach();
   last.read();
   const { attachId, entered, fellThrough, ringFull, ringBusy } = last.status;

@@ -31,6 +31,6 @@ switch (process.env.BPF2KAFKA_KERNELS_TESTS) {
     break;
   default:
     subject('capture', './capture.ts');
-    subjects(files.filter((file) => file.startsWith('exec-record')));
+    subjects(files.filter((file) => /^(exec|exit)-record/.test(file)));
     subject('packets', './packets.ts');
 }

@@ -11,13 +11,21 @@ import {
   type CaptureStatus,
   type Committed,
   detachPinned,
+  type EventStream,
   type ExecArgs,
   openCapture,
+  type StreamStatus,
 } from '../../src/kernel/addon.ts';
 import { WallClock } from '../../src/kernel/wall-clock.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
-import { createExecTable, type ExecTable } from '../../src/sources/exec-fields.ts';
-import { createExecRecordReader, type ExecRecordReader } from '../../src/sources/exec-record.ts';
+import type { ExitEvent } from '../../src/schemas/exit-event.ts';
+import type { CaptureIdentity } from '../../src/sources/capture-identity.ts';
+import { createExecTable } from '../../src/sources/exec-fields.ts';
+import { createExecRecordReader } from '../../src/sources/exec-record.ts';
+import { createExitTable } from '../../src/sources/exit-fields.ts';
+import { createExitRecordReader } from '../../src/sources/exit-record.ts';
+import type { RecordReader } from '../../src/sources/kernel-record.ts';
+import type { RecordTable } from '../../src/sources/record-table.ts';
 import { patience, type WaitOptions, waitFor } from './wait-for.ts';
 
 /** Tests of the kernel's side: what it recorded, as it is. */
@@ -38,6 +46,7 @@ type Tool =
   | 'hold'
   | 'spawn_storm'
   | 'exec_with'
+  | 'exit_with'
   | 'ring_poke'
   | 'packet_run'
   | 'packet_send'
@@ -97,8 +106,8 @@ export function removeLeftovers(): string[] {
 }
 
 /** A record as it came out of the ring. */
-export interface CapturedRecord {
-  readonly event: ExecEvent;
+export interface CapturedRecord<Event> {
+  readonly event: Event;
   /** The bytes that the kernel side wrote. */
   readonly bytes: Buffer;
 }
@@ -110,56 +119,32 @@ export function acknowledging(records: number): Committed {
   return { acknowledged: records, undecodable: 0, firstOffset: -1, lastOffset: -1 };
 }
 
-const readers = new Set<CaptureReader>();
-
-/** One capture and everything that was read from it. */
-export class CaptureReader implements Disposable {
-  readonly pinPath: string;
-  readonly capture: Capture;
-  readonly records: CapturedRecord[] = [];
+/** One ring and everything that was read from it. */
+export class RingReader<Event> {
+  readonly records: CapturedRecord<Event>[] = [];
   /** Behind everything in `records`: what `commit` takes. */
   position = 0;
-  readonly #reader: ExecRecordReader;
-  readonly #table: ExecTable;
+  readonly #stream: EventStream;
+  readonly #reader: RecordReader;
+  readonly #table: Pick<RecordTable<Event>, 'eventOf'>;
   readonly #buffer = Buffer.alloc(512 * 1024);
   #uncommitted = 0;
 
-  constructor(
-    pinPath: string,
-    ringBytes = 4 * 1024 * 1024,
-    {
-      args = 'full',
-      env = [],
-      excluded = {},
-    }: { args?: ExecArgs; env?: readonly string[]; excluded?: Partial<ExecFilters> } = {},
-  ) {
-    this.pinPath = pinPath;
-    this.capture = openCapture(pinPath, ringBytes, {
-      args,
-      env: env.length > 0,
-      excluded: { ...noFilters, ...excluded },
-    });
-    readers.add(this);
-    const identity = { hostId: 'host', hostName: null, bootId, attachId: this.status.attachId };
-    const layout = this.capture.execLayout();
-    this.#reader = createExecRecordReader(layout);
-    const clock = new WallClock(this.capture.clockOffsets());
-    this.#table = createExecTable(layout, identity, clock, nothingAdded, env);
+  constructor(stream: EventStream, reader: RecordReader, table: Pick<RecordTable<Event>, 'eventOf'>) {
+    this.#stream = stream;
+    this.#reader = reader;
+    this.#table = table;
   }
 
-  get status(): CaptureStatus {
-    return this.capture.status();
-  }
-
-  get events(): ExecEvent[] {
+  get events(): Event[] {
     return this.records.map(({ event }) => event);
   }
 
   /** Reads what is complete; returns what is new. */
-  read(): CapturedRecord[] {
-    const fresh: CapturedRecord[] = [];
+  read(): CapturedRecord<Event>[] {
+    const fresh: CapturedRecord<Event>[] = [];
     for (;;) {
-      const result = this.capture.read(this.#buffer, 1000);
+      const result = this.#stream.read(this.#buffer, 1000);
       this.position = result.position;
       let at = 0;
       for (let i = 0; i < result.records; i += 1) {
@@ -179,12 +164,16 @@ export class CaptureReader implements Disposable {
 
   /** Commits everything that was read. */
   commit(): void {
-    this.capture.commit(this.position, acknowledging(this.#uncommitted));
+    this.#stream.commit(this.position, acknowledging(this.#uncommitted));
     this.#uncommitted = 0;
   }
 
-  /** Reads until one of the records fits, however many execs of others come between. */
-  find(fits: (event: ExecEvent) => boolean, what: string, options: Partial<WaitOptions> = {}): Promise<CapturedRecord> {
+  /** Reads until one of the records fits, however many events of others come between. */
+  find(
+    fits: (event: Event) => boolean,
+    what: string,
+    options: Partial<WaitOptions> = {},
+  ): Promise<CapturedRecord<Event>> {
     return waitFor(
       () => {
         this.read();
@@ -192,6 +181,60 @@ export class CaptureReader implements Disposable {
       },
       { what: `${what} is captured`, ...options },
     );
+  }
+}
+
+const readers = new Set<CaptureReader>();
+
+/** One capture, and the ring of its execs. */
+export class CaptureReader extends RingReader<ExecEvent> implements Disposable {
+  readonly pinPath: string;
+  readonly capture: Capture;
+
+  constructor(
+    pinPath: string,
+    ringBytes = 4 * 1024 * 1024,
+    {
+      args = 'full',
+      env = [],
+      excluded = {},
+      exitRingBytes,
+    }: {
+      args?: ExecArgs;
+      env?: readonly string[];
+      excluded?: Partial<ExecFilters>;
+      exitRingBytes?: number;
+    } = {},
+  ) {
+    const capture = openCapture(pinPath, ringBytes, {
+      args,
+      env: env.length > 0,
+      excluded: { ...noFilters, ...excluded },
+      exitRingBytes,
+    });
+    const layout = capture.exec.layout();
+    super(
+      capture.exec,
+      createExecRecordReader(layout),
+      createExecTable(layout, identityOf(capture), clockOf(capture), nothingAdded, env),
+    );
+    this.pinPath = pinPath;
+    this.capture = capture;
+    readers.add(this);
+  }
+
+  /** The ring of the exits, which are captured when the ring was given a size. */
+  exits(): RingReader<ExitEvent> {
+    const { exit } = this.capture;
+    if (exit === undefined) throw new Error('exits are not captured');
+    const layout = exit.layout();
+    const table = createExitTable(layout, identityOf(this.capture), clockOf(this.capture), nothingAdded);
+    return new RingReader(exit, createExitRecordReader(layout), table);
+  }
+
+  /** Of the capture and of its execs. */
+  get status(): CaptureStatus & StreamStatus {
+    return { ...this.capture.status(), ...this.capture.exec.status() };
   }
 
   close(): void {
@@ -202,6 +245,12 @@ export class CaptureReader implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+const clockOf = (capture: Capture) => new WallClock(capture.clockOffsets());
+
+function identityOf(capture: Capture): CaptureIdentity {
+  return { hostId: 'host', hostName: null, bootId, attachId: capture.status().attachId };
 }
 
 /** Runs a program to its end, fails when it fails, and returns its pid and output. */

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { TopicEvents, TopicName } from '../../src/schemas/catalog.ts';
 import { createDecoder } from '../../src/schemas/codec.ts';
 import type { DeadLetter } from '../../src/schemas/dead-letter.ts';
+import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
 import type { PacketCount } from '../../src/schemas/packet-count.ts';
 import { readTopic, type TopicRecord } from './kcat.ts';
@@ -26,15 +27,18 @@ async function readEvents<Topic extends TopicName>(
 }
 
 /**
- * Execs that were published more than once, and not with the same content; both of them. What the parent ran is no part
- * of the record in the kernel: a sidecar that was just started may know less of it than the one before.
+ * Events that were published more than once, and not with the same content; both of them. What the parent ran is no part
+ * of the record of an exec in the kernel: a sidecar that was just started may know less of it than the one before.
  */
-export async function contradictionsIn(records: readonly TopicRecord[]): Promise<(readonly [unknown, unknown])[]> {
-  const decoder = createDecoder({ topic: 'exec-events' });
+export async function contradictionsIn(
+  records: readonly TopicRecord[],
+  topic: 'exec-events' | 'exit-events' = 'exec-events',
+): Promise<(readonly [unknown, unknown])[]> {
+  const decoder = createDecoder<TopicName>({ topic });
   const contentOf = async ({ value, timestamp }: TopicRecord) => {
     const decoded = await decoder.decode(value);
     if (!decoded.ok) throw new Error(decoded.reason);
-    const { parent_exe, parent_args, degraded, ...content } = decoded.event;
+    const { parent_exe, parent_args, degraded, ...content } = decoded.event as ExecEvent;
     return {
       ...content,
       degraded: degraded.filter((name) => name !== 'parent_exe' && name !== 'parent_args'),
@@ -80,10 +84,17 @@ export async function readPackets(brokers: string, prefix: string): Promise<Publ
   return { counts: [...distinct.values()].map(({ event }) => event), repeats: records.length - distinct.size };
 }
 
-/** All entries, by epoch. */
-export async function readLedger(brokers: string, prefix: string): Promise<LedgerEntry[]> {
+/** The entries of a stream of events, by epoch. */
+export async function readEventLedger(
+  brokers: string,
+  prefix: string,
+  stream: 'exec' | 'exit',
+): Promise<LedgerEntry[]> {
   const entries = await readEvents(brokers, 'bpf2kafka-ledger', prefix);
-  return entries.map(({ event }) => event).sort((a, b) => a.epoch - b.epoch);
+  return entries
+    .map(({ event }) => event)
+    .filter(({ stream_name }) => stream_name === stream)
+    .sort((a, b) => a.epoch - b.epoch);
 }
 
 /** The entries of one interface in the order of the topic. */

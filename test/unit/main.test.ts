@@ -105,7 +105,7 @@ describe('the command line', () => {
     ['a word too many', ['run', 'now'], 'too many arguments'],
     ['a flag without its value', ['run', '--brokers'], 'argument missing'],
     ['tail without a stream', ['tail'], "missing required argument 'stream'"],
-    ['tail of an unknown stream', ['tail', 'exit'], 'Allowed choices are exec'],
+    ['tail of an unknown stream', ['tail', 'forks'], 'Allowed choices are exec, exit, packets, ledger'],
   ])('%s is one line on standard error and exit code 2', async (_name, words, message) => {
     const { code, stdout, stderr } = await call(words);
     expect([code, stdout]).toEqual([2, '']);

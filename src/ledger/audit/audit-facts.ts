@@ -11,6 +11,7 @@ export interface AuditFacts extends TopicFacts {
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly clusterId: string;
+  readonly exitEvents?: TopicFacts;
   /** The topic of the packets streams. */
   readonly packetCounts?: TopicFacts;
   /** Records that could not be decoded. */

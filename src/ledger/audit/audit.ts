@@ -1,5 +1,6 @@
 import type { DeadLetter } from '../../schemas/dead-letter.ts';
 import type { ExecEvent } from '../../schemas/exec-event.ts';
+import type { ExitEvent } from '../../schemas/exit-event.ts';
 import type { LedgerEntry } from '../../schemas/ledger-entry.ts';
 import type { PacketCount } from '../../schemas/packet-count.ts';
 import { type Attach, attachOf, beside, inOrder, inTime } from './attaches.ts';
@@ -7,22 +8,29 @@ import type { AuditFacts } from './audit-facts.ts';
 import type { AuditReport, Problem, StreamReport } from './audit-report.ts';
 import { auditStream, type StreamSource } from './audit-stream.ts';
 import { totalsOf } from './audit-totals.ts';
-import { ExecRecords } from './exec-records.ts';
+import { EventRecords } from './event-records.ts';
+import { hashExitFields, hashKernelFields } from './kernel-fields.ts';
 import { type HistoryEntry, LedgerHistory } from './ledger-history.ts';
 import { interfaceOf, PacketRecords, packetsStreamName } from './packet-records.ts';
 import { InterfaceTally, PacketTally } from './packet-tally.ts';
-import { RecordTally } from './record-tally.ts';
+import { type NumberedEvent, RecordTally } from './record-tally.ts';
 import { isoTime } from './time-text.ts';
 
 /** A capture can publish its first records before its first entry; so long they belong to nothing (milliseconds). */
 const firstEntryWithin = 60_000;
+
+/** Streams whose records are events. */
+const eventStreams = ['exec', 'exit'] as const;
+type EventStreamName = (typeof eventStreams)[number];
+
+const isEventStream = (name: string): name is EventStreamName => (eventStreams as readonly string[]).includes(name);
 
 /** What the topics have of one boot of a host. */
 class BootTally {
   readonly hostId: string;
   readonly bootId: string;
   /** By attach. */
-  readonly execs = new Map<number, RecordTally>();
+  readonly events: Readonly<Record<EventStreamName, Map<number, RecordTally>>> = { exec: new Map(), exit: new Map() };
   readonly packets = new PacketTally();
 
   constructor(hostId: string, bootId: string) {
@@ -48,7 +56,12 @@ export class Audit {
 
   /** @param offset of the record in the topic's partition */
   addRecord(event: ExecEvent, partition: number, offset: number): void {
-    this.#tallyOf(event).add(event, partition, offset);
+    this.#newTallyOf('exec', event).add(event, hashKernelFields(event), partition, offset);
+  }
+
+  /** @param offset of the record in the topic's partition */
+  addExit(event: ExitEvent, partition: number, offset: number): void {
+    this.#newTallyOf('exit', event).add(event, hashExitFields(event), partition, offset);
   }
 
   /** @param offset of the record in the topic's partition */
@@ -62,11 +75,12 @@ export class Audit {
    * @param offset of the letter in its partition
    */
   addDeadExec(letter: DeadLetter, event: ExecEvent | undefined, partition: number, offset: number): void {
-    const { seq } = letter;
-    const tally = this.#tallyOf(event ?? letter);
-    tally.deadLetters += 1;
-    if (event !== undefined) tally.add(event, partition, offset);
-    else if (seq !== null) tally.addIdentity({ ...letter, seq }, partition, offset);
+    this.#addLetter('exec', letter, partition, offset, event && { event, hash: hashKernelFields(event) });
+  }
+
+  /** The same of an exit. */
+  addDeadExit(letter: DeadLetter, event: ExitEvent | undefined, partition: number, offset: number): void {
+    this.#addLetter('exit', letter, partition, offset, event && { event, hash: hashExitFields(event) });
   }
 
   /** A packet count that the broker did not take for its topic. @param offset of the letter in its partition */
@@ -74,13 +88,9 @@ export class Audit {
     this.#bootOf(count.host_id, count.boot_id).packets.add(count, partition, offset).deadLetters += 1;
   }
 
-  #tallyOf({ host_id, boot_id, attach_id }: Pick<ExecEvent, 'host_id' | 'boot_id' | 'attach_id'>): RecordTally {
-    return getOrAdd(this.#bootOf(host_id, boot_id).execs, attach_id, () => new RecordTally(attach_id));
-  }
-
   /** Call it once, when everything has been added. */
   finish(facts: AuditFacts): AuditReport {
-    const attaches = [...this.#histories.values()].map((history) => attachOf(history, this.#execsOf(history)));
+    const attaches = [...this.#histories.values()].map((history) => attachOf(history, this.#tallyOf('exec', history)));
     attaches.sort(inOrder);
     const hosts = new Map<string, Attach[]>();
     const families = new Map<string, Attach[]>();
@@ -104,9 +114,10 @@ export class Audit {
         }),
       );
     }
-    const execs = this.#unaccountedExecs(facts);
+    const events = eventStreams.map((stream) => this.#unaccountedEvents(stream, facts));
     const packets = this.#unaccountedPackets(facts);
-    const problems = [...execs.problems, ...packets.problems];
+    const problems = [...events, packets].flatMap((unaccounted) => unaccounted.problems);
+    const fresh = events.reduce((total, unaccounted) => total + unaccounted.fresh, 0);
     const isOfPackets = ({ stream_name }: StreamReport) => interfaceOf(stream_name) !== undefined;
     const ofPackets = streams.filter(isOfPackets);
     const ofEvents = streams.filter((stream) => !isOfPackets(stream));
@@ -118,9 +129,33 @@ export class Audit {
       empty,
       streams,
       problems,
-      totals: { ...totalsOf(ofEvents, execs.fresh), unreadable: facts.unreadable ?? 0 },
+      totals: { ...totalsOf(ofEvents, fresh), unreadable: facts.unreadable ?? 0 },
       ...(hasPackets ? { packet_totals: totalsOf(ofPackets, packets.fresh) } : {}),
     };
+  }
+
+  /** @param found what the letter has of the event */
+  #addLetter(
+    stream: EventStreamName,
+    letter: DeadLetter,
+    partition: number,
+    offset: number,
+    found: { readonly event: NumberedEvent; readonly hash: number } | undefined,
+  ): void {
+    const { seq } = letter;
+    const tally = this.#newTallyOf(stream, found?.event ?? letter);
+    tally.deadLetters += 1;
+    if (found !== undefined) tally.add(found.event, found.hash, partition, offset);
+    else if (seq !== null) tally.addIdentity({ ...letter, seq }, partition, offset);
+  }
+
+  /** Made when there is none. */
+  #newTallyOf(
+    stream: EventStreamName,
+    { host_id, boot_id, attach_id }: Pick<NumberedEvent, 'host_id' | 'boot_id' | 'attach_id'>,
+  ): RecordTally {
+    const tallies = this.#bootOf(host_id, boot_id).events[stream];
+    return getOrAdd(tallies, attach_id, () => new RecordTally(attach_id));
   }
 
   #bootOf(hostId: string, bootId: string): BootTally {
@@ -132,16 +167,17 @@ export class Audit {
     return boot;
   }
 
-  #execsOf({ hostId, bootId, attachId }: LedgerHistory): RecordTally | undefined {
-    return this.#hosts.get(hostId)?.get(bootId)?.execs.get(attachId);
+  #tallyOf(stream: EventStreamName, { hostId, bootId, attachId }: LedgerHistory): RecordTally | undefined {
+    return this.#hosts.get(hostId)?.get(bootId)?.events[stream].get(attachId);
   }
 
   /** Where the records of a stream are; undefined when this version does not read their topic. */
   #sourceOf(history: LedgerHistory, facts: AuditFacts): StreamSource | undefined {
     const { hostId, bootId, attachId, streamName } = history;
-    if (streamName === 'exec') {
-      const tally = this.#execsOf(history) ?? new RecordTally(attachId);
-      return { topic: facts, open: (entries, findings) => new ExecRecords(entries, tally, findings) };
+    if (isEventStream(streamName)) {
+      const tally = this.#tallyOf(streamName, history) ?? new RecordTally(attachId);
+      const topic = streamName === 'exec' ? facts : (facts.exitEvents ?? { topic: 'exit-events', partitions: [] });
+      return { topic, open: (entries, findings) => new EventRecords(entries, tally, findings) };
     }
     const name = interfaceOf(streamName);
     if (name === undefined) return undefined;
@@ -152,15 +188,15 @@ export class Audit {
   }
 
   /** Records of attaches that the ledger does not know. */
-  #unaccountedExecs(facts: AuditFacts): Unaccounted {
+  #unaccountedEvents(stream: EventStreamName, facts: AuditFacts): Unaccounted {
     const found = new Unaccounted(facts);
-    for (const { hostId, bootId, execs } of this.#boots()) {
-      for (const tally of execs.values()) {
+    for (const { hostId, bootId, events } of this.#boots()) {
+      for (const tally of events[stream].values()) {
         const { records, minSeq, maxSeq, attachId } = tally;
-        if (this.#histories.has(keyOf(hostId, bootId, attachId, 'exec'))) continue;
+        if (this.#histories.has(keyOf(hostId, bootId, attachId, stream))) continue;
         if (found.isFresh(tally.minEventTime, tally.maxEventTime, records)) continue;
         const host = tally.hostName ?? hostId;
-        const text = `unaccounted: ${records} records of host ${host} (${hostId}), boot ${bootId}, attach ${attachId}, seq ${minSeq} to ${maxSeq}, from ${isoTime(tally.minEventTime)} on, and no ledger entry of that attach`;
+        const text = `unaccounted: ${records} records of ${stream} of host ${host} (${hostId}), boot ${bootId}, attach ${attachId}, seq ${minSeq} to ${maxSeq}, from ${isoTime(tally.minEventTime)} on, and no ledger entry of that attach`;
         found.problems.push({ kind: 'unaccounted', text, count: records, seqs: [minSeq, maxSeq] });
       }
     }

@@ -1,4 +1,5 @@
 import type { ExecEvent } from '../../schemas/exec-event.ts';
+import type { ExitEvent } from '../../schemas/exit-event.ts';
 import { type FieldValue, hashFields, laneA } from './field-hash.ts';
 
 /**
@@ -125,4 +126,39 @@ function ofKernel(event: ExecEvent): ExecEvent {
     (name) => name !== 'args_raw' && !(Object.hasOwn(origin, name) && origin[name as keyof ExecEvent] === 'user'),
   );
   return { ...event, degraded };
+}
+
+/** As `origin`, of an exit record, in which nothing is hidden. */
+const exitOrigin: Readonly<Record<keyof ExitEvent, 'identity' | 'kernel' | 'user'>> = {
+  host_id: 'identity',
+  boot_id: 'identity',
+  attach_id: 'identity',
+  seq: 'identity',
+  epoch: 'kernel',
+  boot_micros: 'kernel',
+  process_id: 'kernel',
+  exec_id: 'kernel',
+  pid: 'kernel',
+  comm: 'kernel',
+  exit_code: 'kernel',
+  exit_signal: 'kernel',
+  core_dumped: 'kernel',
+  run_time_micros: 'kernel',
+  user_time_micros: 'kernel',
+  system_time_micros: 'kernel',
+  max_rss_bytes: 'kernel',
+  degraded: 'kernel',
+  host_name: 'user',
+  event_time: 'user',
+  start_time: 'user',
+  container_id: 'user',
+};
+
+export const exitKernelFields = (Object.keys(exitOrigin) as (keyof ExitEvent)[]).filter(
+  (name) => exitOrigin[name] === 'kernel',
+);
+
+/** As hashKernelFields. */
+export function hashExitFields(event: ExitEvent): number {
+  return (hashFields(event, exitKernelFields, laneA) & ~1) >>> 0 || 2;
 }

@@ -1,5 +1,5 @@
 import type { ExecEvent } from '../../schemas/exec-event.ts';
-import { areSameRecord, hashKernelFields, unknownContent } from './kernel-fields.ts';
+import { areSameRecord, unknownContent } from './kernel-fields.ts';
 import { SparseCounters } from './sparse-counters.ts';
 
 /** Two records of one identity whose kernel fields differ. */
@@ -9,8 +9,14 @@ export interface Conflict {
   readonly offset: number;
 }
 
+/** What every event has that the kernel numbers. */
+export type NumberedEvent = Pick<
+  ExecEvent,
+  'host_id' | 'host_name' | 'boot_id' | 'attach_id' | 'epoch' | 'seq' | 'event_time' | 'boot_micros'
+>;
+
 /** What identifies a record, and where it belongs. */
-export type ExecIdentity = Pick<ExecEvent, 'seq' | 'epoch' | 'event_time' | 'host_name'>;
+export type RecordIdentity = Pick<NumberedEvent, 'seq' | 'epoch' | 'event_time' | 'host_name'>;
 
 const conflictsKept = 20;
 
@@ -41,8 +47,9 @@ export class RecordTally {
     this.attachId = attachId;
   }
 
-  add(event: ExecEvent, partition: number, offset: number): void {
-    if (!this.#add(event, hashKernelFields(event), partition, offset)) return;
+  /** @param hash of its kernel fields, as kernel-fields.ts makes it */
+  add(event: NumberedEvent, hash: number, partition: number, offset: number): void {
+    if (!this.#add(event, hash, partition, offset)) return;
     if (event.boot_micros > this.maxBootMicros) {
       this.maxBootMicros = event.boot_micros;
       this.wallMinusBootMicros = event.event_time * 1000 - event.boot_micros;
@@ -50,12 +57,12 @@ export class RecordTally {
   }
 
   /** A record of which only the identity is there. */
-  addIdentity(identity: ExecIdentity, partition: number, offset: number): void {
+  addIdentity(identity: RecordIdentity, partition: number, offset: number): void {
     this.#add(identity, unknownContent, partition, offset);
   }
 
   /** @returns false when it is a repeat */
-  #add(event: ExecIdentity, hash: number, partition: number, offset: number): boolean {
+  #add(event: RecordIdentity, hash: number, partition: number, offset: number): boolean {
     this.records += 1;
     this.hostName = event.host_name ?? this.hostName;
     const index = event.seq - this.attachId;

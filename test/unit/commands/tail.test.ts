@@ -1,13 +1,22 @@
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { execJson, execLine, type OpenRecords, type TailRecord, tailStream } from '../../../src/commands/tail.ts';
+import {
+  execJson,
+  execLine,
+  exitLine,
+  type OpenRecords,
+  type TailRecord,
+  tailStream,
+} from '../../../src/commands/tail.ts';
 import { createLog } from '../../../src/log.ts';
 import { createCodec } from '../../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
+import type { ExitEvent } from '../../../src/schemas/exit-event.ts';
 import type { PacketCount } from '../../../src/schemas/packet-count.ts';
 import type { StreamName } from '../../../src/streams.ts';
 import { fullEvent } from '../schemas/events.ts';
+import { fullExit } from '../schemas/exits.ts';
 import { classCount, flowCount } from '../schemas/packet-counts.ts';
 
 const plain: ExecEvent = { ...fullEvent, args_raw: null };
@@ -53,6 +62,25 @@ describe('the line of an exec', () => {
     expect(shown({ args: ['?', ''], args_raw: raw('\xff\0') })).toBe('comm: curl "\\xff" ""');
     // Not as many as args has: args is what is shown.
     expect(shown({ args: ['x', 'y', 'z'], args_raw: raw('\xff') })).toBe('comm: curl x y z');
+  });
+});
+
+describe('the line of an exit', () => {
+  const shown = (event: Partial<ExitEvent>) => exitLine({ ...fullExit, ...event }).replace(/^\S+ /, '');
+
+  test('TIME pid: N comm: NAME, how it ended, how long it ran', () => {
+    expect(exitLine(fullExit)).toMatch(/^\d\d:\d\d:\d\d\.123 /);
+    expect(shown({})).toBe('pid: 41394 comm: curl exited 22 after 0.123 s');
+    expect(shown({ exit_code: null, exit_signal: 9 })).toBe('pid: 41394 comm: curl killed by SIGKILL after 0.123 s');
+    expect(shown({ exit_code: null, exit_signal: 11, core_dumped: true })).toBe(
+      'pid: 41394 comm: curl killed by SIGSEGV (core dumped) after 0.123 s',
+    );
+    expect(shown({ exit_code: null, exit_signal: 40 })).toBe('pid: 41394 comm: curl killed by signal 40 after 0.123 s');
+    expect(shown({ run_time_micros: null })).toBe('pid: 41394 comm: curl exited 22');
+  });
+
+  test('a name cannot forge a line', () => {
+    expect(shown({ comm: 'a\nb exited 0' })).toBe('pid: 41394 comm: "a\\nb exited 0" exited 22 after 0.123 s');
   });
 });
 
@@ -135,6 +163,17 @@ describe('tail', () => {
       expect.stringContaining(' pid: 2 comm: '),
     ]);
     expect(seen).toEqual({ topics: ['p.exec-events'], fromBeginning: true, closed: true });
+  });
+
+  test('prints exits from their topic, with --json every field', async () => {
+    const exits = createCodec({ topic: 'exit-events', framing: { kind: 'single-object' } })
+      .encode([fullExit])
+      .records.map(({ value }) => value);
+    const { out, seen } = await tail(recordsOf(exits), { limit: 1 }, 'exit');
+    expect(out).toBe(`${exitLine(fullExit)}\n`);
+    expect(seen.topics).toEqual(['p.exit-events']);
+    const json = await tail(recordsOf(exits), { limit: 1, json: true }, 'exit');
+    expect(JSON.parse(json.out)).toEqual(fullExit);
   });
 
   test('an abort ends it and closes the reader', async () => {

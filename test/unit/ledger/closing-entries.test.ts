@@ -99,17 +99,19 @@ describe('the end of an attach that detach has removed', () => {
   const totals: FinalTotals = {
     attachId: 1_000,
     epoch: 1_009,
-    entered: 70,
-    fellThrough: 1,
-    ringFull: 2,
-    ringBusy: 0,
-    filtered: {},
-    skipped: 3,
-    acknowledged: 60,
-    undecodable: 0,
-    firstOffset: 0,
-    lastOffset: 59,
-    discarded: 7,
+    exec: {
+      entered: 70,
+      fellThrough: 1,
+      ringFull: 2,
+      ringBusy: 0,
+      filtered: {},
+      skipped: 3,
+      acknowledged: 60,
+      undecodable: 0,
+      firstOffset: 0,
+      lastOffset: 59,
+      discarded: 7,
+    },
     packets: [],
   };
 
@@ -131,14 +133,24 @@ describe('the end of an attach that detach has removed', () => {
 
   test('balances, and has given no number to what was filtered', () => {
     const filtered = { 'exclude_exe:/bin/a': 4, exclude_uid: 1 };
-    expect(detachedEntries([entry], { ...totals, filtered, entered: 75 }, at)).toMatchObject([
+    expect(detachedEntries([entry], { ...totals, exec: { ...totals.exec, filtered, entered: 75 } }, at)).toMatchObject([
       { seen: 78, filtered, unexplained: 0, low_watermark: 1_069 },
     ]);
   });
 
   test('does not balance when a count is wrong', () => {
-    const wrong = { ...totals, acknowledged: 59 };
+    const wrong = { ...totals, exec: { ...totals.exec, acknowledged: 59 } };
     expect(detachedEntries([entry], wrong, at)).toMatchObject([{ unexplained: 1 }]);
+  });
+
+  test('has an entry of each stream of events that is known', () => {
+    const exit = { ...totals.exec, entered: 20, acknowledged: 17, discarded: 0 };
+    const both = [entry, { ...entry, stream_name: 'exit' }];
+    expect(detachedEntries(both, { ...totals, exit }, at)).toMatchObject([
+      { stream_name: 'exec', seen: 73, published: 60, unexplained: 0 },
+      { stream_name: 'exit', seen: 23, published: 17, low_watermark: 1_019, unexplained: 0 },
+    ]);
+    expect(detachedEntries([entry], { ...totals, exit }, at)).toMatchObject([{ stream_name: 'exec' }]);
   });
 
   test('is not made of the entry of another attach', () => {

@@ -238,7 +238,7 @@ test('an account that does not balance is published as it is, and said', async (
   const host = new ModelHost();
   host.exec({ count: 5 });
   host.commit(5);
-  Object.assign(host.capture, { pending: () => 3 });
+  Object.assign(host.stream, { pending: () => 3 });
   const { clock, entriesOf, lines, end } = await start({}, host);
   await clock.advance(1_500);
   expect(entriesOf('exec')).toMatchObject([{ seen: 5, published: 5, pending: 3, unexplained: -3 }]);

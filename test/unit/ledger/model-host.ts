@@ -1,7 +1,7 @@
-import type { Capture, CaptureStatus, EpochCut, PacketTotals } from '../../../src/kernel/addon.ts';
+import type { EpochCut, EventStream, PacketTotals, StreamStatus } from '../../../src/kernel/addon.ts';
 import { WallClock } from '../../../src/kernel/wall-clock.ts';
 import type { Epochs } from '../../../src/ledger/epochs.ts';
-import { ExecStream } from '../../../src/ledger/exec-stream.ts';
+import { EventStreamAccount } from '../../../src/ledger/event-stream.ts';
 import { Ledger } from '../../../src/ledger/ledger.ts';
 import { type PacketReader, PacketStreams } from '../../../src/ledger/packet-streams.ts';
 import type { LedgerEntry, LedgerState } from '../../../src/schemas/ledger-entry.ts';
@@ -157,7 +157,7 @@ export class ModelHost implements Epochs, PacketReader {
   }
 
   /** What the kernel knows of the ring. */
-  readonly capture: Pick<Capture, 'status' | 'pending'> = {
+  readonly stream: Pick<EventStream, 'status' | 'pending'> = {
     status: () =>
       ({
         acknowledged: this.#acknowledged,
@@ -169,7 +169,7 @@ export class ModelHost implements Epochs, PacketReader {
         lastOffset: this.#acknowledged - 1,
         unobservedMicros: 0,
         programHash: '',
-      }) as CaptureStatus,
+      }) as StreamStatus,
     pending: (epoch, end) =>
       this.#records.filter((of, index) => index >= this.#consumed && index < end && of <= epoch).length,
   };
@@ -185,14 +185,16 @@ export class ModelHost implements Epochs, PacketReader {
       epoch,
       beginBootMicros: epoch * 1_000_000,
       endBootMicros: (epoch + 1) * 1_000_000,
-      entered: this.execsThrough(epoch),
-      fellThrough: 0,
-      ringFull: this.#ringFull.filter((of) => of <= epoch).length,
-      ringBusy: 0,
-      filtered: filtered > 0 ? { 'exclude_exe:/x': filtered } : {},
-      skipped: 0,
-      seq: this.attachId + this.execsThrough(epoch) - filtered,
-      producerPosition: this.#records.length,
+      exec: {
+        entered: this.execsThrough(epoch),
+        fellThrough: 0,
+        ringFull: this.#ringFull.filter((of) => of <= epoch).length,
+        ringBusy: 0,
+        filtered: filtered > 0 ? { 'exclude_exe:/x': filtered } : {},
+        skipped: 0,
+        seq: this.attachId + this.execsThrough(epoch) - filtered,
+        producerPosition: this.#records.length,
+      },
       packets: this.slots.map(
         ({ name, seen, overflow, filtered }, slot): PacketTotals => ({
           slot,
@@ -219,8 +221,9 @@ export function ledgerOf(host: ModelHost, { intervalMillis = 10_000, exec = true
   const batches: (readonly LedgerEntry[])[] = [];
   const broker = { away: undefined as Promise<void> | undefined };
   const destination = { cluster_id: 'c', topic: 't', partition: 0, replication_factor: 1, min_insync_replicas: 1 };
-  const execs = new ExecStream({
-    capture: host.capture,
+  const execs = new EventStreamAccount({
+    name: 'exec',
+    stream: host.stream,
     reader: host,
     deliveryState: () => host.execState,
     destination,

@@ -2,9 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type AvroCodec, createCodec, createDecoder, type Framing } from '../../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
-import { createExecCodec } from '../../../src/sources/exec-codec.ts';
 import { createExecTable } from '../../../src/sources/exec-fields.ts';
-import { createExecRecordReader, type ExecRecord } from '../../../src/sources/exec-record.ts';
+import { createExecRecordReader } from '../../../src/sources/exec-record.ts';
+import type { KernelRecord } from '../../../src/sources/kernel-record.ts';
+import { createRecordCodec } from '../../../src/sources/record-codec.ts';
 import {
   ancestorOf,
   bits,
@@ -26,7 +27,7 @@ const topic = 'exec-events';
 const singleObject: Framing = { kind: 'single-object' };
 const reader = createExecRecordReader(layout);
 
-function recordAt(bytes: Buffer): ExecRecord {
+function recordAt(bytes: Buffer): KernelRecord {
   const record = reader.recordAt(bytes, 0, bytes.length);
   if (record === undefined) throw new Error('the record makes no sense');
   return record;
@@ -44,8 +45,8 @@ function setUp({ framing = singleObject, hostName = identity.hostName as string 
       return avsc.encode(events);
     },
   };
-  const { encode } = createExecCodec(table, spied);
-  const general = (records: readonly ExecRecord[]) => avsc.encode(records.map(table.eventOf));
+  const { encode } = createRecordCodec('exec-events', table, spied);
+  const general = (records: readonly KernelRecord[]) => avsc.encode(records.map(table.eventOf));
   return { table, encode, general, counted };
 }
 
@@ -283,7 +284,8 @@ test('a table that differs from the schema is refused when the codec is made', (
   const table = createExecTable(layout, identity, wallClock, enrichment);
   const avsc = createCodec({ topic, framing: singleObject });
   const { uid, gid, ...others } = table.fields;
-  const made = (fields: object) => () => createExecCodec({ ...table, fields: fields as typeof table.fields }, avsc);
+  const made = (fields: object) => () =>
+    createRecordCodec('exec-events', { ...table, fields: fields as typeof table.fields }, avsc);
   expect(made({ ...others, uid })).toThrow(/exec-events\.avsc has uid .* where the table has euid/);
   expect(made({ ...table.fields, uid: { ...uid, type: 'long' } })).toThrow(/has uid \["null","long"\] .* uid "long"/);
   expect(made({ ...table.fields, added: uid })).toThrow(/no more fields/);

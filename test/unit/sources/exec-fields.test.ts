@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { createExecTable } from '../../../src/sources/exec-fields.ts';
-import { createExecRecordReader, micros } from '../../../src/sources/exec-record.ts';
+import { createExecRecordReader } from '../../../src/sources/exec-record.ts';
+import { micros } from '../../../src/sources/kernel-record.ts';
 import {
   ancestorOf,
   bits,

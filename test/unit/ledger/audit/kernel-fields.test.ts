@@ -1,10 +1,18 @@
 import { expect, test } from 'vitest';
-import { areSameRecord, hashKernelFields, kernelFields } from '../../../../src/ledger/audit/kernel-fields.ts';
+import {
+  areSameRecord,
+  exitKernelFields,
+  hashExitFields,
+  hashKernelFields,
+  kernelFields,
+} from '../../../../src/ledger/audit/kernel-fields.ts';
 import type { ExecEvent } from '../../../../src/schemas/exec-event.ts';
+import type { ExitEvent } from '../../../../src/schemas/exit-event.ts';
 import { fullEvent } from '../../schemas/events.ts';
+import { fullExit } from '../../schemas/exits.ts';
 
 /** Some other value of the same type. */
-function other(value: ExecEvent[keyof ExecEvent]): unknown {
+function other(value: ExecEvent[keyof ExecEvent] | ExitEvent[keyof ExitEvent]): unknown {
   if (typeof value === 'string') return `${value}x`;
   if (typeof value === 'number') return value + 1;
   if (typeof value === 'boolean') return !value;
@@ -51,4 +59,15 @@ test('the difference of two large numbers is not lost', () => {
   const hash = (boot_micros: number) => hashKernelFields({ ...fullEvent, boot_micros });
   expect(hash(2 ** 40)).not.toBe(hash(2 ** 41));
   expect(hash(-1)).not.toBe(hash(2 ** 32 - 1));
+});
+
+test.each([...exitKernelFields])('another %s is another exit', (name) => {
+  const value = fullExit[name] ?? 1;
+  const again = hashExitFields({ ...fullExit, [name]: other(value) });
+  expect(areSameRecord(hashExitFields(fullExit), again)).toBe(false);
+});
+
+test('what user space adds may differ between two records of one exit', () => {
+  const again = { ...fullExit, host_name: null, event_time: 1, start_time: 2, container_id: null };
+  expect(hashExitFields(again)).toBe(hashExitFields(fullExit));
 });

@@ -1,10 +1,10 @@
-import type { Capture, EpochCut } from '../kernel/addon.ts';
+import type { EpochCut, EventStream, KernelCounts } from '../kernel/addon.ts';
 import type { LedgerState } from '../schemas/ledger-entry.ts';
-import { execAccount, type KernelTotals } from './account.ts';
+import { eventAccount } from './account.ts';
 import type { LedgerStream, StreamAccount, StreamDestination } from './ledger-stream.ts';
 
 /** What the ledger asks of the reader of the ring. */
-export interface ExecReader {
+export interface EventReader {
   /**
    * Of the records that were committed in this process, those that latched a later epoch.
    * @param epoch the newest one that has ended, or the one of the call before
@@ -12,33 +12,37 @@ export interface ExecReader {
   committedAfter(epoch: number): { readonly acknowledged: number; readonly undecodable: number };
 }
 
-export interface ExecStreamOptions {
-  readonly capture: Pick<Capture, 'status' | 'pending'>;
-  readonly reader: ExecReader;
+export interface EventStreamAccountOptions {
+  readonly name: 'exec' | 'exit';
+  readonly stream: Pick<EventStream, 'status' | 'pending'>;
+  readonly reader: EventReader;
   readonly deliveryState: () => LedgerState;
   readonly destination: StreamDestination;
 }
 
-/** The account of the execs: what the kernel counted, what the reader committed, and what is still in the ring. */
-export class ExecStream implements LedgerStream {
-  readonly name = 'exec';
+/** The account of one stream of events: what the kernel counted, what the reader committed, and what is still in the ring. */
+export class EventStreamAccount implements LedgerStream {
+  readonly name: 'exec' | 'exit';
   readonly holdsEpoch = true;
   readonly deliveryState: () => LedgerState;
-  readonly #options: ExecStreamOptions;
+  readonly #options: EventStreamAccountOptions;
 
-  constructor(options: ExecStreamOptions) {
+  constructor(options: EventStreamAccountOptions) {
+    this.name = options.name;
     this.#options = options;
     this.deliveryState = options.deliveryState;
   }
 
-  account(cut: EpochCut): StreamAccount {
-    const { capture, reader, destination } = this.#options;
-    const { acknowledged, undecodable, firstOffset, lastOffset, unobservedMicros, programHash } = capture.status();
-    const later = reader.committedAfter(cut.epoch);
-    const account = execAccount(cut, {
+  account({ epoch, ...cuts }: EpochCut): StreamAccount | undefined {
+    const { stream, reader, destination } = this.#options;
+    const cut = cuts[this.name];
+    if (cut === undefined) return undefined;
+    const { acknowledged, undecodable, firstOffset, lastOffset, unobservedMicros, programHash } = stream.status();
+    const later = reader.committedAfter(epoch);
+    const account = eventAccount(cut, {
       published: acknowledged - later.acknowledged,
       undecodable: undecodable - later.undecodable,
-      pending: capture.pending(cut.epoch, cut.producerPosition),
+      pending: stream.pending(epoch, cut.producerPosition),
     });
     return {
       ...account,
@@ -52,12 +56,12 @@ export class ExecStream implements LedgerStream {
   }
 
   impaired(): number {
-    const status = this.#options.capture.status();
+    const status = this.#options.stream.status();
     return losses(status, status.undecodable);
   }
 }
 
 /** Without `skipped`, which is known only when an epoch has ended. */
-function losses(kernel: Omit<KernelTotals, 'entered' | 'filtered' | 'skipped'>, undecodable: number): number {
+function losses(kernel: Omit<KernelCounts, 'entered'>, undecodable: number): number {
   return kernel.fellThrough + kernel.ringFull + kernel.ringBusy + undecodable;
 }

@@ -16,7 +16,7 @@ const lostWithoutSeq: ReadonlySet<string> = new Set(['skipped', 'fell_through'])
  * The sequence numbers are a second count of the same events. Cut a notes the next number S(a) just before its epoch
  * ends: numbers below S(a) belong to epochs up to a, and every number of an epoch before a is below S(a).
  */
-export class ExecRecords implements StreamKind {
+export class EventRecords implements StreamKind {
   readonly openWithoutPending = false;
   readonly records: RecordTally;
   readonly measures: readonly [Measure];

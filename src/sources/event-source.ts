@@ -1,11 +1,11 @@
 import type { Acknowledgement, Batch, Source } from '../batch.ts';
 import type { Clock } from '../clock.ts';
-import type { Capture } from '../kernel/addon.ts';
+import type { EventStream } from '../kernel/addon.ts';
 import type { Log } from '../log.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import { CommittedByEpoch } from './committed-by-epoch.ts';
-import type { ExecRecord, ExecRecordReader } from './exec-record.ts';
 import { InterruptibleWait } from './interruptible-wait.ts';
+import type { KernelRecord, RecordReader } from './kernel-record.ts';
 
 /** What one batch takes at most; delivery sends a batch of this size in one request. */
 const recordsAtMost = 500;
@@ -20,9 +20,11 @@ const idleAfter = 100;
 /** A net under the wake-up (milliseconds). */
 const sleepAtMost = 1000;
 
-export interface ExecSourceOptions {
-  readonly capture: Capture;
-  readonly reader: ExecRecordReader;
+export interface EventSourceOptions {
+  readonly stream: Pick<EventStream, 'read' | 'commit' | 'arm' | 'onWake'>;
+  /** The epoch that has not ended. */
+  readonly presentEpoch: () => number;
+  readonly reader: RecordReader;
   readonly clock: Clock;
   readonly log: Log;
   /** Of what an earlier process had acknowledged at the same destination. */
@@ -30,12 +32,13 @@ export interface ExecSourceOptions {
 }
 
 /**
- * The execs of this host, in batches, oldest first. A batch is only looked at: the kernel keeps its
+ * The events of one stream of this host, in batches, oldest first. A batch is only looked at: the kernel keeps its
  * records until `commit`, and a process that dies before that leaves them to the next one.
  */
-export class ExecSource implements Source<ExecRecord> {
-  readonly #capture: Capture;
-  readonly #reader: ExecRecordReader;
+export class EventSource implements Source<KernelRecord> {
+  readonly #stream: EventSourceOptions['stream'];
+  readonly #presentEpoch: () => number;
+  readonly #reader: RecordReader;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #buffer = Buffer.alloc(bufferBytes);
@@ -52,14 +55,15 @@ export class ExecSource implements Source<ExecRecord> {
   readonly #wait: InterruptibleWait;
   #onEmpty: (() => void)[] = [];
 
-  constructor(options: ExecSourceOptions) {
-    this.#capture = options.capture;
+  constructor(options: EventSourceOptions) {
+    this.#stream = options.stream;
+    this.#presentEpoch = options.presentEpoch;
     this.#reader = options.reader;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#offsets = new AcknowledgedOffsets(options.log, options.offsets);
     this.#wait = new InterruptibleWait(options.clock);
-    this.#capture.onWake(() => this.#wait.interrupt());
+    this.#stream.onWake(() => this.#wait.interrupt());
   }
 
   /** Ends the iteration when everything that is in the ring has been given out and committed. */
@@ -82,7 +86,7 @@ export class ExecSource implements Source<ExecRecord> {
     return promise;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Batch<ExecRecord>, void> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Batch<KernelRecord>, void> {
     let lastRecord = Number.NEGATIVE_INFINITY;
     while (!this.#abandoned) {
       const begun = this.#clock.elapsedMillis();
@@ -96,7 +100,7 @@ export class ExecSource implements Source<ExecRecord> {
       if (this.#outstanding === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
       if (this.#finishing) return;
       if (begun - lastRecord < idleAfter) await this.#sleep(pace);
-      else if (this.#capture.arm()) await this.#sleep(sleepAtMost);
+      else if (this.#stream.arm()) await this.#sleep(sleepAtMost);
       // Something is there that is not complete yet: its writer needs a moment, not a loop around it.
       else await this.#sleep(1);
     }
@@ -111,10 +115,10 @@ export class ExecSource implements Source<ExecRecord> {
   }
 
   /** How many complete records were read, whether there may be more, and what is to be published of them. */
-  #read(): { readonly records: number; readonly full: boolean; readonly batch?: Batch<ExecRecord> } {
-    const { records, bytes: used, position } = this.#capture.read(this.#buffer, recordsAtMost);
+  #read(): { readonly records: number; readonly full: boolean; readonly batch?: Batch<KernelRecord> } {
+    const { records, bytes: used, position } = this.#stream.read(this.#buffer, recordsAtMost);
     const full = records === recordsAtMost || used > bufferBytes - longestRecord;
-    const events: ExecRecord[] = [];
+    const events: KernelRecord[] = [];
     const undecodable = this.#uncommitted.splice(0);
     const before = undecodable.length;
     let at = 0;
@@ -147,19 +151,19 @@ export class ExecSource implements Source<ExecRecord> {
 
   #commit(
     position: number,
-    events: readonly Pick<ExecRecord, 'epoch'>[],
+    events: readonly Pick<KernelRecord, 'epoch'>[],
     undecodable: readonly number[],
     offsets: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>,
   ): void {
     if (events.length > 0) this.#offsets.note(offsets);
-    this.#capture.commit(position, {
+    this.#stream.commit(position, {
       acknowledged: events.length,
       undecodable: undecodable.length,
       firstOffset: this.#offsets.first,
       lastOffset: this.#offsets.last,
     });
     // A broken record may have latched any number; no true one is past the capture's own.
-    const present = this.#capture.status().epoch;
+    const present = this.#presentEpoch();
     for (const { epoch } of events) if (epoch <= present) this.#committed.of(epoch).acknowledged += 1;
     for (const epoch of undecodable) if (epoch <= present) this.#committed.of(epoch).undecodable += 1;
   }

@@ -1,5 +1,5 @@
 import { notWritten } from '../schemas/avro-bytes.ts';
-import type { Field } from './exec-field.ts';
+import type { Field } from './record-field.ts';
 
 export type Write = NonNullable<Field<unknown>['write']>;
 

@@ -1,12 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import type { Acknowledgement } from '../../../src/batch.ts';
-import type { Capture, CaptureStatus, Committed, ReadResult } from '../../../src/kernel/addon.ts';
-import { ExecSource } from '../../../src/sources/exec.ts';
-import type { ExecRecordReader } from '../../../src/sources/exec-record.ts';
+import type { Committed, ReadResult } from '../../../src/kernel/addon.ts';
+import { EventSource, type EventSourceOptions } from '../../../src/sources/event-source.ts';
+import type { RecordReader } from '../../../src/sources/kernel-record.ts';
 import { FakeClock, settle } from '../producers/fakes.ts';
 
+type Ring = EventSourceOptions['stream'];
+
 /** A ring of numbers: a record is its sequence number and its epoch; one of an odd length is undecodable. */
-class FakeCapture implements Pick<Capture, 'read' | 'commit' | 'arm' | 'onWake' | 'status'> {
+class FakeRing implements Ring {
   readonly ring: { seq: number; epoch: number; sound: boolean }[] = [];
   /** A record whose writer has not come to its end: nothing behind it can be read, and arming is refused. */
   busy = false;
@@ -29,17 +31,13 @@ class FakeCapture implements Pick<Capture, 'read' | 'commit' | 'arm' | 'onWake' 
   /** The newest epoch that a record can have latched. */
   epoch = 1_000;
 
-  status(): CaptureStatus {
-    return { epoch: this.epoch } as CaptureStatus;
-  }
-
   read(into: Buffer, maxRecords: number): ReadResult {
     // An endless loop that waits for nothing would hang the test: make it fail.
     if (++this.reads > 10_000) throw new Error('it reads without a pause');
     let records = 0;
     let bytes = 0;
     while (this.cursor < this.ring.length && records < maxRecords) {
-      const { seq, epoch, sound } = this.ring[this.cursor] as FakeCapture['ring'][number];
+      const { seq, epoch, sound } = this.ring[this.cursor] as FakeRing['ring'][number];
       const length = sound ? 16 : 9;
       into.writeUInt32LE(length, bytes);
       into.writeUInt32LE(seq, bytes + 8);
@@ -66,7 +64,7 @@ class FakeCapture implements Pick<Capture, 'read' | 'commit' | 'arm' | 'onWake' 
   }
 }
 
-const reader: ExecRecordReader = {
+const reader: RecordReader = {
   recordAt: (buffer, at, bytes) =>
     bytes % 2 === 1 ? undefined : { buffer, at, epoch: buffer.readUInt32LE(at + 4), bootMicros: 0 },
   epochOf: (buffer, at) => buffer.readUInt32LE(at + 4),
@@ -90,12 +88,13 @@ class SteppedClock extends FakeClock {
 }
 
 function setUp(offsets?: { firstOffset: number; lastOffset: number }) {
-  const capture = new FakeCapture();
+  const capture = new FakeRing();
   const clock = new SteppedClock();
   const errors: unknown[] = [];
   const log = { debug() {}, info() {}, warn() {}, error: (fields: unknown) => void errors.push(fields) };
-  const source = new ExecSource({
-    capture: capture as unknown as Capture,
+  const source = new EventSource({
+    stream: capture as Ring,
+    presentEpoch: () => capture.epoch,
     reader,
     clock,
     log: log as never,
@@ -105,7 +104,7 @@ function setUp(offsets?: { firstOffset: number; lastOffset: number }) {
 }
 
 /** Takes batches as the pipeline does; what happened is in `batches`. */
-function consume(source: ExecSource, options: { deliver?: () => Promise<void> } = {}) {
+function consume(source: EventSource, options: { deliver?: () => Promise<void> } = {}) {
   const state = { batches: [] as number[][], ended: false, failed: undefined as unknown };
   let offset = 1000;
   const done = (async () => {
@@ -123,7 +122,7 @@ function consume(source: ExecSource, options: { deliver?: () => Promise<void> } 
 }
 
 const numbers = (from: number, count: number) => Array.from({ length: count }, (_, n) => from + n);
-const committed = (capture: FakeCapture) => capture.commits.reduce((sum, one) => sum + one.committed.acknowledged, 0);
+const committed = (capture: FakeRing) => capture.commits.reduce((sum, one) => sum + one.committed.acknowledged, 0);
 
 describe('batches', () => {
   test('have what the ring had, in its order, 500 at most, and one position a commit', async () => {

@@ -1,21 +1,21 @@
 import { notWritten, writeLong, writeText, writeTexts } from '../schemas/avro-bytes.ts';
 import type { AvroSchema } from '../schemas/fingerprint.ts';
-import { type ExecRecord, type SpanOffset, u64 } from './exec-record.ts';
+import { type KernelRecord, type SpanOffset, u64 } from './kernel-record.ts';
 import { textOf } from './text.ts';
 
 /**
  * One field of a record in the topic, and the two ways from the kernel's record to it: the general one makes a value for
  * avsc, the fast one writes the Avro bytes at once. Both give the same bytes; the fast one is asked for records that are
- * whole (`isWhole` in exec-fields.ts), and may decline.
+ * whole (`isWhole` in record-table.ts), and may decline.
  */
 export interface Field<Value> {
   /** As in the schema. */
   readonly type: AvroSchema;
-  readonly read: (record: ExecRecord) => Value;
+  readonly read: (record: KernelRecord) => Value;
   /** The Avro bytes that are the same for each whole record: all of them, or those in front of what `write` writes. */
   readonly fixed: Buffer;
   /** Writes the others at `at` and returns the end, as the functions of avro-bytes.ts; `notWritten` when it declines. */
-  readonly write?: (out: Buffer, at: number, record: ExecRecord) => number;
+  readonly write?: (out: Buffer, at: number, record: KernelRecord) => number;
 }
 
 const intMax = 2 ** 31 - 1;
@@ -42,7 +42,7 @@ export function fixedLong(value: number): Field<number> {
 }
 
 /** An int that is 0 in whole records. */
-export function fixedZero(read: (record: ExecRecord) => number): Field<number> {
+export function fixedZero(read: (record: KernelRecord) => number): Field<number> {
   return { type: 'int', read, fixed: Buffer.from([0]) };
 }
 
@@ -55,20 +55,20 @@ export function fixedFalse(): Field<boolean> {
 }
 
 /** An array that is empty in whole records. */
-export function emptyArray<Item>(items: AvroSchema, read: (record: ExecRecord) => Item[]): Field<Item[]> {
+export function emptyArray<Item>(items: AvroSchema, read: (record: KernelRecord) => Item[]): Field<Item[]> {
   return { type: { type: 'array', items }, read, fixed: Buffer.from([0]) };
 }
 
 /** A field that is null in whole records. */
 export function absent<Value>(
   type: AvroSchema,
-  read: (record: ExecRecord) => Value | null = () => null,
+  read: (record: KernelRecord) => Value | null = () => null,
 ): Field<Value | null> {
   return { type: ['null', type], read, fixed: Buffer.from([0]) };
 }
 
 /** A nullable string that is not in the record; undefined when it could not be found out, which is published as null. */
-export function foundText(of: (record: ExecRecord) => string | null | undefined): Field<string | null> {
+export function foundText(of: (record: KernelRecord) => string | null | undefined): Field<string | null> {
   return {
     type: ['null', 'string'],
     read: (record) => of(record) ?? null,
@@ -87,8 +87,8 @@ export function foundText(of: (record: ExecRecord) => string | null | undefined)
 
 /** Names, none in most records. */
 export function names(
-  read: (record: ExecRecord) => string[],
-  inWholeRecords: (record: ExecRecord) => readonly string[],
+  read: (record: KernelRecord) => string[],
+  inWholeRecords: (record: KernelRecord) => readonly string[],
 ): Field<string[]> {
   return {
     type: { type: 'array', items: 'string' },
@@ -119,14 +119,17 @@ function writeAscii(out: Buffer, start: number, text: string): number {
 /** A field that can be null, and is not in whole records. */
 export function nullable<Value>(
   field: Field<Value>,
-  read: (record: ExecRecord) => Value | null = field.read,
+  read: (record: KernelRecord) => Value | null = field.read,
 ): Field<Value | null> {
   // Null is the first branch, the value the second: its index is 1, as zigzag 2.
   return { ...field, type: ['null', field.type], read, fixed: Buffer.concat([Buffer.from([2]), field.fixed]) };
 }
 
 /** A field that is null in some whole records too. */
-export function optional<Value>(field: Field<Value>, isPresent: (record: ExecRecord) => boolean): Field<Value | null> {
+export function optional<Value>(
+  field: Field<Value>,
+  isPresent: (record: KernelRecord) => boolean,
+): Field<Value | null> {
   const { fixed, write } = nullable(field);
   return {
     type: ['null', field.type],
@@ -161,12 +164,17 @@ export function bit(offset: number, bit: number): Field<boolean> {
 }
 
 /** A long that is computed. */
-export function long(of: (record: ExecRecord) => number): Field<number> {
+export function long(of: (record: KernelRecord) => number): Field<number> {
   return { type: 'long', read: of, fixed: none, write: (out, at, record) => writeLong(out, at, of(record)) };
 }
 
+/** An int that is computed. */
+export function int(of: (record: KernelRecord) => number): Field<number> {
+  return { ...long(of), type: 'int' };
+}
+
 /** Milliseconds since 1970. */
-export function timestampMillis(of: (record: ExecRecord) => number): Field<number> {
+export function timestampMillis(of: (record: KernelRecord) => number): Field<number> {
   return { ...long(of), type: { type: 'long', logicalType: 'timestamp-millis' } };
 }
 
@@ -285,7 +293,7 @@ export function deviceText(offset: number): Field<string> {
   const minorBits = 20;
   // A host has a few.
   const texts = new Map<number, Buffer>();
-  const textAt = ({ buffer, at }: ExecRecord) => {
+  const textAt = ({ buffer, at }: KernelRecord) => {
     const device = buffer.readUInt32LE(at + offset);
     let text = texts.get(device);
     if (text === undefined) {
@@ -323,7 +331,7 @@ export function spanText(span: SpanOffset): Field<string> {
 export function spanTexts(
   span: SpanOffset,
   countOffset: number,
-  read: (record: ExecRecord) => string[],
+  read: (record: KernelRecord) => string[],
 ): Field<string[]> {
   return {
     type: { type: 'array', items: 'string' },
@@ -337,7 +345,7 @@ export function spanTexts(
   };
 }
 
-export function spanBytes({ buffer, at }: ExecRecord, span: SpanOffset): Buffer {
+export function spanBytes({ buffer, at }: KernelRecord, span: SpanOffset): Buffer {
   const begin = at + buffer.readUInt16LE(at + span.offset);
   return buffer.subarray(begin, begin + buffer.readUInt16LE(at + span.length));
 }

@@ -1,0 +1,180 @@
+#include "addon_stream.h"
+
+namespace bpf2kafka {
+
+namespace {
+
+void set_counters(Napi::Object object, const stream_counters& counters) {
+  Napi::Env env = object.Env();
+  object.Set("entered", number(env, counters.entered));
+  object.Set("fellThrough", number(env, counters.fell_through));
+  object.Set("ringFull", number(env, counters.ring_full));
+  object.Set("ringBusy", number(env, counters.ring_busy));
+}
+
+void set_filtered(Napi::Object object, const FilteredExecs& filtered) {
+  Napi::Object rules = Napi::Object::New(object.Env());
+  for (const auto& [name, execs] : filtered) rules.Set(name, number(object.Env(), execs));
+  object.Set("filtered", rules);
+}
+
+class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "EventStream",
+                       {
+                           InstanceMethod<&StreamWrap::read>("read"),
+                           InstanceMethod<&StreamWrap::commit>("commit"),
+                           InstanceMethod<&StreamWrap::arm>("arm"),
+                           InstanceMethod<&StreamWrap::on_wake>("onWake"),
+                           InstanceMethod<&StreamWrap::status>("status"),
+                           InstanceMethod<&StreamWrap::backlog>("backlog"),
+                           InstanceMethod<&StreamWrap::pending>("pending"),
+                           InstanceMethod<&StreamWrap::layout>("layout"),
+                       });
+  }
+
+  explicit StreamWrap(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<StreamWrap>(info), handle_(*info[0].As<Napi::External<std::shared_ptr<StreamHandle>>>().Data()) {}
+
+ private:
+  EventRing& ring() const { return handle_->stream().ring(); }
+
+  Napi::Value read(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      auto buffer = info[0].As<Napi::Uint8Array>();
+      const ReadResult result = ring().read(buffer.Data(), buffer.ByteLength(), info[1].As<Napi::Number>().Uint32Value());
+      Napi::Object object = Napi::Object::New(info.Env());
+      object.Set("records", result.records);
+      object.Set("bytes", result.bytes);
+      object.Set("position", number(info.Env(), result.position));
+      return object;
+    });
+  }
+
+  void commit(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] {
+      const auto committed = info[1].As<Napi::Object>();
+      const auto field = [&](const char* name) { return unsigned_of(committed.Get(name)); };
+      // -1 stands for none.
+      const auto offset = [&](const char* name) {
+        return static_cast<std::uint64_t>(committed.Get(name).As<Napi::Number>().Int64Value() + 1);
+      };
+      ring().commit(unsigned_of(info[0]), {.acknowledged = field("acknowledged"),
+                                           .undecodable = field("undecodable"),
+                                           .first_offset = offset("firstOffset"),
+                                           .last_offset = offset("lastOffset")});
+    });
+  }
+
+  Napi::Value arm(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), ring().arm()); });
+  }
+
+  void on_wake(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] { handle_->on_wake(info[0].As<Napi::Function>()); });
+  }
+
+  Napi::Value status(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      Napi::Env env = info.Env();
+      EventStream& stream = handle_->stream();
+      const EventRing& ring = stream.ring();
+      const std::uint64_t* totals = ring.totals();
+      Napi::Object object = Napi::Object::New(env);
+      object.Set("replacedProgram", stream.replaced_program());
+      object.Set("unobservedMicros", number(env, stream.unobserved_ns() / 1000));
+      object.Set("programHash", hexadecimal(ring.control()->program_hash));
+      object.Set("nextSeq", number(env, stream.control().seq));
+      set_counters(object, stream.counters());
+      object.Set("acknowledged", number(env, totals[USER_ACKNOWLEDGED]));
+      object.Set("undecodable", number(env, totals[USER_UNDECODABLE]));
+      set_offsets(object, totals[USER_FIRST_OFFSET], totals[USER_LAST_OFFSET]);
+      object.Set("corrupt", number(env, totals[USER_CORRUPT]));
+      object.Set("corruptBytes", number(env, totals[USER_CORRUPT_BYTES]));
+      object.Set("waitingBytes", number(env, ring.waiting_bytes()));
+      object.Set("ringBytes", number(env, ring.ring_bytes()));
+      object.Set("highWaterBytes", number(env, ring.high_water()));
+      return object;
+    });
+  }
+
+  Napi::Value backlog(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] { return number(info.Env(), ring().backlog()); });
+  }
+
+  Napi::Value pending(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      return number(info.Env(), ring().pending(unsigned_of(info[0]), unsigned_of(info[1])));
+    });
+  }
+
+  Napi::Value layout(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      const EventStream& stream = handle_->stream();
+      return to_javascript(info.Env(), stream.record_layout(), stream.record_enumerators());
+    });
+  }
+
+  std::shared_ptr<StreamHandle> handle_;
+};
+
+}  // namespace
+
+EventStream& StreamHandle::stream() const {
+  if (!capture_) throw Error("ERR_ADDON", "use", "the capture", EBADF, "it is closed");
+  return *stream_;
+}
+
+void StreamHandle::on_wake(const Napi::Function& callback) {
+  const int ring = stream().ring().fd();
+  stop_waking();
+  env_ = callback.Env();
+  waker_ = Napi::ThreadSafeFunction::New(env_, callback, "bpf2kafka wake-up", 0, 1);
+  waker_.Unref(env_);
+  napi_add_env_cleanup_hook(env_, &StreamHandle::on_environment_end, this);
+  wake_up_ = std::make_unique<WakeUp>(ring, [this] { waker_.NonBlockingCall(); });
+}
+
+void StreamHandle::close() {
+  stop_waking();
+  capture_.reset();
+}
+
+void StreamHandle::stop_waking() {
+  wake_up_.reset();  // joins the thread that calls waker_
+  if (!waker_) return;
+  napi_remove_env_cleanup_hook(env_, &StreamHandle::on_environment_end, this);
+  std::exchange(waker_, {}).Release();
+}
+
+Napi::Function define_stream(Napi::Env env) { return StreamWrap::define(env); }
+
+Napi::Value open_stream(Napi::Env env, const std::shared_ptr<StreamHandle>& handle) {
+  auto shared = handle;
+  return env.GetInstanceData<Classes>()->stream.New({Napi::External<std::shared_ptr<StreamHandle>>::New(env, &shared)});
+}
+
+Napi::Object to_javascript(Napi::Env env, const StreamCut& cut) {
+  Napi::Object object = Napi::Object::New(env);
+  set_counters(object, cut.counters);
+  set_filtered(object, cut.filtered);
+  object.Set("skipped", number(env, cut.skipped));
+  object.Set("seq", number(env, cut.seq));
+  object.Set("producerPosition", number(env, cut.producer_position));
+  return object;
+}
+
+Napi::Object to_javascript(Napi::Env env, const FinalStream& totals) {
+  Napi::Object object = Napi::Object::New(env);
+  set_counters(object, totals.counters);
+  set_filtered(object, totals.filtered);
+  object.Set("skipped", number(env, totals.skipped));
+  object.Set("acknowledged", number(env, totals.acknowledged));
+  object.Set("undecodable", number(env, totals.undecodable));
+  set_offsets(object, totals.first_offset, totals.last_offset);
+  object.Set("discarded", number(env, totals.discarded));
+  return object;
+}
+
+}  // namespace bpf2kafka

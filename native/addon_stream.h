@@ -1,0 +1,43 @@
+// The N-API boundary of one stream of events.
+#pragma once
+
+#include <memory>
+
+#include "capture.h"
+#include "marshal.h"
+
+namespace bpf2kafka {
+
+// A stream of a capture in JavaScript's hands: the capture's wrapper closes it, whoever still holds it.
+class StreamHandle {
+ public:
+  StreamHandle(std::shared_ptr<Capture> capture, EventStream* stream) : capture_(std::move(capture)), stream_(stream) {}
+  ~StreamHandle() { close(); }
+  StreamHandle(const StreamHandle&) = delete;
+  StreamHandle& operator=(const StreamHandle&) = delete;
+
+  EventStream& stream() const;
+  // Calls back on the main loop each time a program wakes the reader.
+  void on_wake(const Napi::Function& callback);
+  // After it, every use is an error and never a crash.
+  void close();
+
+ private:
+  void stop_waking();
+  static void on_environment_end(void* self) { static_cast<StreamHandle*>(self)->stop_waking(); }
+
+  std::shared_ptr<Capture> capture_;
+  EventStream* stream_;
+  napi_env env_ = nullptr;
+  Napi::ThreadSafeFunction waker_;
+  std::unique_ptr<WakeUp> wake_up_;
+};
+
+Napi::Function define_stream(Napi::Env env);
+// The JavaScript object through which it is read.
+Napi::Value open_stream(Napi::Env env, const std::shared_ptr<StreamHandle>& handle);
+
+Napi::Object to_javascript(Napi::Env env, const StreamCut& cut);
+Napi::Object to_javascript(Napi::Env env, const FinalStream& totals);
+
+}  // namespace bpf2kafka

@@ -1,0 +1,65 @@
+#include "event_programs.h"
+
+#include <bpf/bpf.h>
+#include <unistd.h>
+
+#include "error.h"
+
+// objects.S
+extern "C" const unsigned char exit_object_start[];
+extern "C" const unsigned char exit_object_end[];
+
+namespace bpf2kafka {
+
+EventPrograms::EventPrograms(std::string stream, const unsigned char* start, const unsigned char* end,
+                             std::vector<const char*> enums)
+    : stream_(std::move(stream)),
+      enums_(std::move(enums)),
+      object_(start, end, "the " + stream_ + " programs"),
+      hash_(object_.hash()) {}
+
+Enumerators EventPrograms::record_enumerators() const {
+  Enumerators all;
+  for (const char* name : enums_)
+    for (auto& enumerator : describe_enum(object_.types(), name)) all.push_back(std::move(enumerator));
+  return all;
+}
+
+void EventPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) {
+  object_.set_constant("attachment", attachment);
+  const std::uint32_t cpus = highest_possible_cpu() + 1;
+  bpf_map__set_max_entries(object_.map(map("_handoff").c_str()), cpus);
+  bpf_map__set_max_entries(object_.map("scratch_slots"), cpus);
+  bpf_map__set_max_entries(object_.map(map("_ring").c_str()), static_cast<__u32>(ring_bytes));
+  bpf_map__set_pin_path(object_.map("host"), paths.map("host").c_str());
+  for (const char* suffix : {"_stream", "_handoff", "_programs", "_ring", "_ring_control"})
+    bpf_map__set_pin_path(object_.map(map(suffix).c_str()), paths.map(map(suffix)).c_str());
+  prepare(paths);
+  object_.load();
+  loaded();
+}
+
+void EventPrograms::install() {
+  const __u32 slot = 0;
+  const int writer = bpf_program__fd(object_.program((stream_ + "_record").c_str()));
+  if (bpf_map_update_elem(bpf_map__fd(object_.map(map("_programs").c_str())), &slot, &writer, BPF_ANY) != 0)
+    fail("install", "the " + stream_ + " program in slot 0", errno);
+}
+
+void EventPrograms::attach(const PinPaths& paths) {
+  bpf_program* dispatcher = object_.program((stream_ + "_dispatch").c_str());
+  const int pinned = bpf_program__pin(dispatcher, paths.dispatcher(stream_).c_str());
+  if (pinned) fail("pin", paths.dispatcher(stream_), -pinned);
+  bpf_link* link = bpf_program__attach(dispatcher);
+  if (!link) BpfObject::fail_with_warnings("attach", "the dispatcher to sched_process_" + stream_, errno);
+  const int error = bpf_link__pin(link, paths.link(stream_).c_str());
+  // Destroying a link that is not pinned detaches it: right, when pinning failed.
+  bpf_link__destroy(link);
+  if (error) fail("pin", paths.link(stream_), -error);
+}
+
+ExitPrograms::ExitPrograms() : EventPrograms("exit", exit_object_start, exit_object_end, {"exit_field"}) {
+  set("page_bytes", static_cast<__u64>(::sysconf(_SC_PAGESIZE)));
+}
+
+}  // namespace bpf2kafka

@@ -1,0 +1,73 @@
+// The compiled programs of one stream of events, from the object file that is built into the addon to their pins.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "abi.h"
+#include "bpf_object.h"
+#include "layout.h"
+#include "pins.h"
+
+namespace bpf2kafka {
+
+// Whose names begin with that of the stream: its maps (bpf/stream.h), the programs NAME_dispatch and NAME_record, the
+// struct NAME_record.
+class EventPrograms {
+ public:
+  const std::string& stream() const { return stream_; }
+
+  // How records are laid out; equal hashes mean that they can be read alike.
+  StructLayout record_layout() const { return describe_struct(object_.types(), stream_ + "_record"); }
+  Enumerators record_enumerators() const;
+  std::uint64_t layout_hash() const { return hash_of(record_layout(), record_enumerators()); }
+  // Tells whether what is pinned came from these, with these settings.
+  std::uint64_t hash() const { return hash_; }
+
+  virtual ~EventPrograms() = default;
+
+  // Creates the maps that are not pinned yet, pins them, and loads the programs on them. A ring that is
+  // pinned already must have ring_bytes. attachment: number of the dispatcher, as in struct attachment.
+  void load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment);
+
+  // After load. Puts the program that writes records into slot 0, where every later run finds it.
+  void install();
+  // After install. Attaches the dispatcher and pins it and its link; the link's pin keeps it attached.
+  void attach(const PinPaths& paths);
+
+ protected:
+  // enums: those that belong to the record.
+  EventPrograms(std::string stream, const unsigned char* start, const unsigned char* end, std::vector<const char*> enums);
+
+  // A constant of the programs that makes them others.
+  template <typename T>
+  void set(const char* constant, const T& value) {
+    object_.set_constant(constant, value);
+    mix(&value, sizeof(value));
+  }
+  // What else makes them others.
+  void mix(const void* bytes, std::size_t count) { hash_ = fnv1a(bytes, count, hash_); }
+
+  // Before and after the loading: what a stream has besides.
+  virtual void prepare(const PinPaths&) {}
+  virtual void loaded() {}
+
+  const BpfObject& object() const { return object_; }
+  BpfObject& object() { return object_; }
+
+ private:
+  std::string map(const char* suffix) const { return stream_ + suffix; }
+
+  std::string stream_;
+  std::vector<const char*> enums_;
+  BpfObject object_;
+  std::uint64_t hash_ = 0;
+};
+
+class ExitPrograms : public EventPrograms {
+ public:
+  ExitPrograms();
+};
+
+}  // namespace bpf2kafka

@@ -1,0 +1,181 @@
+#include "event_stream.h"
+
+#include <bpf/bpf.h>
+
+#include "error.h"
+
+namespace bpf2kafka {
+
+namespace {
+
+std::uint64_t skipped_by(const Descriptor& dispatcher) {
+  if (!dispatcher) return 0;
+  bpf_prog_info info{};
+  __u32 bytes = sizeof(info);
+  if (bpf_obj_get_info_by_fd(dispatcher.get(), &info, &bytes) != 0) fail("inspect", "the dispatcher", errno);
+  return info.recursion_misses;
+}
+
+}  // namespace
+
+stream_counters operator+(const stream_counters& a, const stream_counters& b) {
+  return {.entered = a.entered + b.entered,
+          .fell_through = a.fell_through + b.fell_through,
+          .ring_full = a.ring_full + b.ring_full,
+          .ring_busy = a.ring_busy + b.ring_busy};
+}
+
+bool EventStream::is_pinned() const {
+  const std::string path = paths_.map(name_ + "_ring_control");
+  const Descriptor fd = open_pinned(path);
+  if (!fd) return false;
+  const __u32 key = 0;
+  ring_control control{};
+  if (bpf_map_lookup_elem(fd.get(), &key, &control) != 0) fail("read", path, errno);
+  return control.layout_hash != 0;
+}
+
+void EventStream::describe(const EventPrograms& programs) {
+  layout_ = programs.record_layout();
+  enumerators_ = programs.record_enumerators();
+}
+
+void EventStream::open_maps() {
+  mapping_ = map_pinned(paths_, name_ + "_stream", sizeof(stream_control));
+  Descriptor ring = open_pinned(paths_.map(name_ + "_ring"));
+  Descriptor control = open_pinned(paths_.map(name_ + "_ring_control"));
+  if (!ring || !control)
+    throw Error("ERR_PIN_LAYOUT", "use the pin directory", paths_.directory(), 0, "its ring is missing");
+  ring_ = std::make_unique<EventRing>(std::move(ring), std::move(control));
+  open_rules();
+}
+
+void EventStream::open_rules() {
+  const Descriptor rules = open_pinned(paths_.map(name_ + "_rules"));
+  rules_ = rules ? ExecRuleTable(rules.get()) : ExecRuleTable();
+}
+
+void EventStream::open() {
+  open_maps();
+  ring_->resume();
+}
+
+void EventStream::create(EventPrograms& programs, std::uint64_t ring_bytes, std::uint64_t attach_id,
+                         std::uint64_t boot_ns) {
+  paths_.remove_stream(name_);
+  describe(programs);
+  programs.load(paths_, ring_bytes, boot_ns);
+  open();
+  mapping_.as<stream_control>()->seq = attach_id;
+  ring_->control()->ring_bytes = ring_->ring_bytes();
+  install(programs);
+  __atomic_store_n(&ring_->control()->layout_hash, programs.layout_hash(), __ATOMIC_RELEASE);
+}
+
+void EventStream::resume(EventPrograms& programs, attachment& attached, std::uint64_t attach_id) {
+  describe(programs);
+  attached_ = &attached;
+  open_maps();
+  if (ring_->control()->layout_hash != programs.layout_hash())
+    throw Error("ERR_PIN_LAYOUT", "read the records in", paths_.directory(), 0,
+                "a version with another record layout wrote them");
+  ring_->resume();
+
+  replaced_program_ = ring_->control()->program_hash != programs.hash();
+  const bool was_attached = is_attached(attached);
+  const std::uint64_t now = boot_nanoseconds();
+  if (!was_attached || replaced_program_) {
+    programs.load(paths_, ring_->ring_bytes(), now);
+    open_rules(); // which the programs may have brought
+    install(programs);
+  }
+  if (was_attached)
+    open_dispatcher();
+  else
+    attach_late(programs, attached, attach_id, now);
+}
+
+// Without a hash in between: a start that comes upon that does not know which of the two is installed.
+void EventStream::install(EventPrograms& programs) {
+  __u64& hash = ring_->control()->program_hash;
+  __atomic_store_n(&hash, 0, __ATOMIC_SEQ_CST);
+  programs.install();
+  __atomic_store_n(&hash, programs.hash(), __ATOMIC_SEQ_CST);
+}
+
+void EventStream::replace(EventPrograms& programs, const Barrier& barrier) {
+  if (!dispatcher_) throw Error("ERR_ADDON", "replace the programs of", "the capture", EBADF, "it has ended");
+  programs.load(paths_, ring_->ring_bytes(), attached_->number);
+  install(programs);
+  barrier.wait();
+}
+
+void EventStream::open_dispatcher() {
+  dispatcher_ = open_pinned(paths_.dispatcher(name_));
+  if (!dispatcher_) fail("open", "the dispatcher", errno);
+}
+
+bool EventStream::is_attached(const attachment& attached) const {
+  return is_there(paths_.link(name_)) && attached.number != 0;
+}
+
+void EventStream::attach(EventPrograms& programs, attachment& attached, std::uint64_t boot_ns) {
+  attached_ = &attached;
+  __atomic_store_n(&attached.number, boot_ns, __ATOMIC_RELEASE);
+  programs.attach(paths_);
+  open_dispatcher();
+  attached.detached_boot_ns = 0;
+}
+
+void EventStream::attach_late(EventPrograms& programs, attachment& attached, std::uint64_t attach_id,
+                              std::uint64_t boot_ns) {
+  // Counted up to now and from now on, so that a start that is killed here loses nothing of it. One that was
+  // killed before it had attached for the first time has observed nothing since its pins were made.
+  attached.unobserved_ns += boot_ns - (attached.detached_boot_ns ? attached.detached_boot_ns : attach_id * 1000);
+  attached.detached_boot_ns = boot_ns;
+  // What an end that was killed half-way has left.
+  remove_pin(paths_.dispatcher(name_));
+  remove_pin(paths_.link(name_));
+  attach(programs, attached, boot_ns);
+}
+
+// How soon the kernel then detaches the dispatcher does not matter: unpinning alone leaves it attached for a grace
+// period and a work queue's turn (kernel/bpf/inode.c, bpf_link_put in syscall.c), and to watch for its end takes
+// CAP_SYS_ADMIN.
+void EventStream::detach(attachment& attached, const Barrier& barrier) {
+  if (!is_there(paths_.link(name_))) return;
+  __atomic_store_n(&attached.number, 0, __ATOMIC_SEQ_CST);
+  barrier.wait();
+  mapping_.as<stream_control>()->skipped_before += skipped_by(open_pinned(paths_.dispatcher(name_)));
+  dispatcher_.close();
+  remove_pin(paths_.dispatcher(name_));
+  remove_pin(paths_.link(name_));
+  attached.detached_boot_ns = boot_nanoseconds();
+}
+
+StreamCut EventStream::begin_cut(unsigned idle_parity) const {
+  return {.counters = control().counters[idle_parity],
+          .filtered = rules_.filtered(idle_parity),
+          .seq = __atomic_load_n(&control().seq, __ATOMIC_ACQUIRE)};
+}
+
+void EventStream::end_cut(StreamCut& cut, unsigned frozen_parity) const {
+  cut.counters = cut.counters + control().counters[frozen_parity];
+  cut.filtered = std::move(cut.filtered) + rules_.filtered(frozen_parity);
+  cut.producer_position = ring_->producer_position();
+  cut.skipped = control().skipped_before + skipped_by(dispatcher_);
+}
+
+FinalStream EventStream::final_totals() const {
+  const std::uint64_t* totals = ring_->totals();
+  return {.counters = counters(),
+          .filtered = rules_.filtered(),
+          .skipped = control().skipped_before,
+          .acknowledged = totals[USER_ACKNOWLEDGED],
+          .undecodable = totals[USER_UNDECODABLE],
+          .first_offset = totals[USER_FIRST_OFFSET],
+          .last_offset = totals[USER_LAST_OFFSET],
+          .discarded = ring_->backlog()};
+}
+
+}  // namespace bpf2kafka

@@ -1,0 +1,108 @@
+// One stream of events under the pins: its dispatcher, its counters, its ring. Whoever uses it owns the pins.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "abi.h"
+#include "descriptor.h"
+#include "event_programs.h"
+#include "event_ring.h"
+#include "exec_rules.h"
+#include "kernel.h"
+#include "layout.h"
+#include "pins.h"
+
+namespace bpf2kafka {
+
+stream_counters operator+(const stream_counters& a, const stream_counters& b);
+
+// What the kernel counted of a stream through one epoch, exactly: totals since attach_id.
+struct StreamCut {
+  stream_counters counters{};
+  FilteredExecs filtered;
+  std::uint64_t skipped = 0;           // runs that the kernel's recursion guard kept out, when it was looked at
+  std::uint64_t seq = 0;               // every number below it was given out in this epoch or before
+  std::uint64_t producer_position = 0; // every record of this epoch or before ends before it
+};
+
+// The whole account of a stream that has ended, since attach_id.
+struct FinalStream {
+  stream_counters counters{};
+  FilteredExecs filtered;
+  std::uint64_t skipped = 0;
+  std::uint64_t acknowledged = 0;
+  std::uint64_t undecodable = 0;
+  std::uint64_t first_offset = 0;  // as USER_FIRST_OFFSET
+  std::uint64_t last_offset = 0;   // as USER_LAST_OFFSET
+  std::uint64_t discarded = 0;     // records that are thrown away with the pins
+};
+
+class EventStream {
+ public:
+  EventStream(const PinPaths& paths, std::string name) : paths_(paths), name_(std::move(name)) {}
+
+  // Whether everything but its link is pinned.
+  bool is_pinned() const;
+
+  // Of these three one comes first. Makes the stream anew, in place of what a start left that was killed; it is not
+  // attached yet. boot_ns: number of its dispatcher.
+  void create(EventPrograms& programs, std::uint64_t ring_bytes, std::uint64_t attach_id, std::uint64_t boot_ns);
+  // Goes on with it: puts the programs in place of others, and attaches it when it is not.
+  void resume(EventPrograms& programs, attachment& attached, std::uint64_t attach_id);
+  // Opens what is pinned, for its end.
+  void open();
+
+  // After create.
+  void attach(EventPrograms& programs, attachment& attached, std::uint64_t boot_ns);
+  // The same long after the others: what came before was not observed.
+  void attach_late(EventPrograms& programs, attachment& attached, std::uint64_t attach_id, std::uint64_t boot_ns);
+  // Puts the programs in place of those that are attached: each run is one of the old ones or of the new ones, and after
+  // it of the new ones.
+  void replace(EventPrograms& programs, const Barrier& barrier);
+  // Tells the dispatcher to return at once and waits for runs that had begun.
+  void detach(attachment& attached, const Barrier& barrier);
+
+  const std::string& name() const { return name_; }
+  // True when this start replaced the program in slot 0, of an earlier version or with other settings.
+  bool replaced_program() const { return replaced_program_; }
+  const StructLayout& record_layout() const { return layout_; }
+  const Enumerators& record_enumerators() const { return enumerators_; }
+  // How long it was detached since attach_id; after attach or resume.
+  std::uint64_t unobserved_ns() const { return attached_->unobserved_ns; }
+  const stream_control& control() const { return *mapping_.as<stream_control>(); }
+  // Of both parities, at this moment: for display, not for the account.
+  stream_counters counters() const { return control().counters[0] + control().counters[1]; }
+  EventRing& ring() { return *ring_; }
+  const EventRing& ring() const { return *ring_; }
+
+  // After the barrier that begins the end of an epoch: the counters that nobody adds to until the next one has begun.
+  StreamCut begin_cut(unsigned idle_parity) const;
+  // After the barrier behind the new epoch: with those of the one that ended, which stand still.
+  void end_cut(StreamCut& cut, unsigned frozen_parity) const;
+
+  // After detach.
+  FinalStream final_totals() const;
+
+ private:
+  void open_maps();
+  void open_rules();
+  void install(EventPrograms& programs);
+  void open_dispatcher();
+  bool is_attached(const attachment& attached) const;
+  void describe(const EventPrograms& programs);
+
+  PinPaths paths_;
+  std::string name_;
+  const attachment* attached_ = nullptr;
+  bool replaced_program_ = false;
+  StructLayout layout_;
+  Enumerators enumerators_;
+  Descriptor dispatcher_;  // none after detach
+  Mapping mapping_;
+  ExecRuleTable rules_;  // empty for a stream, and for the pins of a version, that has none
+  std::unique_ptr<EventRing> ring_;
+};
+
+}  // namespace bpf2kafka
