@@ -6,7 +6,7 @@ import { prepareTopics } from './kafka/topics.ts';
 import type { Log } from './log.ts';
 import { createDeadLetters, type EventTopic } from './producers/dead-letters.ts';
 import { Delivery } from './producers/delivery.ts';
-import { assignDestinations, type Destination } from './producers/destinations.ts';
+import { assignDestinations, type Destination, type Place } from './producers/destinations.ts';
 import { subjectOf, type TopicName, topicSchema } from './schemas/catalog.ts';
 import { type AvroCodec, createCodec, type Framing } from './schemas/codec.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
@@ -39,11 +39,17 @@ export interface OutletsOptions {
   readonly singleNode?: boolean;
 }
 
+/** Where the capture that goes on had its newest acknowledgement, by topic. */
+export type AcknowledgedPlaces = ReadonlyMap<TopicName, Place>;
+
 /**
  * Reaches the broker, checks or creates the topics, and finds the schemas in the registry.
  * @throws Bpf2KafkaError ERR_BROKER, ERR_TOPIC, ERR_REGISTRY
  */
-export async function openOutlets({ config, log, clock, singleNode = false }: OutletsOptions): Promise<Outlets> {
+export async function openOutlets(
+  { config, log, clock, singleNode = false }: OutletsOptions,
+  acknowledged: AcknowledgedPlaces,
+): Promise<Outlets> {
   const { brokers, security, clientId } = config;
   await loadCodec(config.compression);
   const client = createKafkaClient({ brokers, security, clientId, log, clock });
@@ -58,7 +64,7 @@ export async function openOutlets({ config, log, clock, singleNode = false }: Ou
   });
   const clusterId = await admin.clusterId();
   const { hostId, stateDir, compression, maxBytesPerSecond = Number.POSITIVE_INFINITY } = config;
-  const destinations = await assignDestinations({ topics, hostId, clusterId, stateDir, log });
+  const destinations = await assignDestinations({ topics, hostId, clusterId, stateDir, acknowledged, log });
 
   const codecOf = async <Topic extends TopicName>(topic: Topic) =>
     createCodec({ topic, framing: await framingOf(topic, config, log) });

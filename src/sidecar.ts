@@ -7,7 +7,7 @@ import { closeInlets, type Inlets, openInlets } from './inlets.ts';
 import { isAttached } from './kernel/attached.ts';
 import { entriesBefore } from './ledger/closing-entries.ts';
 import { EpochsOnDemand } from './ledger/epochs.ts';
-import { LastEntries, refuseOtherHostId } from './ledger/last-entries.ts';
+import { acknowledgedPlaces, LastEntries, refuseOtherHostId } from './ledger/last-entries.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { packetStreamName } from './ledger/packet-streams.ts';
 import { type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
@@ -122,7 +122,7 @@ export class Sidecar {
     try {
       const lastEntries = await LastEntries.read(options.config.stateDir);
       refuseOtherHostId(lastEntries.kept, inlets.identity);
-      const outlets = await openOutlets(options);
+      const outlets = await openOutlets(options, acknowledgedPlaces(lastEntries.kept, inlets.identity));
       await options.onTopicsReady?.();
       return new Sidecar(options, inlets, enrichment, outlets, lastEntries);
     } catch (error) {

@@ -5,6 +5,9 @@ import type { LedgerStream, StreamAccount, StreamDestination } from './ledger-st
 
 /** What the ledger asks of the reader of the ring. */
 export interface EventReader {
+  /** Of the first and the last record that was acknowledged at the present destination; -1 before there is one. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
   /**
    * Of the records that were committed in this process, those that latched a later epoch.
    * @param epoch the newest one that has ended, or the one of the call before
@@ -37,7 +40,7 @@ export class EventStreamAccount implements LedgerStream {
     const { stream, reader, destination } = this.#options;
     const cut = cuts[this.name];
     if (cut === undefined) return undefined;
-    const { acknowledged, undecodable, firstOffset, lastOffset, unobservedMicros, programHash } = stream.status();
+    const { acknowledged, undecodable, unobservedMicros, programHash } = stream.status();
     const later = reader.committedAfter(epoch);
     const account = eventAccount(cut, {
       published: acknowledged - later.acknowledged,
@@ -50,7 +53,7 @@ export class EventStreamAccount implements LedgerStream {
       lowWatermark: cut.seq,
       impaired: losses(cut, undecodable - later.undecodable),
       unobservedMicros,
-      destination: { ...destination, first_offset: firstOffset, last_offset: lastOffset },
+      destination: { ...destination, first_offset: reader.firstOffset, last_offset: reader.lastOffset },
       programTag: programHash,
     };
   }

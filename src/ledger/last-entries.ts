@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import { Bpf2KafkaError } from '../errors.ts';
+import type { TopicName } from '../schemas/catalog.ts';
 import type { LedgerEntry } from '../schemas/ledger-entry.ts';
 import { readState, writeState } from '../state-file.ts';
+import { packetStreamName } from './packet-streams.ts';
 
 /** The newest entry of one stream. */
 export interface Kept {
@@ -69,6 +71,25 @@ export function isFinal({ state, closed }: LedgerEntry): boolean {
 
 function hasEnded({ entry, published }: Kept): boolean {
   return published && isFinal(entry);
+}
+
+/** Where this attach had its newest acknowledgements, as its newest entries tell. */
+export function acknowledgedPlaces(kept: readonly Kept[], attach: AttachIdentity) {
+  const places = new Map<TopicName, { clusterId: string; topic: string; partition: number }>();
+  for (const { entry } of kept) {
+    const { destination, stream_name: stream } = entry;
+    const name = topicOf(stream);
+    if (name === undefined || !isOf(entry, attach) || destination === null || destination.last_offset < 0) continue;
+    const { cluster_id: clusterId, topic, partition } = destination;
+    places.set(name, { clusterId, topic, partition });
+  }
+  return places;
+}
+
+function topicOf(stream: string): TopicName | undefined {
+  if (stream === 'exec') return 'exec-events';
+  if (stream === 'exit') return 'exit-events';
+  return stream.startsWith(packetStreamName('')) ? 'packet-counts' : undefined;
 }
 
 /**

@@ -106,6 +106,15 @@ export class EventSource implements Source<KernelRecord> {
     }
   }
 
+  /** Offsets of the first and the last record that was acknowledged at the present destination; -1: none yet. */
+  get firstOffset(): number {
+    return this.#offsets.first;
+  }
+
+  get lastOffset(): number {
+    return this.#offsets.last;
+  }
+
   /**
    * Of the records that were committed in this process, those that latched a later epoch than this one.
    * @param epoch the newest one that has ended, or the one of the call before

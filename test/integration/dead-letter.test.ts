@@ -31,10 +31,11 @@ afterAll(async () => {
   await kafka[Symbol.asyncDispose]();
 });
 
-/** Compressed, a batch of a few ordinary execs is smaller than the limit, and the argument of a poisoned one larger. */
-const limit = { 'max.message.bytes': '4096' };
+/** Without compression some ordinary execs fit into a batch, and one with 30,000 characters of argument does not. */
+const limit = { 'max.message.bytes': String(24 * 1024) };
+const captureAll = ['--create-topics', '--compression', 'none', '--no-redact-defaults', '--drain-timeout', '60s'];
 const execPoison = (name: string) => {
-  const { status } = spawnSync(tool('noop'), [`${name}-${randomBytes(6_000).toString('hex')}`]);
+  const { status } = spawnSync(tool('noop'), [`${name}-${randomBytes(15_000).toString('hex')}`]);
   expect(status).toBe(0);
 };
 
@@ -48,7 +49,7 @@ async function lettersOf(prefix: string, name: string) {
 describe('an exec that the broker refuses', () => {
   it.for([
     { name: 'whole', letterLimit: {} },
-    { name: 'without its value', letterLimit: { 'max.message.bytes': '2048' } },
+    { name: 'without its value', letterLimit: { 'max.message.bytes': String(16 * 1024) } },
   ])(
     'becomes one dead letter, $name; all others of its batch arrive, and the account closes',
     async ({ letterLimit }, { skip }) => {
@@ -57,7 +58,7 @@ describe('an exec that the broker refuses', () => {
       const whole = Object.keys(letterLimit).length === 0;
       const prefix = `one-${whole}.`;
       await using place = await SidecarPlace.create(`dead-${whole}`);
-      const flags = ['--create-topics', '--topic-prefix', prefix, '--no-redact-defaults'];
+      const flags = [...captureAll, '--topic-prefix', prefix];
       await using sidecar = await place.run(kafka.brokers, ...flags);
       await kafka.configureTopic(`${prefix}exec-events`, limit);
       await kafka.configureTopic(`${prefix}bpf2kafka-dead-letter`, letterLimit);
@@ -88,7 +89,7 @@ describe('an exec that the broker refuses', () => {
         const value = poisoned?.letter.value_bytes as Buffer;
         expect(poisoned?.letter.value_sha256).toBe(createHash('sha256').update(value).digest('hex'));
       } else {
-        const large = letters.filter(({ letter }) => letter.value_size > 12_000);
+        const large = letters.filter(({ letter }) => letter.value_size > 30_000);
         expect(large.length).toBeGreaterThan(0);
         for (const { letter } of large) expect(letter.value_bytes).toBe(null);
       }
@@ -99,20 +100,13 @@ describe('an exec that the broker refuses', () => {
   );
 
   it('is a dead letter again when the sidecar is killed before it has committed, and counts once', {
-    timeout: 120_000,
+    timeout: 180_000,
   }, async ({ skip }) => {
     const reason = whyNoCapture() ?? whyNoKillAtWrite();
     skip(reason !== undefined, reason);
     const ringBytes = 8 * 1024 * 1024;
     await using place = await SidecarPlace.create('dead-kill');
-    const flags = [
-      '--create-topics',
-      '--topic-prefix',
-      'kill.',
-      '--exec-ring-bytes',
-      String(ringBytes),
-      '--no-redact-defaults',
-    ];
+    const flags = [...captureAll, '--topic-prefix', 'kill.', '--exec-ring-bytes', String(ringBytes)];
     const tokens = new Set<string>();
     const names = async () => (await lettersOf('kill.', 'poison')).map(({ name }) => name as string);
     let lives = 0;
@@ -143,16 +137,19 @@ describe('an exec that the broker refuses', () => {
     expect(await auditOf(kafka.brokers, 'kill.')).toMatchObject({ code: 0 });
   });
 
-  it('stays in the kernel until its dead letter is acknowledged', { timeout: 120_000 }, async ({ skip }) => {
+  it('stays in the kernel until its dead letter is acknowledged', { timeout: 180_000 }, async ({ skip }) => {
     const reason = whyNoCapture();
     skip(reason !== undefined, reason);
     await using place = await SidecarPlace.create('dead-hold');
-    const flags = ['--create-topics', '--topic-prefix', 'hold.', '--no-redact-defaults'];
+    const flags = [...captureAll, '--topic-prefix', 'hold.'];
     await using sidecar = await place.run(kafka.brokers, ...flags);
     await kafka.configureTopic('hold.exec-events', limit);
     await kafka.configureTopic('hold.bpf2kafka-dead-letter', { 'max.message.bytes': '100' });
     execPoison('poison-0');
-    await waitFor(() => /held and tried again/.test(sidecar.errors), { what: 'the dead letter is held' });
+    await waitFor(() => /held and tried again/.test(sidecar.errors), {
+      what: 'the dead letter is held',
+      timeout: 60_000,
+    });
     expect(sidecar.errors).toMatch(
       /hold\.bpf2kafka-dead-letter[^\n]*held and tried again|held and tried again[^\n]*hold\.bpf2kafka-dead-letter/,
     );
@@ -168,7 +165,7 @@ describe('an exec that the broker refuses', () => {
 
 describe('a topic that refuses every exec', () => {
   it('is an outage: they are held, none is a dead letter, and they arrive when its limit is raised', {
-    timeout: 120_000,
+    timeout: 180_000,
   }, async ({ skip }) => {
     const reason = whyNoCapture();
     skip(reason !== undefined, reason);
@@ -178,7 +175,10 @@ describe('a topic that refuses every exec', () => {
     await kafka.configureTopic('all.exec-events', { 'max.message.bytes': '100' });
     const storm = startStorm({ count: 100 });
     await storm.ended;
-    await waitFor(() => sidecar.errors.includes('held and tried again'), { what: 'the log tells of it' });
+    await waitFor(() => sidecar.errors.includes('held and tried again'), {
+      what: 'the log tells of it',
+      timeout: 60_000,
+    });
     expect(sidecar.ended).toBe(false);
     const found = async () => compare(storm.tokens, await readTopic(kafka.brokers, 'all.exec-events')).found;
     expect(await found()).toBeLessThan(100);
@@ -195,7 +195,9 @@ describe('a packet count that the broker refuses', () => {
     if (whyNoNetwork() === undefined) removeNetwork();
   });
 
-  it('becomes a dead letter; the others of its epoch arrive, and the account closes', async ({ skip }) => {
+  it('becomes a dead letter; the others of its epoch arrive, and the account closes', { timeout: 180_000 }, async ({
+    skip,
+  }) => {
     const reason = whyNoCapture() ?? whyNoNetwork();
     skip(reason !== undefined, reason);
     const pair = new VethPair();
@@ -220,14 +222,17 @@ describe('a packet count that the broker refuses', () => {
         const all = await values();
         return all.some(isLong) && all.some((value) => !isLong(value)) ? all : undefined;
       },
-      { what: 'a record of each kind' },
+      { what: 'a record of each kind', timeout: 60_000 },
     );
     const largest = (some: readonly Buffer[]) => Math.max(...some.map(({ length }) => length));
     const room = (largest(first.filter((value) => !isLong(value))) + largest(first.filter(isLong))) / 2;
     const framing = 61 + 41; // of a batch, and of its only record: with a key of 32 characters
     await kafka.configureTopic(`${prefix}packet-counts`, { 'max.message.bytes': String(Math.round(framing + room)) });
     await pair.sendFrames(runs);
-    await waitFor(async () => (await readDeadLetters(kafka.brokers, prefix)).length > 0, { what: 'a dead letter' });
+    await waitFor(async () => (await readDeadLetters(kafka.brokers, prefix)).length > 0, {
+      what: 'a dead letter',
+      timeout: 60_000,
+    });
     expect(await sidecar.end('SIGTERM')).toBe(0);
 
     const letters = await readDeadLetters(kafka.brokers, prefix);

@@ -117,6 +117,17 @@ export class TestKafka implements AsyncDisposable {
     });
   }
 
+  deleteTopic(name: string): Promise<void> {
+    return this.#administer((admin) => admin.deleteTopics({ topics: [name] }));
+  }
+
+  /** @param partitions how many it has then */
+  addPartitions(topic: string, partitions: number): Promise<void> {
+    return this.#administer(async (admin) => {
+      await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
+    });
+  }
+
   async #administer(work: (admin: Admin) => Promise<void>): Promise<void> {
     const admin = new Kafka({ brokers: [this.brokers], clientId: 'test', logLevel: logLevel.NOTHING }).admin();
     await admin.connect();
@@ -125,6 +136,13 @@ export class TestKafka implements AsyncDisposable {
     } finally {
       await admin.disconnect();
     }
+  }
+
+  /** Stops, loses what one partition holds, and starts: as an unclean election of a replica that had nothing. */
+  async losePartition(topic: string, partition: number): Promise<void> {
+    await this.stop();
+    await rm(join(this.directory, 'data', `${topic}-${partition}`), { recursive: true });
+    await this.start();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

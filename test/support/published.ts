@@ -51,6 +51,12 @@ export async function contradictionsIn(
   );
 }
 
+/** The entries of one stream, in the order of the topic's partitions. */
+export async function readLedger(brokers: string, prefix: string, stream: string): Promise<LedgerEntry[]> {
+  const entries = await readEvents(brokers, 'bpf2kafka-ledger', prefix);
+  return entries.map(({ event }) => event).filter(({ stream_name }) => stream_name === stream);
+}
+
 /** The dead letters, in the order of their topic's partitions, with the headers of the refused records. */
 export async function readDeadLetters(
   brokers: string,
@@ -99,8 +105,7 @@ export async function readEventLedger(
 
 /** The entries of one interface in the order of the topic. */
 export async function readPacketLedger(brokers: string, prefix: string, name: string): Promise<LedgerEntry[]> {
-  const entries = await readEvents(brokers, 'bpf2kafka-ledger', prefix);
-  return entries.map(({ event }) => event).filter(({ stream_name }) => stream_name === `packets:${name}`);
+  return readLedger(brokers, prefix, `packets:${name}`);
 }
 
 const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((total, one) => total + one, 0);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { TopicFacts } from '../../../src/kafka/topics.ts';
-import { assignDestinations } from '../../../src/producers/destinations.ts';
+import { assignDestinations, type Place } from '../../../src/producers/destinations.ts';
 import { partitionFor } from '../../../src/producers/partitioner.ts';
 import { fakeLog } from './fakes.ts';
 
@@ -17,7 +17,8 @@ afterEach(async () => {
 
 const hostId = '3d1219c7c4c5404aaa1f6d2a48adfda4';
 
-async function assign(partitions: number, clusterId = 'cluster', topic = 'exec-events') {
+/** @param last where the capture that goes on had its newest acknowledgement */
+async function assign(partitions: number, clusterId = 'cluster', topic = 'exec-events', last?: Place) {
   const facts: TopicFacts = {
     topic,
     partitions,
@@ -27,7 +28,9 @@ async function assign(partitions: number, clusterId = 'cluster', topic = 'exec-e
     minInsyncReplicas: 1,
   };
   const topics = new Map([['exec-events', facts]] as const);
-  const destinations = await assignDestinations({ topics, hostId, clusterId, stateDir, log: fakeLog().log });
+  const acknowledged = new Map(last === undefined ? [] : [['exec-events', last] as const]);
+  const { log } = fakeLog();
+  const destinations = await assignDestinations({ topics, hostId, clusterId, stateDir, acknowledged, log });
   return destinations.get('exec-events');
 }
 
@@ -42,12 +45,38 @@ test('and keeps it when the topic gains partitions, for the order of its records
   expect(await assign(8)).toMatchObject({ partition: before, moved: false });
 });
 
-test('it moves to another cluster, to a topic that lost the partition, and says so once', async () => {
+const placeIn = (clusterId: string, partitions: number, topic = 'exec-events'): Place => ({
+  clusterId,
+  topic,
+  partition: partitionFor(hostId, partitions),
+});
+
+test('it moves to another cluster, and says so until something was acknowledged there', async () => {
   await assign(6);
+  const before = placeIn('cluster', 6);
+  expect(await assign(6, 'other', 'exec-events', before)).toMatchObject({ moved: true });
+  // Killed at once: its newest entry is the one from before, or one that has no offset yet.
+  expect(await assign(6, 'other', 'exec-events', before)).toMatchObject({ moved: true });
   expect(await assign(6, 'other')).toMatchObject({ moved: true });
+  const there = placeIn('other', 6);
+  expect(await assign(6, 'other', 'exec-events', there)).toMatchObject({ moved: false });
   expect(await assign(6, 'other')).toMatchObject({ moved: false });
+});
+
+test('it moves when the topic has lost the partition', async () => {
+  await assign(6);
   const lost = partitionFor(hostId, 6);
-  expect(await assign(lost, 'other')).toMatchObject({ partition: partitionFor(hostId, lost), moved: true });
+  const place = placeIn('cluster', 6);
+  expect(await assign(lost, 'cluster', 'exec-events', place)).toMatchObject({
+    partition: partitionFor(hostId, lost),
+    moved: true,
+  });
+});
+
+test('it moves to a topic with another prefix, to which it has never written', async () => {
+  await assign(6, 'cluster', 'a.exec-events');
+  const last = placeIn('cluster', 6, 'a.exec-events');
+  expect(await assign(6, 'cluster', 'b.exec-events', last)).toMatchObject({ moved: true });
 });
 
 test('topics with other prefixes are kept apart', async () => {
