@@ -1,15 +1,18 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { thisPlatform } from '../../src/kernel/addon-file.ts';
+import { siemDocument, siemId } from '../../src/siem/document.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { type InstalledPackage, installPackage, nodeOf } from '../support/package.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';
+import { plainExec } from '../unit/siem/execs.ts';
 
 const execute = promisify(execFile);
 
@@ -39,6 +42,30 @@ describe('the npm package, installed without a compiler and without install scri
     const brought = resolved.length - elsewhere.length;
     expect(brought).toBeGreaterThanOrEqual(3);
     expect(readdirSync(join(addon, 'licences'))).toHaveLength(brought);
+  });
+
+  it('has the documents for security tools as a library, with its types', async () => {
+    const module = pathToFileURL(join(dirname(installed.directory), '..', 'use.mjs'));
+    const use = [
+      "import { siemDocument, siemId } from 'bpf2kafka/siem';",
+      `const record = ${JSON.stringify(plainExec)};`,
+      "console.log(JSON.stringify([siemDocument('ecs', 'exec', record), siemId('exec', record)]));",
+    ];
+    writeFileSync(module, use.join('\n'));
+    const { stdout } = await execute(process.execPath, [fileURLToPath(module)]);
+    expect(JSON.parse(stdout)).toEqual([siemDocument('ecs', 'exec', plainExec), siemId('exec', plainExec)]);
+
+    const wrong = "import { siemDocument } from 'bpf2kafka/siem';\nsiemDocument('cef', 'exec', {} as never);\n";
+    const typed = fileURLToPath(new URL('use.ts', module));
+    writeFileSync(typed, wrong);
+    const tsc = join(import.meta.dirname, '../../node_modules/.bin/tsc');
+    const types = ['--types', 'node', '--typeRoots', join(import.meta.dirname, '../../node_modules/@types')];
+    const checked = execute(tsc, ['--noEmit', '--module', 'nodenext', '--strict', ...types, typed], {
+      cwd: dirname(typed),
+    });
+    await expect(checked).rejects.toMatchObject({
+      stdout: expect.stringMatching(/^\S*use\.ts\(2,14\): error TS2345: .*"cef"[^\n]*\n$/),
+    });
   });
 
   it('needs no newer glibc than 2.34', async ({ skip }) => {

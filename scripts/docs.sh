@@ -1,0 +1,6 @@
+#!/bin/sh
+# Makes anew what in docs comes from the code.
+set -eu
+cd "$(dirname "$0")/.."
+node_modules/.bin/node scripts/records-page.ts
+exec node_modules/.bin/node scripts/siem-page.ts
