@@ -21,6 +21,8 @@ export interface Source<Event> extends AsyncIterable<Batch<Event>> {
 
 /** One Kafka record, ready to send. */
 export interface OutgoingRecord {
+  /** The id of this host when absent. */
+  readonly key?: string;
   /** The framed Avro value. */
   readonly value: Buffer;
   /** Milliseconds since 1970. */

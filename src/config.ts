@@ -22,6 +22,7 @@ import {
   text,
   toggle,
 } from './setting.ts';
+import { type SiemFormat, siemFormats } from './siem/formats.ts';
 import {
   brokerRows,
   brokerSecurityNames,
@@ -114,8 +115,19 @@ export interface TailConfig {
   readonly registrySecurity: RegistrySecurity;
   readonly topicPrefix: string;
   readonly json: boolean;
+  /** Prints documents for security tools. */
+  readonly format: SiemFormat | undefined;
+  /** Writes them to a topic instead; then there is a format. */
+  readonly forward: ForwardConfig | undefined;
   readonly fromBeginning: boolean;
   readonly limit: number | undefined;
+}
+
+export interface ForwardConfig {
+  /** Full name. */
+  readonly topic: string;
+  /** Consumer group. */
+  readonly group: string;
 }
 
 export interface AuditConfig {
@@ -281,6 +293,10 @@ const variableName = text('the name of an environment variable, without =', (giv
 
 /** Kafka allows 249 characters; the longest topic name of ours has 21. */
 const topicPrefix = matching('at most 228 letters, digits, dots, dashes and underscores', /^[A-Za-z0-9._-]{0,228}$/);
+
+const topicName = text('the name of a topic: 1 to 249 letters, digits, dots, dashes and underscores', (given) =>
+  /^[A-Za-z0-9._-]{1,249}$/.test(given) && given !== '.' && given !== '..' ? given : undefined,
+);
 
 const identifier = (allowed: string) => matching(allowed, /^(?!\s)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,255}(?<!\s)$/u);
 
@@ -546,6 +562,28 @@ const settings = {
     fallback: () => 'info',
   }),
   json: setting({ name: 'json', description: 'one JSON object a line', value: toggle, fallback: off }),
+  format: setting<SiemFormat | undefined>({
+    name: 'format',
+    placeholder: siemFormats.join('|'),
+    description: 'documents for security tools, as JSON lines; sigma of exec only',
+    value: oneOf(...siemFormats),
+    fallback: none,
+  }),
+  to: setting<string | undefined>({
+    name: 'to',
+    placeholder: 'TOPIC',
+    description:
+      'write the documents to this topic (its full name) instead of printing them; needs --format and --group',
+    value: topicName,
+    fallback: none,
+  }),
+  group: setting<string | undefined>({
+    name: 'group',
+    placeholder: 'GROUP',
+    description: 'consumer group that remembers what --to has written; a new one begins with the oldest record',
+    value: identifier('1 to 255 characters without control characters'),
+    fallback: none,
+  }),
   fromBeginning: setting({
     name: 'from-beginning',
     description: 'start with the oldest record instead of the next one',
@@ -637,6 +675,9 @@ const tailNames = [
   ...registrySecurityNames,
   'topicPrefix',
   'json',
+  'format',
+  'to',
+  'group',
   'fromBeginning',
   'limit',
 ] as const satisfies readonly Name[];
@@ -876,9 +917,33 @@ export function loadTailConfig(flags: Flags, environment: Environment): TailConf
     ...readRegistry(lookup, noFacts),
     topicPrefix: read(settings.topicPrefix, lookup, noFacts),
     json: read(settings.json, lookup, noFacts),
+    ...readDocuments(lookup),
     fromBeginning: read(settings.fromBeginning, lookup, noFacts),
     limit: read(settings.limit, lookup, noFacts),
   };
+}
+
+function readDocuments(lookup: Lookup): Pick<TailConfig, 'format' | 'forward'> {
+  const format = read(settings.format, lookup, noFacts);
+  const topic = read(settings.to, lookup, noFacts);
+  const group = read(settings.group, lookup, noFacts);
+  const refuse = (flags: string, reason: string, remedy: string) =>
+    configError({ operation: 'use', subject: flags, reason, remedy });
+  if (format !== undefined && read(settings.json, lookup, noFacts))
+    throw refuse('--format with --json', 'both say what is printed', 'leave one of them out');
+  if (topic === undefined && group === undefined) return { format, forward: undefined };
+  if (topic === undefined) throw refuse('--group', 'without --to nothing is remembered', 'give --to TOPIC');
+  if (format === undefined)
+    throw refuse('--to', '--format is not given', `give --format, one of ${siemFormats.join(', ')}`);
+  if (group === undefined)
+    throw refuse(
+      '--to',
+      '--group is not given',
+      'give --group GROUP, so that the next start goes on where this one ends',
+    );
+  if (read(settings.fromBeginning, lookup, noFacts))
+    throw refuse('--from-beginning with --to', 'the group says where to begin', 'give a new --group to begin anew');
+  return { format, forward: { topic, group } };
 }
 
 export function loadAuditConfig(flags: Flags, environment: Environment): AuditConfig {

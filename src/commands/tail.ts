@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import { type Clock, systemClock } from '../clock.ts';
 import type { TailConfig } from '../config.ts';
+import { Bpf2KafkaError } from '../errors.ts';
 import { createKafkaClient } from '../kafka/client.ts';
 import { createLog, type Log } from '../log.ts';
 import type { TopicEvents, TopicName } from '../schemas/catalog.ts';
@@ -11,6 +12,9 @@ import type { ExitEvent } from '../schemas/exit-event.ts';
 import type { LedgerEntry } from '../schemas/ledger-entry.ts';
 import type { PacketCount } from '../schemas/packet-count.ts';
 import { createSchemaFetcher } from '../schemas/registry.ts';
+import { siemDocument, siemStreamsOf } from '../siem/document.ts';
+import type { SiemFormat } from '../siem/formats.ts';
+import type { SiemRecords, SiemStream } from '../siem/records.ts';
 import type { StreamName } from '../streams.ts';
 import {
   type CommandIo,
@@ -21,6 +25,7 @@ import {
   localTime,
   writeLine,
 } from '../terminal.ts';
+import { forwardDocuments } from './forward.ts';
 import { printPacketTables } from './tail-packets.ts';
 
 /** What tail needs of a record in a topic. */
@@ -37,7 +42,9 @@ export type OpenRecords = (options: {
   readonly signal: AbortSignal;
 }) => Promise<AsyncIterable<TailRecord> & AsyncDisposable>;
 
-export interface TailOptions extends TailConfig {
+export interface TailOptions extends Omit<TailConfig, 'format' | 'forward'> {
+  /** Prints documents for security tools. */
+  readonly format?: SiemFormat | undefined;
   readonly out: Writable;
   /** Where records that cannot be read are reported, a line each. */
   readonly err: Writable;
@@ -58,7 +65,8 @@ export interface TailOptions extends TailConfig {
  * records, or tables of packets, were printed. Fails with ERR_BROKER, ERR_TOPIC.
  */
 export async function tailStream(name: StreamName, options: TailOptions): Promise<number> {
-  const { json, clock = systemClock } = options;
+  const { json, format, clock = systemClock } = options;
+  if (format !== undefined) return printDocuments(format, siemStream(name, format), options);
   switch (name) {
     case 'exec':
       return printLines(events('exec-events', options), json ? execJson : execLine, options);
@@ -70,6 +78,30 @@ export async function tailStream(name: StreamName, options: TailOptions): Promis
       if (json) return printLines(events('packet-counts', options), plainJson, options);
       return printPacketTables((signal) => events('packet-counts', { ...options, signal }), { ...options, clock });
   }
+}
+
+/** Topics of the streams that documents are made of. */
+export const siemTopics = { exec: 'exec-events', packets: 'packet-counts' } as const satisfies {
+  // Exits come in here when their topic is in the catalog: their documents are there already.
+  readonly [Stream in StreamName & SiemStream]: TopicName;
+};
+
+/** @throws Bpf2KafkaError ERR_USAGE when the format has no documents of the stream */
+export function siemStream(name: StreamName, format: SiemFormat): keyof typeof siemTopics {
+  const streams = siemStreamsOf(format).filter((stream) => stream in siemTopics);
+  if (name in siemTopics && streams.includes(name as SiemStream)) return name as keyof typeof siemTopics;
+  throw new Bpf2KafkaError('ERR_USAGE', {
+    operation: 'show',
+    subject: `${name} as ${format}`,
+    reason: `${format} has no documents of ${name}`,
+    remedy: `there are those of ${streams.join(', ')}`,
+  });
+}
+
+function printDocuments(format: SiemFormat, stream: keyof typeof siemTopics, options: TailOptions): Promise<number> {
+  const lineOf = (record: SiemRecords[typeof stream]) =>
+    escapeJson(JSON.stringify(siemDocument<SiemStream>(format, stream, record)));
+  return printLines(events(siemTopics[stream], options), lineOf, options);
 }
 
 async function printLines<Event>(
@@ -123,13 +155,21 @@ export async function tailCommand(name: StreamName, config: TailConfig, io: Comm
   // Never taken off: a signal to the group comes twice, and the second one may find the process at its end.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, abort);
   try {
+    const signal = AbortSignal.any([stop.signal, io.stdoutClosed]);
+    const { format, forward } = config;
+    if (format !== undefined && forward !== undefined) {
+      const stream = siemStream(name, format);
+      const log = createLog('warn');
+      await forwardDocuments(stream, { ...config, topic: siemTopics[stream], format, forward, io, log, signal });
+      return 0;
+    }
     await tailStream(name, {
       ...config,
       out: io.stdout,
       err: io.stderr,
       // The client warns of what it tries again, and of its own closing; what ends the tail is thrown.
       log: createLog('error'),
-      signal: AbortSignal.any([stop.signal, io.stdoutClosed]),
+      signal,
     });
     return 0;
   } catch (error) {

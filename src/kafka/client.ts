@@ -8,9 +8,10 @@ import { createAuthentication } from './authentication.ts';
 import { brokerError, isAuthorizationError, isRefusal, protocolErrorOf } from './broker-error.ts';
 import { type Compression, codecs } from './compression.ts';
 import { DeadlineError, settlesWithin, withDeadline } from './deadline.ts';
+import { GroupReader } from './group-reader.ts';
 import { applyKafkajsFixes, type ThrottleEntry, throttleMessage } from './kafkajs-fixes.ts';
 import { LogLimit } from './log-limit.ts';
-import { TopicReader } from './reader.ts';
+import { type GroupConsumer, TopicReader } from './reader.ts';
 import { Sockets } from './sockets.ts';
 
 /**
@@ -35,6 +36,12 @@ export interface KafkaClient {
    * @throws Bpf2KafkaError ERR_BROKER, ERR_TOPIC
    */
   read(options: ReadOptions): Promise<TopicReader>;
+  /**
+   * Reads a topic as a member of a consumer group. A group that has committed nothing begins with the oldest record:
+   * with the newest it would lose those that come before its first commit, when it dies before.
+   * @throws Bpf2KafkaError ERR_BROKER, ERR_TOPIC
+   */
+  readGroup(options: ReadGroupOptions): Promise<GroupReader>;
 }
 
 export interface KafkaClientOptions {
@@ -139,6 +146,13 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface ReadGroupOptions {
+  /** Full name. */
+  readonly topic: string;
+  readonly groupId: string;
+  readonly signal: AbortSignal;
+}
+
 const connectDeadlineMillis = 10_000;
 const connectPauseMillis = 250;
 const settleMillis = 2_000;
@@ -210,14 +224,7 @@ export function createKafkaClient(options: KafkaClientOptions): KafkaClient {
       try {
         const start = new Map<string, bigint[]>();
         for (const topic of topics) {
-          if ((await admin.describeTopic(topic)) === undefined) {
-            throw new Bpf2KafkaError('ERR_TOPIC', {
-              operation: 'read the topic',
-              subject: topic,
-              reason: 'it does not exist',
-              remedy: 'check --topic-prefix, or start bpf2kafka run first',
-            });
-          }
+          await refuseMissing(admin, topic);
           const offsets: bigint[] = [];
           for (const { partition, low, high } of await admin.topicOffsets(topic)) {
             offsets[partition] = fromBeginning ? low : high;
@@ -226,26 +233,12 @@ export function createKafkaClient(options: KafkaClientOptions): KafkaClient {
         }
         const groupId = `${clientId}-tail-${randomUUID()}`;
         const { kafka, sockets } = open();
-        const consumer = kafka.consumer({
-          groupId,
-          retry,
-          allowAutoTopicCreation: false,
-          maxWaitTimeInMs: 250,
-          sessionTimeout: 30_000,
-          heartbeatInterval: 3_000,
-        });
+        const consumer = kafka.consumer({ ...consumerSettings, groupId });
         return await TopicReader.open({
           consumer: {
-            connect: () => consumer.connect(),
-            // When an offset has been deleted meanwhile, go on with the oldest that is left.
-            subscribe: (names) => consumer.subscribe({ topics: [...names], fromBeginning: true }),
-            run: (eachBatch) => consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch }),
+            ...groupConsumer(consumer),
             seek: (position) => consumer.seek(position),
             onJoin: (listener) => void consumer.on(consumer.events.GROUP_JOIN, listener),
-            onEnd: (listener) =>
-              void consumer.on(consumer.events.CRASH, ({ payload }) => {
-                if (!payload.restart) listener(payload.error);
-              }),
             close: async () => {
               await settlesWithin(consumer.disconnect(), settleMillis, clock);
               sockets.close();
@@ -265,8 +258,65 @@ export function createKafkaClient(options: KafkaClientOptions): KafkaClient {
         throw fail('read from the broker', error);
       }
     },
+    readGroup: async ({ topic, groupId, signal }) => {
+      {
+        await using admin = await client.connectAdmin({ signal });
+        await refuseMissing(admin, topic);
+      }
+      const { kafka, sockets } = open();
+      // What a member that was killed has had is given to others after the session's time, and not before.
+      const consumer = kafka.consumer({ ...consumerSettings, sessionTimeout: 10_000, groupId });
+      return GroupReader.open({
+        member: {
+          ...groupConsumer(consumer),
+          commit: (position) => consumer.commitOffsets([position]),
+          close: async () => {
+            await settlesWithin(consumer.disconnect(), settleMillis, clock);
+            sockets.close();
+          },
+        },
+        topic,
+        fail: (error) => fail('read from the broker', error),
+        clock,
+        signal,
+      });
+    },
   };
   return client;
+}
+
+const consumerSettings = {
+  retry,
+  allowAutoTopicCreation: false,
+  maxWaitTimeInMs: 250,
+  sessionTimeout: 30_000,
+  heartbeatInterval: 3_000,
+};
+
+/** What both readers need of kafkajs's consumer. */
+function groupConsumer(
+  consumer: ReturnType<Kafka['consumer']>,
+): Pick<GroupConsumer, 'connect' | 'subscribe' | 'run' | 'onEnd'> {
+  return {
+    connect: () => consumer.connect(),
+    // When an offset has been deleted meanwhile, go on with the oldest that is left.
+    subscribe: (names) => consumer.subscribe({ topics: [...names], fromBeginning: true }),
+    run: (eachBatch) => consumer.run({ autoCommit: false, eachBatchAutoResolve: false, eachBatch }),
+    onEnd: (listener) =>
+      void consumer.on(consumer.events.CRASH, ({ payload }) => {
+        if (!payload.restart) listener(payload.error);
+      }),
+  };
+}
+
+async function refuseMissing(admin: KafkaAdmin, topic: string): Promise<void> {
+  if ((await admin.describeTopic(topic)) !== undefined) return;
+  throw new Bpf2KafkaError('ERR_TOPIC', {
+    operation: 'read the topic',
+    subject: topic,
+    reason: 'it does not exist',
+    remedy: 'check --topic-prefix, or start bpf2kafka run first',
+  });
 }
 
 /** Puts a failure of kafkajs into our words. */

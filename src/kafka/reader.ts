@@ -26,7 +26,7 @@ export interface GroupConsumer {
   close(): Promise<void>;
 }
 
-interface BatchPayload {
+export interface BatchPayload {
   readonly batch: {
     readonly topic: string;
     readonly partition: number;
@@ -162,15 +162,7 @@ export class TopicReader implements AsyncIterable<ReadRecord>, AsyncDisposable {
         await this.#room();
         await heartbeat();
       }
-      this.#queue.push({
-        topic: batch.topic,
-        partition: batch.partition,
-        offset,
-        key: message.key,
-        value: message.value,
-        headers: textHeaders(message.headers ?? {}),
-        timestamp: Number(message.timestamp),
-      });
+      this.#queue.push(readRecord(batch.topic, batch.partition, message));
       next[batch.partition] = offset + 1n;
       resolveOffset(message.offset);
       this.#wakeIterator();
@@ -190,9 +182,21 @@ export class TopicReader implements AsyncIterable<ReadRecord>, AsyncDisposable {
   }
 }
 
-function textHeaders(
-  headers: NonNullable<BatchPayload['batch']['messages'][number]['headers']>,
-): Record<string, string> {
+type Message = BatchPayload['batch']['messages'][number];
+
+export function readRecord(topic: string, partition: number, message: Message): ReadRecord {
+  return {
+    topic,
+    partition,
+    offset: BigInt(message.offset),
+    key: message.key,
+    value: message.value,
+    headers: textHeaders(message.headers ?? {}),
+    timestamp: Number(message.timestamp),
+  };
+}
+
+function textHeaders(headers: NonNullable<Message['headers']>): Record<string, string> {
   const text: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     const last = Array.isArray(value) ? value.at(-1) : value;

@@ -85,7 +85,8 @@ export async function prepareTopics(
     if (description.replicas < wantedReplicas) fewReplicas.push(`${topic} (${description.replicas})`);
     const settings = await admin.topicSettings(topic);
     if (settings === undefined) unreadable.push(topic);
-    facts.set(name, factsOf(name, topic, description, settings ?? new Map(), log));
+    const events = isEventTopic(name);
+    facts.set(name, factsOf(topic, description, { events, settings: settings ?? new Map() }, log));
   }
   if (fewReplicas.length > 0 && !singleNode) {
     log.warn(
@@ -102,14 +103,27 @@ export async function prepareTopics(
   return facts;
 }
 
+/**
+ * Checks a topic of a user's that events are written to, with the host for their key as in ours.
+ * @throws Bpf2KafkaError ERR_TOPIC: missing, or compacted; ERR_BROKER
+ */
+export async function prepareTarget(
+  admin: KafkaAdmin,
+  { topic, log, clock }: { readonly topic: string; readonly log: Log; readonly clock: Clock },
+): Promise<TopicFacts> {
+  const found = await admin.describeTopic(topic);
+  if (found === undefined) throw missing(topic, 'create it');
+  const description = found.ready ? found : await untilReady(admin, topic, clock);
+  return factsOf(topic, description, { events: true, settings: (await admin.topicSettings(topic)) ?? new Map() }, log);
+}
+
 function factsOf(
-  name: TopicName,
   topic: string,
   { partitions, replicas }: TopicDescription,
-  settings: ReadonlyMap<string, string>,
+  { events, settings }: { readonly events: boolean; readonly settings: ReadonlyMap<string, string> },
   log: Log,
 ): TopicFacts {
-  if (isEventTopic(name) && settings.get('cleanup.policy')?.includes('compact')) {
+  if (events && settings.get('cleanup.policy')?.includes('compact')) {
     throw new Bpf2KafkaError('ERR_TOPIC', {
       operation: 'publish to the topic',
       subject: topic,
@@ -184,11 +198,11 @@ async function untilReady(admin: KafkaAdmin, topic: string, clock: Clock): Promi
   }
 }
 
-function missing(topic: string): Bpf2KafkaError {
+function missing(topic: string, remedy = 'create it, or start with --create-topics'): Bpf2KafkaError {
   return new Bpf2KafkaError('ERR_TOPIC', {
     operation: 'publish to the topic',
     subject: topic,
     reason: 'it does not exist',
-    remedy: 'create it, or start with --create-topics',
+    remedy,
   });
 }

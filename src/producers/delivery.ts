@@ -49,7 +49,7 @@ export interface DeliveryOptions {
   readonly client: Pick<KafkaClient, 'brokers' | 'createProducer'>;
   /** By topic name without prefix. */
   readonly destinations: ReadonlyMap<string, DeliveryDestination>;
-  /** The key of every record. */
+  /** The key of every record that brings none. */
   readonly hostId: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -216,12 +216,12 @@ export class Delivery implements AsyncDisposable {
   /** The records as they are sent, made once for all attempts. */
   #pieceOf({ records, bytes }: Chunk, { topic, partition, retentionMillis }: DeliveryDestination): Piece {
     const now = this.#options.clock.nowMillis();
-    const key = this.#options.hostId;
+    const { hostId } = this.#options;
     return {
       topic,
       partition,
       bytes,
-      records: records.map(({ value, timestamp: eventMillis, headers }) => {
+      records: records.map(({ key = hostId, value, timestamp: eventMillis, headers }) => {
         const { timestamp, clockSkew } = recordTimestamp(eventMillis, now, retentionMillis);
         if (clockSkew === undefined) return { key, value, timestamp, headers };
         return { key, value, timestamp, headers: { ...headers, clock_skew: String(clockSkew) } };

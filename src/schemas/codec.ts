@@ -29,9 +29,14 @@ export interface AvroCodec<Event> extends Codec<Event> {
 }
 
 /** The event, or why the record could not be read: a consumer says so and goes on with the next one. */
-export type Decoded<Event> =
-  | { readonly ok: true; readonly event: Event }
-  | { readonly ok: false; readonly reason: string };
+export type Decoded<Event> = { readonly ok: true; readonly event: Event } | Unreadable;
+
+export interface Unreadable {
+  readonly ok: false;
+  readonly reason: string;
+  /** Only its schema is missing here: with a registry that answers, or by a newer version, it can be read. */
+  readonly schemaMissing?: true;
+}
 
 export interface Decoder<Event> {
   decode(value: Buffer | null): Promise<Decoded<Event>>;
@@ -146,25 +151,36 @@ export function createDecoder<Topic extends TopicName>(options: {
   for (const known of [schema, ...released]) byFingerprint.set(fingerprint(known).toString('hex'), readerOf(known));
   const byId = new Map<number, Read>();
 
-  async function find(value: Buffer): Promise<{ read: Read; avroBytes: Buffer } | string> {
+  const schemaMissing = (reason: string): Unreadable => ({ ok: false, reason, schemaMissing: true });
+
+  async function find(value: Buffer): Promise<{ read: Read; avroBytes: Buffer } | Unreadable> {
     if (value.length >= singleObjectHeaderBytes && value.subarray(0, 2).equals(singleObjectMagic)) {
       const bytes = value.subarray(2, singleObjectHeaderBytes);
       const read = byFingerprint.get(bytes.toString('hex'));
       if (read !== undefined) return { read, avroBytes: value.subarray(singleObjectHeaderBytes) };
       const shown = bytes.readBigUInt64LE().toString(16).padStart(16, '0');
-      return `its schema (fingerprint ${shown}) is not known to this version; read it with the version that wrote it`;
+      return schemaMissing(
+        `its schema (fingerprint ${shown}) is not known to this version; read it with the version that wrote it`,
+      );
     }
     if (value.length >= confluentHeaderBytes && value[0] === confluentMagic) {
       const id = value.readInt32BE(1);
       let read = byId.get(id);
       if (read === undefined) {
-        if (options.schemaById === undefined) return `its schema has the registry id ${id}; give --registry`;
-        read = readerOf(await options.schemaById(id));
+        const { schemaById } = options;
+        if (schemaById === undefined) return schemaMissing(`its schema has the registry id ${id}; give --registry`);
+        let writerSchema: AvroSchema;
+        try {
+          writerSchema = await schemaById(id);
+        } catch (error) {
+          return schemaMissing(reasonOf(error));
+        }
+        read = readerOf(writerSchema);
         byId.set(id, read);
       }
       return { read, avroBytes: value.subarray(confluentHeaderBytes) };
     }
-    return 'it begins with neither the Confluent framing nor the Avro single-object encoding';
+    return { ok: false, reason: 'it begins with neither the Confluent framing nor the Avro single-object encoding' };
   }
 
   return {
@@ -172,10 +188,10 @@ export function createDecoder<Topic extends TopicName>(options: {
       if (value === null) return { ok: false, reason: 'it has no value' };
       try {
         const found = await find(value);
-        if (typeof found === 'string') return { ok: false, reason: found };
+        if ('ok' in found) return found;
         return { ok: true, event: found.read(found.avroBytes) };
       } catch (error) {
-        // Damaged bytes, a schema that cannot be resolved, a registry that does not answer: all of this one record.
+        // Damaged bytes, a schema that cannot be resolved: all of this one record.
         return { ok: false, reason: reasonOf(error) };
       }
     },

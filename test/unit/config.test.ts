@@ -469,6 +469,8 @@ test('tail, schema and detach read the settings they share with run', () => {
     registrySecurity: { tls: {} },
     topicPrefix: 'p.',
     json: true,
+    format: undefined,
+    forward: undefined,
     fromBeginning: false,
     limit: 3,
   });
@@ -478,6 +480,45 @@ test('tail, schema and detach read the settings they share with run', () => {
   expect(loadDetachConfig({ discard: true }, environment)).toMatchObject({
     discard: true,
     pinPath: '/sys/fs/bpf/other',
+  });
+});
+
+describe('documents for security tools', () => {
+  const tail = (flags: Flags, environment: Environment = {}) => loadTailConfig({ ...brokers, ...flags }, environment);
+
+  test('are printed, or written to a topic by a group', () => {
+    expect(tail({ format: 'ecs' })).toMatchObject({ format: 'ecs', forward: undefined });
+    const forward = { topic: 'siem.execs', group: 'siem' };
+    expect(tail({ format: 'ocsf', to: 'siem.execs', group: 'siem', limit: '7' })).toMatchObject({
+      format: 'ocsf',
+      forward,
+      limit: 7,
+    });
+    const environment = { BPF2KAFKA_FORMAT: 'sigma', BPF2KAFKA_TO: 'siem.execs', BPF2KAFKA_GROUP: 'siem' };
+    expect(tail({}, environment)).toMatchObject({ format: 'sigma', forward });
+  });
+
+  test.each<[Flags, string]>([
+    [{ format: 'cef' }, 'cannot use --format "cef" (from the command line): it must be one of ocsf, ecs, sigma'],
+    [{ format: 'ecs', json: true }, 'cannot use --format with --json: both say what is printed; leave one of them out'],
+    [{ to: 'siem', group: 'g' }, 'cannot use --to: --format is not given; give --format, one of ocsf, ecs, sigma'],
+    [
+      { to: 'siem', format: 'ecs' },
+      'cannot use --to: --group is not given; give --group GROUP, so that the next start goes on where this one ends',
+    ],
+    [{ format: 'ecs', group: 'g' }, 'cannot use --group: without --to nothing is remembered; give --to TOPIC'],
+    [
+      { format: 'ecs', to: 'siem', group: 'g', 'from-beginning': true },
+      'cannot use --from-beginning with --to: the group says where to begin; give a new --group to begin anew',
+    ],
+    [
+      { format: 'ecs', to: 'a topic', group: 'g' },
+      'cannot use --to "a topic" (from the command line): it must be the name of a topic: 1 to 249 letters, digits, dots, dashes and underscores',
+    ],
+    [{ format: 'ecs', to: '..', group: 'g' }, 'cannot use --to ".."'],
+  ])('%j is refused', (flags, message) => {
+    const error = failure(() => tail(flags));
+    expect([error.code, error.message]).toEqual(['ERR_CONFIG', expect.stringContaining(message)]);
   });
 });
 

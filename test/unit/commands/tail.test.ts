@@ -14,6 +14,7 @@ import { createCodec } from '../../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
 import type { ExitEvent } from '../../../src/schemas/exit-event.ts';
 import type { PacketCount } from '../../../src/schemas/packet-count.ts';
+import type { SiemFormat } from '../../../src/siem/formats.ts';
 import type { StreamName } from '../../../src/streams.ts';
 import { fullEvent } from '../schemas/events.ts';
 import { fullExit } from '../schemas/exits.ts';
@@ -121,7 +122,7 @@ describe('tail', () => {
 
   async function tail(
     records: TailRecord[],
-    changed: { limit?: number; json?: boolean; fromBeginning?: boolean },
+    changed: { limit?: number; json?: boolean; fromBeginning?: boolean; format?: SiemFormat },
     stream: StreamName = 'exec',
   ) {
     const stop = new AbortController();
@@ -202,6 +203,35 @@ describe('tail', () => {
     ]);
   });
 
+  test.each([
+    ['ocsf', 'metadata.uid'],
+    ['ecs', 'event.id'],
+    ['sigma', 'EventRecordID'],
+  ] as const)('--format %s prints a document a line, harmless, and the limit counts them', async (format, name) => {
+    const hostile = createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } })
+      .encode([{ ...plain, args: ['a\nb\u202e'] }])
+      .records.map(({ value }) => value);
+    const { printed, out } = await tail(recordsOf([...hostile, ...values]), { limit: 2, format });
+    expect(printed).toBe(2);
+    expect(out).not.toContain('\u202e');
+    const documents = out
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as object);
+    expect(documents).toHaveLength(2);
+    expect(documents[0]).toHaveProperty(name, `${plain.boot_id}:exec:${plain.seq}`);
+  });
+
+  test.each([
+    ['packets', 'sigma', 'exec'],
+    ['ledger', 'ecs', 'exec, packets'],
+  ] as const)('%s has no documents of %s, and that is said before anything is read', async (stream, format, there) => {
+    await expect(tail(recordsOf(values), { format }, stream)).rejects.toMatchObject({
+      code: 'ERR_USAGE',
+      message: `cannot show ${stream} as ${format}: ${format} has no documents of ${stream}; there are those of ${there}`,
+    });
+  });
+
   describe('packets', () => {
     const counts = [
       { ...flowCount, packets: 5 },
@@ -218,6 +248,11 @@ describe('tail', () => {
       expect(out).not.toContain('\u202e');
       const lines = out.trimEnd().split('\n');
       expect(lines.map((line) => JSON.parse(line) as PacketCount)).toEqual(counts);
+    });
+
+    test('--format prints documents of counts', async () => {
+      const { out } = await tail(recordsOf(packets), { limit: 1, format: 'ecs' }, 'packets');
+      expect(JSON.parse(out)).toMatchObject({ network: { packets: 5 }, source: { ip: '198.51.100.7' } });
     });
 
     test('the text is a table, the limit counts tables, and what cannot be read is reported', async () => {

@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { KafkaAdmin, NewTopic, TopicDescription } from '../../../src/kafka/client.ts';
-import { batchBytes, type PrepareTopicsOptions, prepareTopics } from '../../../src/kafka/topics.ts';
+import { batchBytes, type PrepareTopicsOptions, prepareTarget, prepareTopics } from '../../../src/kafka/topics.ts';
 import { FakeClock, fakeLog } from '../producers/fakes.ts';
 
 const day = 86_400_000;
@@ -208,4 +208,21 @@ test.each([
 ])('the retention of %o is %d', async (settings, retentionMillis) => {
   const admin = new FakeAdmin({ 'exec-events': { settings } });
   expect((await prepare(admin).facts).get('exec-events')?.retentionMillis).toBe(retentionMillis);
+});
+
+describe('a topic of a user that documents are written to', () => {
+  const target = (admin: FakeAdmin) =>
+    prepareTarget(admin as unknown as KafkaAdmin, { topic: 'siem', log: fakeLog().log, clock: new FakeClock() });
+
+  test('is described, and never created', async () => {
+    await expect(target(new FakeAdmin({ siem: {} }))).resolves.toMatchObject({ topic: 'siem', partitions: 6 });
+    const admin = new FakeAdmin({});
+    await expect(target(admin)).rejects.toMatchObject({ code: 'ERR_TOPIC', subject: 'siem', remedy: 'create it' });
+    expect(admin.created).toEqual([]);
+  });
+
+  test('may not be compacted: its key is the host', async () => {
+    const admin = new FakeAdmin({ siem: { settings: { 'cleanup.policy': 'compact,delete' } } });
+    await expect(target(admin)).rejects.toMatchObject({ code: 'ERR_TOPIC', remedy: 'set cleanup.policy=delete' });
+  });
 });

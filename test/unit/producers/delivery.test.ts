@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { OutgoingRecord } from '../../../src/batch.ts';
 import { Delivery, type DeliveryOptions } from '../../../src/producers/delivery.ts';
 import type { DeliveryState } from '../../../src/producers/sender.ts';
 import {
@@ -52,6 +53,14 @@ test('an acknowledgement names the partition of the host and the first offset', 
     timestamp: 1_764_000_000_000 - 999,
     headers: { boot_id: 'b', seq: '1' },
   });
+});
+
+test('a record that brings its key keeps it', async () => {
+  const { client, delivery } = setUp();
+  const batch = batchOf('a', 'b');
+  const [a, b] = batch.records as [OutgoingRecord, OutgoingRecord];
+  await delivery.accept({ ...batch, records: [{ ...a, key: 'another host' }, b] });
+  expect(client.sends[0]?.send.records.map(({ key }) => key)).toEqual(['another host', hostId]);
 });
 
 test('a record that cannot have the time of its event says so in a header, in every attempt the same', async () => {

@@ -110,7 +110,6 @@ describe('decode says why a record cannot be read', () => {
     ['no value', null, /no value/],
     ['an empty value', Buffer.alloc(0), /neither/],
     ['something else', Buffer.from('{"pid":1}'), /neither/],
-    ['an unknown fingerprint', Buffer.from('c301efcdab8967452301', 'hex'), /fingerprint 0123456789abcdef.*not known/],
     ['damaged Avro', Buffer.concat([encodeOne(singleObject).subarray(0, 60)]), /.+/],
     ['bytes behind the record', Buffer.concat([encodeOne(singleObject), Buffer.from([1])]), /.+/],
   ];
@@ -121,17 +120,26 @@ describe('decode says why a record cannot be read', () => {
     });
   });
 
-  test('Confluent framing without a registry', async () => {
+  test('an unknown fingerprint: its schema is missing', async () => {
+    expect(await createDecoder({ topic }).decode(Buffer.from('c301efcdab8967452301', 'hex'))).toEqual({
+      ok: false,
+      reason: expect.stringMatching(/fingerprint 0123456789abcdef.*not known/) as string,
+      schemaMissing: true,
+    });
+  });
+
+  test('Confluent framing without a registry: its schema is missing', async () => {
     expect(await createDecoder({ topic }).decode(encodeOne(confluent))).toEqual({
       ok: false,
       reason: 'its schema has the registry id 16909060; give --registry',
+      schemaMissing: true,
     });
   });
 
   test('an id that the registry does not give, and the next record all the same', async () => {
     const decoder = createDecoder({ topic, schemaById });
     const foreign = encodeOne({ kind: 'confluent', schemaId: 9 });
-    expect(await decoder.decode(foreign)).toEqual({ ok: false, reason: 'no schema 9' });
+    expect(await decoder.decode(foreign)).toEqual({ ok: false, reason: 'no schema 9', schemaMissing: true });
     expect((await decoder.decode(encodeOne(confluent))).ok).toBe(true);
   });
 
