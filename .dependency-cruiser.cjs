@@ -55,7 +55,7 @@ const mayKnow = {
   kernel: [],
   schemas: [],
   // A library of its own: it reads nothing and knows no more than the types of the records.
-  siem: ['schemas/exec-event.ts', 'schemas/packet-count.ts'],
+  siem: ['schemas/exec-event.ts', 'schemas/exit-event.ts', 'schemas/packet-count.ts'],
   kafka: [],
   'embedded-kafka': [],
   http: [],

@@ -205,8 +205,8 @@ Examples:
 
 const tailHelp = `
 packets prints a table each second in which a count came in: a row for each source and destination port that sent
-packets since the start of tail, the busiest first. --json prints every record. --format prints each exec or packet count
-as a document of OCSF or ECS, or an exec under the names of Sigma's rules; with --to and --group a topic gets them.
+packets since the start of tail, the busiest first. --json prints every record. --format prints each exec, exit or packet
+count as a document of OCSF or ECS, or an exec under the names of Sigma's rules; with --to and --group a topic gets them.
 
 Examples:
   bpf2kafka tail exec --brokers localhost:9092

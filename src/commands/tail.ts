@@ -81,8 +81,11 @@ export async function tailStream(name: StreamName, options: TailOptions): Promis
 }
 
 /** Topics of the streams that documents are made of. */
-export const siemTopics = { exec: 'exec-events', packets: 'packet-counts' } as const satisfies {
-  // Exits come in here when their topic is in the catalog: their documents are there already.
+export const siemTopics = {
+  exec: 'exec-events',
+  exit: 'exit-events',
+  packets: 'packet-counts',
+} as const satisfies {
   readonly [Stream in StreamName & SiemStream]: TopicName;
 };
 

@@ -1,5 +1,5 @@
+import type { ExitEvent } from '../schemas/exit-event.ts';
 import { ecsEvent } from './ecs.ts';
-import type { ExitEvent } from './exit-event.ts';
 import { copy, type Mapping, made, part } from './mapping.ts';
 import { isoTime } from './values.ts';
 

@@ -1,4 +1,4 @@
-import type { ExitEvent } from './exit-event.ts';
+import type { ExitEvent } from '../schemas/exit-event.ts';
 import { copy, type Mapping, type Row } from './mapping.ts';
 import { ocsfDevice, ocsfEvent } from './ocsf.ts';
 

@@ -1,6 +1,6 @@
 import type { ExecEvent } from '../schemas/exec-event.ts';
+import type { ExitEvent } from '../schemas/exit-event.ts';
 import type { PacketCount } from '../schemas/packet-count.ts';
-import type { ExitEvent } from './exit-event.ts';
 
 /** What documents are made of, by stream. */
 export interface SiemRecords {

@@ -224,7 +224,8 @@ describe('tail', () => {
 
   test.each([
     ['packets', 'sigma', 'exec'],
-    ['ledger', 'ecs', 'exec, packets'],
+    ['exit', 'sigma', 'exec'],
+    ['ledger', 'ecs', 'exec, exit, packets'],
   ] as const)('%s has no documents of %s, and that is said before anything is read', async (stream, format, there) => {
     await expect(tail(recordsOf(values), { format }, stream)).rejects.toMatchObject({
       code: 'ERR_USAGE',

@@ -6,11 +6,11 @@ import { type SiemFormat, siemFormats } from '../../../src/siem/formats.ts';
 import type { SiemRecords, SiemStream } from '../../../src/siem/records.ts';
 import { faultsOf } from '../../support/siem/validate.ts';
 import { anyEvent, fullEvent } from '../schemas/events.ts';
+import { fullExit } from '../schemas/exits.ts';
 import { classCount, flowCount } from '../schemas/packet-counts.ts';
 import { fullCount } from '../schemas/packets.ts';
 import { anyCount, anyExit } from './arbitraries.ts';
 import { execs, plainExec } from './execs.ts';
-import { fullExit } from './exits.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: what a consumer has, parsed JSON
 const jsonOf = (format: SiemFormat, stream: SiemStream, record: SiemRecords[SiemStream]): any =>
@@ -90,7 +90,7 @@ describe('the id of a document', () => {
   test('is boot_id:stream:seq, in the document too', () => {
     const id = `${fullEvent.boot_id}:exec:81240001`;
     expect(siemId('exec', fullEvent)).toBe(id);
-    expect(siemId('exit', fullExit)).toBe(`${fullEvent.boot_id}:exit:81240002`);
+    expect(siemId('exit', fullExit)).toBe(`${fullEvent.boot_id}:exit:81240001`);
     expect(jsonOf('ocsf', 'exec', fullEvent).metadata.uid).toBe(id);
     expect(jsonOf('ecs', 'exec', fullEvent).event.id).toBe(id);
     expect(jsonOf('sigma', 'exec', fullEvent).EventRecordID).toBe(id);

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { makeSiemPage, siemPage } from '../../../scripts/siem-page.ts';
 import { fullEvent } from '../schemas/events.ts';
+import { fullExit } from '../schemas/exits.ts';
 import { fullCount } from '../schemas/packets.ts';
-import { fullExit } from './exits.ts';
 
 const page = readFileSync(siemPage, 'utf8');
 
