@@ -124,7 +124,7 @@ test('what was read and not committed is there again, byte for byte; what was co
 
 test('after SIGKILL of the owner the kernel goes on, and the next one has everything', async () => {
   const other = startOther(
-    'openCapture(pinPath, 4 << 20, { args: "full", env: false, exitRingBytes: 4 << 20 }); console.log("own"); setInterval(() => {}, 1000)',
+    'openCapture(pinPath, 4 << 20, { args: "full", env: false, excluded: { exes: [], uids: [], cgroups: [] }, exitRingBytes: 4 << 20 }); console.log("own"); setInterval(() => {}, 1000)',
     pinPath,
   );
   await other.printed('own');
