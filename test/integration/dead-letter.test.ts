@@ -33,7 +33,10 @@ afterAll(async () => {
 
 /** Without compression some ordinary execs fit into a batch, and one with 30,000 characters of argument does not. */
 const limit = { 'max.message.bytes': String(24 * 1024) };
-const captureAll = ['--create-topics', '--compression', 'none', '--no-redact-defaults', '--drain-timeout', '60s'];
+const captureAll = [
+  ...['--create-topics', '--compression', 'none', '--no-redact-defaults', '--drain-timeout', '60s'],
+  '--no-exit', // `killAtWrite` looks for the one ring
+];
 const execPoison = (name: string) => {
   const { status } = spawnSync(tool('noop'), [`${name}-${randomBytes(15_000).toString('hex')}`]);
   expect(status).toBe(0);
@@ -123,7 +126,11 @@ describe('an exec that the broker refuses', () => {
       execPoison(`poison-${lives}`);
       const killer = await killAtWrite(sidecar.pid, ringBytes, 'slot', 1 + (lives % 3));
       process.kill(sidecar.pid, 'SIGCONT');
+      // So that there are commits behind the one of the poisoned batch.
+      const more = startStorm({ count: 30, rate: 30 });
+      for (const token of more.tokens) tokens.add(token);
       expect(await sidecar.exit()).toBe('SIGKILL');
+      await more.ended;
       if (killer.exitCode === null) await once(killer, 'exit');
       expect(killer.exitCode).toBe(0);
       all = await names();
@@ -143,6 +150,15 @@ describe('an exec that the broker refuses', () => {
     await using place = await SidecarPlace.create('dead-hold');
     const flags = [...captureAll, '--topic-prefix', 'hold.'];
     await using sidecar = await place.run(kafka.brokers, ...flags);
+    // The first record of a process cannot be told from an outage: one is accepted before.
+    const accepted = startStorm({ count: 1 });
+    await waitFor(
+      async () => compare(accepted.tokens, await readTopic(kafka.brokers, 'hold.exec-events')).found === 1,
+      {
+        what: 'an exec is accepted',
+        timeout: 60_000,
+      },
+    );
     await kafka.configureTopic('hold.exec-events', limit);
     await kafka.configureTopic('hold.bpf2kafka-dead-letter', { 'max.message.bytes': '100' });
     execPoison('poison-0');
@@ -298,7 +314,7 @@ describe('without a topic for dead letters', () => {
   it('run ends with exit code 4 and names it', async ({ skip }) => {
     const reason = whyNoCapture();
     skip(reason !== undefined, reason);
-    for (const topic of ['exec-events', 'bpf2kafka-ledger']) await kafka.createTopic(`lacking.${topic}`);
+    for (const topic of ['exec-events', 'exit-events', 'bpf2kafka-ledger']) await kafka.createTopic(`lacking.${topic}`);
     await using place = await SidecarPlace.create('dead-lacking');
     const words = ['run', '--brokers', kafka.brokers, '--topic-prefix', 'lacking.', ...place.flags];
     await using run = new CommandProcess(words);

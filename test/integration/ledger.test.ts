@@ -173,7 +173,7 @@ describe('a sidecar that is killed in the middle of a commit', () => {
     skip(reason !== undefined, reason);
     await using kafka = await startKafka();
     await using place = await SidecarPlace.create(word);
-    const flags = ['--create-topics', '--ledger-interval', '1s', '--exec-ring-bytes', String(ringBytes)];
+    const flags = ['--create-topics', '--ledger-interval', '1s', '--no-exit', '--exec-ring-bytes', String(ringBytes)];
     let storm: Storm | undefined;
     for (let i = 0; i < 3; i += 1) {
       await using sidecar = await place.run(kafka.brokers, ...flags);

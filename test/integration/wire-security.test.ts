@@ -175,7 +175,9 @@ describe('over a listener that is secured', { timeout: 180_000 }, () => {
   });
 
   it('a host that may write and describe publishes; reading takes other rights', async () => {
-    const topics = ['exec-events', 'bpf2kafka-ledger', 'bpf2kafka-dead-letter'].map((topic) => `rights.${topic}`);
+    const topics = ['exec-events', 'exit-events', 'bpf2kafka-ledger', 'bpf2kafka-dead-letter'].map(
+      (topic) => `rights.${topic}`,
+    );
     for (const topic of topics) await secure.kafka.createTopic(topic);
     const { READ, WRITE, DESCRIBE, DELETE } = AclOperationTypes;
     const rule = (principal: string, operation: AclOperationTypes, topic: string) => ({
