@@ -131,8 +131,8 @@ it('--no-exit captures none, needs no topic for them, and does not leave a captu
 }, async () => {
   await using place = await SidecarPlace.create('no-exit');
   const flags = ['--topic-prefix', 'none.', '--on-exit', 'keep'];
-  await kafka.createTopic('none.exec-events');
-  await kafka.createTopic('none.bpf2kafka-ledger');
+  for (const topic of ['exec-events', 'bpf2kafka-ledger', 'bpf2kafka-dead-letter'])
+    await kafka.createTopic(`none.${topic}`);
   await using without = await place.run(kafka.brokers, ...flags, '--no-exit');
   expect(without.lines[0]).toBe('ready exec');
   expect(await without.end('SIGTERM')).toBe(0);
