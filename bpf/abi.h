@@ -17,8 +17,11 @@
  *   v1/exec_link          link                    the dispatcher on sched_process_exec; pinned last
  *   v1/g1/exec_ring           ring buffer         struct exec_record and what it spans
  *   v1/g1/exec_ring_control   struct ring_control wake-up and commits of that ring
+ *   v1/g1/exec_bare_ring          the same two for what finds no room in exec_ring: the first EXEC_BARE_BYTES
+ *   v1/g1/exec_bare_ring_control  of its record
  *
- *   The same seven with `exit` for `exec`: the stream "exit". A capture of a version without it gets them when it goes on.
+ *   The same with `exit` for `exec`, but for the rules and the bare ring: the stream "exit". A capture of a version without
+ *   it gets them when it goes on.
  *
  *   v1/packet_control         struct packet_control    identity and commits of the streams "packets:INTERFACE"
  *   v1/packet_interfaces      struct packet_interface  PACKET_INTERFACES; the table of interfaces
@@ -93,12 +96,13 @@ struct host_control {
 struct stream_counters {
 	__u64 entered;	    /* runs of the dispatcher */
 	__u64 fell_through; /* of those: slot 0 was empty; lost */
-	__u64 ring_full;    /* of those: no room for the record; lost */
+	__u64 ring_full;    /* of those: no room for the record, nor for the beginning of it; lost */
 	__u64 ring_busy;    /* of those: room, but the ring's lock was not to be had; lost */
-	__u64 reserved[4];
+	__u64 bare;	    /* of those: only the beginning of the record had room, in the ring for that */
+	__u64 reserved[3];
 };
 
-/* entered = fell_through + exec_rule.filtered + ring_full + ring_busy + records in the ring, for each parity and cut. */
+/* entered = fell_through + exec_rule.filtered + ring_full + ring_busy + records in the rings, for each parity and cut. */
 
 struct stream_control {
 	/* Of the next record. A record that finds no room has used its number: the hole is the loss. */
@@ -170,6 +174,7 @@ enum exec_limit {
 	/* Both are read page by page, since one absent page must not cost the others. */
 	ARGS_PAGE_BYTES = 4096,
 	ANCESTOR_BYTES = 32, /* of struct exec_ancestor */
+	EXEC_BARE_BYTES = 96, /* of struct exec_record, from its start: all that a bare record has */
 };
 #define ARGS_HEAD_BYTES (ARGS_CAPTURED_BYTES - ARGS_TAIL_BYTES)
 #define ARGS_READS 10 /* 7 for the head, 3 for the tail, when neither begins at a page; 9 of one that is whole */
@@ -239,6 +244,12 @@ struct exec_record {
 	__u64 parent_start_boot_ns;
 	__u64 parent_exec_count;
 	__u64 cgroup_id;  /* of the unified (v2) hierarchy */
+	__u32 pid; /* thread group, host pid namespace, like all here */
+	__u32 tid; /* the thread that called; after the exec it goes by pid */
+	__u32 ppid;
+	__u32 uid; /* ids are those of the initial user namespace */
+	char comm[COMM_BYTES];
+	/* Here a bare record ends. */
 	__u64 unread;	  /* set of enum exec_field: could not be read */
 	__u64 args_bytes; /* mm_struct.arg_end - arg_start: every argument with its NUL */
 	__u64 args_absent; /* bit n: the n-th read of ARGS_READS failed; its bytes are zeros */
@@ -256,13 +267,9 @@ struct exec_record {
 	__u32 args_mode; /* enum exec_args */
 	__u32 args_page_offset; /* of the first argument in its page: tells where the reads were cut */
 	__u32 env_page_offset;
-	__u32 pid; /* thread group, host pid namespace, like all here */
-	__u32 tid; /* the thread that called; after the exec it goes by pid */
-	__u32 ppid;
 	__u32 sid;
 	__u32 pgid;
 	__u32 ns_pid; /* pid, in the process's own pid namespace */
-	__u32 uid;    /* ids are those of the initial user namespace */
 	__u32 gid;
 	__u32 euid;
 	__u32 egid;
@@ -292,7 +299,6 @@ struct exec_record {
 	struct span args;      /* head and tail follow each other without a mark */
 	struct span env;       /* NAME=value, each with a NUL */
 	__u32 reserved;
-	char comm[COMM_BYTES];
 	char parent_comm[COMM_BYTES];
 	/* Take no room: they carry the names and numbers into the BTF. */
 	struct exec_ancestor ancestor[0];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0 OR BSD-2-Clause) */
-/* The only way to send a record: number it, submit it, count it when it could not go. */
+/* The only way to send a record: number it, submit it, say why it could not go. */
 #ifndef BPF2KAFKA_EMIT_H
 #define BPF2KAFKA_EMIT_H
 
@@ -23,16 +23,21 @@ static __always_inline bool take_armed(struct ring_control *control)
 	return control->armed && __sync_val_compare_and_swap(&control->armed, 1, 0) == 1;
 }
 
+/* The number is taken even when the record finds no room: the hole in the sequence is the loss, seen from outside. */
+static __always_inline void number(struct stream_control *stream, __u64 *record)
+{
+	*record = __sync_fetch_and_add(&stream->seq, 1);
+}
+
 /*
- * `record` begins with its sequence number; `bytes` is how much of it is used. The number is taken even
- * when the record finds no room: the hole in the sequence is the loss, seen from outside.
+ * `record` begins with its number; `bytes` is how much of it is sent. Returns 0 when it stands in the ring; otherwise the
+ * counter of the reason, in which it counts when it is lost.
  */
-static __always_inline void emit(void *ring, struct ring_control *control, struct stream_control *stream,
-				 struct stream_counters *counters, __u64 *record, __u64 bytes)
+static __always_inline __u64 *send(void *ring, struct ring_control *control, struct stream_counters *counters,
+				   __u64 *record, __u64 bytes)
 {
 	__u64 flags = take_armed(control) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 
-	*record = __sync_fetch_and_add(&stream->seq, 1);
 	if (bpf_ringbuf_output(ring, record, bytes, flags) == 0) {
 		/*
 		 * The reader may have armed after we looked and gone to sleep before our record stood in the
@@ -46,7 +51,7 @@ static __always_inline void emit(void *ring, struct ring_control *control, struc
 			else
 				control->armed = 1;
 		}
-		return;
+		return 0;
 	}
 
 	if (flags == BPF_RB_FORCE_WAKEUP)
@@ -56,9 +61,8 @@ static __always_inline void emit(void *ring, struct ring_control *control, struc
 	__u64 waiting = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 	__u64 needed = (bytes + RECORD_HEADER_BYTES + 7) & ~7ULL;
 	if (waiting + needed >= bpf_ringbuf_query(ring, BPF_RB_RING_SIZE))
-		count(&counters->ring_full);
-	else
-		count(&counters->ring_busy);
+		return &counters->ring_full;
+	return &counters->ring_busy;
 }
 
 #endif

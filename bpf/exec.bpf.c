@@ -39,6 +39,7 @@ const volatile __u32 args_mode = EXEC_ARGS_FULL; /* enum exec_args */
 const volatile bool wants_env = false;
 
 STREAM_MAPS(exec);
+RING_MAPS(exec_bare_ring);
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(exec_dispatch, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
@@ -122,6 +123,20 @@ static __always_inline __u64 copy_cwd(struct exec_record *record, __u64 offset)
 			    names & (PATH_NONE | PATH_CUT) ? -1 : join_names(offset, names));
 }
 
+/* When the whole has no room, what is left is that there was an exec, and whose. */
+static __always_inline void send_whole_or_bare(struct exec_record *record, __u64 bytes, struct stream_counters *counters,
+					       struct ring_control *control, struct ring_control *bare_control)
+{
+	__u64 *lost = send(&exec_ring, control, counters, &record->seq, bytes);
+
+	if (!lost)
+		return;
+	if (send(&exec_bare_ring, bare_control, counters, &record->seq, EXEC_BARE_BYTES))
+		count(lost);
+	else
+		count(&counters->bare);
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -130,9 +145,10 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 	struct handoff *handoff = bpf_map_lookup_elem(&exec_handoff, &cpu);
 	struct stream_control *stream = bpf_map_lookup_elem(&exec_stream, &zero);
 	struct ring_control *control = bpf_map_lookup_elem(&exec_ring_control, &zero);
+	struct ring_control *bare_control = bpf_map_lookup_elem(&exec_bare_ring_control, &zero);
 	struct scratch *scratch = scratch_of_cpu();
 
-	if (!handoff || !stream || !control || !scratch)
+	if (!handoff || !stream || !control || !bare_control || !scratch)
 		return 0; /* never: the maps have these elements */
 
 	struct exec_record *record = &scratch->record;
@@ -177,6 +193,7 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 	hide_bounds(bytes);
 	if (bytes > sizeof(*record) + EXEC_DATA_BYTES)
 		bytes = sizeof(*record) + EXEC_DATA_BYTES; /* never: for the verifier */
-	emit(&exec_ring, control, stream, &stream->counters[record->epoch & 1], &record->seq, bytes);
+	number(stream, &record->seq);
+	send_whole_or_bare(record, bytes, &stream->counters[record->epoch & 1], control, bare_control);
 	return 0;
 }

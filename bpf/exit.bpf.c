@@ -76,6 +76,10 @@ int BPF_PROG(exit_record, struct task_struct *task)
 	hide_bounds(bytes);
 	if (bytes > sizeof(*record) + EXIT_DATA_BYTES)
 		bytes = sizeof(*record) + EXIT_DATA_BYTES; /* never: for the verifier */
-	emit(&exit_ring, control, stream, &stream->counters[record->epoch & 1], &record->seq, bytes);
+	number(stream, &record->seq);
+
+	__u64 *lost = send(&exit_ring, control, &stream->counters[record->epoch & 1], &record->seq, bytes);
+	if (lost)
+		count(lost);
 	return 0;
 }

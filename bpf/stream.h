@@ -17,7 +17,20 @@
 #include "emit.h"
 #include "host.h"
 
-/* bpf/abi.h says what each is. The addon sets how many elements the handoff has, and how many bytes the ring. */
+/* bpf/abi.h says what each is. The addon sets how many elements the handoff has, and how many bytes a ring. */
+#define RING_MAPS(ring)                                                                                                \
+	struct {                                                                                                       \
+		__uint(type, BPF_MAP_TYPE_RINGBUF);                                                                    \
+		__uint(max_entries, 4096);                                                                             \
+	} ring SEC(".maps");                                                                                           \
+	struct {                                                                                                       \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                                      \
+		__uint(map_flags, BPF_F_MMAPABLE);                                                                     \
+		__uint(max_entries, 1);                                                                                \
+		__type(key, __u32);                                                                                    \
+		__type(value, struct ring_control);                                                                    \
+	} ring##_control SEC(".maps")
+
 #define STREAM_MAPS(name)                                                                                              \
 	struct {                                                                                                       \
 		__uint(type, BPF_MAP_TYPE_ARRAY);                                                                      \
@@ -38,17 +51,7 @@
 		__type(key, __u32);                                                                                    \
 		__type(value, __u32);                                                                                  \
 	} name##_programs SEC(".maps");                                                                                \
-	struct {                                                                                                       \
-		__uint(type, BPF_MAP_TYPE_RINGBUF);                                                                    \
-		__uint(max_entries, 4096);                                                                             \
-	} name##_ring SEC(".maps");                                                                                    \
-	struct {                                                                                                       \
-		__uint(type, BPF_MAP_TYPE_ARRAY);                                                                      \
-		__uint(map_flags, BPF_F_MMAPABLE);                                                                     \
-		__uint(max_entries, 1);                                                                                \
-		__type(key, __u32);                                                                                    \
-		__type(value, struct ring_control);                                                                    \
-	} name##_ring_control SEC(".maps")
+	RING_MAPS(name##_ring)
 
 /* Set at load, to a number of its own. */
 const volatile __u64 attachment = 0;

@@ -61,6 +61,7 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     return DefineClass(env, "Capture",
                        {
                            InstanceMethod<&CaptureWrap::open_exec>("openExec"),
+                           InstanceMethod<&CaptureWrap::open_bare_exec>("openBareExec"),
                            InstanceMethod<&CaptureWrap::open_exit>("openExit"),
                            InstanceMethod<&CaptureWrap::has_pinned_exits>("hasPinnedExits"),
                            InstanceMethod<&CaptureWrap::status>("status"),
@@ -91,19 +92,23 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     return *capture_;
   }
 
-  Napi::Value open(Napi::Env env, EventStream& stream) {
-    return open_stream(env, streams_.emplace_back(std::make_shared<StreamHandle>(capture_, &stream)));
+  Napi::Value open(Napi::Env env, EventStream& stream, EventRing& ring) {
+    return open_stream(env, streams_.emplace_back(std::make_shared<StreamHandle>(capture_, &stream, &ring)));
   }
 
   Napi::Value open_exec(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] { return open(info.Env(), capture().exec()); });
+    return guarded(info.Env(), [&] { return open(info.Env(), capture().exec(), capture().exec().ring()); });
+  }
+
+  Napi::Value open_bare_exec(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] { return open(info.Env(), capture().exec(), *capture().exec().bare_ring()); });
   }
 
   // Undefined when exits are not captured.
   Napi::Value open_exit(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
       EventStream* stream = capture().exit();
-      return stream ? open(info.Env(), *stream) : info.Env().Undefined();
+      return stream ? open(info.Env(), *stream, stream->ring()) : info.Env().Undefined();
     });
   }
 

@@ -10,6 +10,7 @@ void set_counters(Napi::Object object, const stream_counters& counters) {
   object.Set("fellThrough", number(env, counters.fell_through));
   object.Set("ringFull", number(env, counters.ring_full));
   object.Set("ringBusy", number(env, counters.ring_busy));
+  object.Set("bare", number(env, counters.bare));
 }
 
 void set_filtered(Napi::Object object, const FilteredExecs& filtered) {
@@ -38,7 +39,7 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
       : Napi::ObjectWrap<StreamWrap>(info), handle_(*info[0].As<Napi::External<std::shared_ptr<StreamHandle>>>().Data()) {}
 
  private:
-  EventRing& ring() const { return handle_->stream().ring(); }
+  EventRing& ring() const { return handle_->ring(); }
 
   Napi::Value read(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
@@ -79,12 +80,12 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
     return guarded(info.Env(), [&] {
       Napi::Env env = info.Env();
       EventStream& stream = handle_->stream();
-      const EventRing& ring = stream.ring();
+      const EventRing& ring = handle_->ring();
       const std::uint64_t* totals = ring.totals();
       Napi::Object object = Napi::Object::New(env);
       object.Set("replacedProgram", stream.replaced_program());
       object.Set("unobservedMicros", number(env, stream.unobserved_ns() / 1000));
-      object.Set("programHash", hexadecimal(ring.control()->program_hash));
+      object.Set("programHash", hexadecimal(stream.ring().control()->program_hash));
       object.Set("nextSeq", number(env, stream.control().seq));
       set_counters(object, stream.counters());
       object.Set("acknowledged", number(env, totals[USER_ACKNOWLEDGED]));
@@ -100,7 +101,7 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
   }
 
   Napi::Value backlog(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] { return number(info.Env(), ring().backlog()); });
+    return guarded(info.Env(), [&] { return number(info.Env(), handle_->stream().backlog()); });
   }
 
   Napi::Value pending(const Napi::CallbackInfo& info) {
@@ -121,19 +122,28 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
 
 }  // namespace
 
-EventStream& StreamHandle::stream() const {
+void StreamHandle::require_open() const {
   if (!capture_) throw Error("ERR_ADDON", "use", "the capture", EBADF, "it is closed");
+}
+
+EventStream& StreamHandle::stream() const {
+  require_open();
   return *stream_;
 }
 
+EventRing& StreamHandle::ring() const {
+  require_open();
+  return *ring_;
+}
+
 void StreamHandle::on_wake(const Napi::Function& callback) {
-  const int ring = stream().ring().fd();
+  const int fd = ring().fd();
   stop_waking();
   env_ = callback.Env();
   waker_ = Napi::ThreadSafeFunction::New(env_, callback, "bpf2kafka wake-up", 0, 1);
   waker_.Unref(env_);
   napi_add_env_cleanup_hook(env_, &StreamHandle::on_environment_end, this);
-  wake_up_ = std::make_unique<WakeUp>(ring, [this] { waker_.NonBlockingCall(); });
+  wake_up_ = std::make_unique<WakeUp>(fd, [this] { waker_.NonBlockingCall(); });
 }
 
 void StreamHandle::close() {
@@ -162,6 +172,7 @@ Napi::Object to_javascript(Napi::Env env, const StreamCut& cut) {
   object.Set("skipped", number(env, cut.skipped));
   object.Set("seq", number(env, cut.seq));
   object.Set("producerPosition", number(env, cut.producer_position));
+  object.Set("bareProducerPosition", number(env, cut.bare_producer_position));
   return object;
 }
 

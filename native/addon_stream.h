@@ -1,4 +1,4 @@
-// The N-API boundary of one stream of events.
+// The N-API boundary of one stream of events and its rings.
 #pragma once
 
 #include <memory>
@@ -8,26 +8,31 @@
 
 namespace bpf2kafka {
 
-// A stream of a capture in JavaScript's hands: the capture's wrapper closes it, whoever still holds it.
+// A stream of a capture, by one of its rings, in JavaScript's hands: the capture's wrapper closes it, whoever still holds
+// it.
 class StreamHandle {
  public:
-  StreamHandle(std::shared_ptr<Capture> capture, EventStream* stream) : capture_(std::move(capture)), stream_(stream) {}
+  StreamHandle(std::shared_ptr<Capture> capture, EventStream* stream, EventRing* ring)
+      : capture_(std::move(capture)), stream_(stream), ring_(ring) {}
   ~StreamHandle() { close(); }
   StreamHandle(const StreamHandle&) = delete;
   StreamHandle& operator=(const StreamHandle&) = delete;
 
   EventStream& stream() const;
+  EventRing& ring() const;
   // Calls back on the main loop each time a program wakes the reader.
   void on_wake(const Napi::Function& callback);
   // After it, every use is an error and never a crash.
   void close();
 
  private:
+  void require_open() const;
   void stop_waking();
   static void on_environment_end(void* self) { static_cast<StreamHandle*>(self)->stop_waking(); }
 
   std::shared_ptr<Capture> capture_;
   EventStream* stream_;
+  EventRing* ring_;
   napi_env env_ = nullptr;
   Napi::ThreadSafeFunction waker_;
   std::unique_ptr<WakeUp> wake_up_;

@@ -19,6 +19,7 @@ class BpfObject {
   std::uint64_t hash() const { return hash_; }
   bpf_program* program(const char* name) const;
   bpf_map* map(const char* name) const;
+  bool has_map(const char* name) const { return bpf_object__find_map_by_name(object_.get(), name) != nullptr; }
   // Gives a `const volatile` of the programs its value, before load.
   template <typename T>
   void set_constant(const char* name, const T& value) const {

@@ -223,7 +223,7 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
     EventStream exit(paths, "exit");
     const bool has_exits = exit.is_pinned();
     if (has_exits) exit.open();
-    const auto backlog = [&] { return exec.ring().backlog() + (has_exits ? exit.ring().backlog() : 0); };
+    const auto backlog = [&] { return exec.backlog() + (has_exits ? exit.backlog() : 0); };
     std::optional<PinnedPackets> packets = PinnedPackets::open(paths, *host);
     if (!discard) refuse_backlog(backlog(), packets, pin_path);
     const Mapping host_mapping = map_pinned(paths, "host", sizeof(host_control));

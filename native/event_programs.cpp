@@ -11,6 +11,13 @@ extern "C" const unsigned char exit_object_end[];
 
 namespace bpf2kafka {
 
+namespace {
+
+// A bare record takes a third of a typical whole one, so that this is room for a third as many.
+constexpr std::uint64_t bare_ring_share = 8;
+
+}  // namespace
+
 EventPrograms::EventPrograms(std::string stream, const unsigned char* start, const unsigned char* end,
                              std::vector<const char*> enums)
     : stream_(std::move(stream)),
@@ -30,13 +37,23 @@ void EventPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes, std::u
   const std::uint32_t cpus = highest_possible_cpu() + 1;
   bpf_map__set_max_entries(object_.map(map("_handoff").c_str()), cpus);
   bpf_map__set_max_entries(object_.map("scratch_slots"), cpus);
-  bpf_map__set_max_entries(object_.map(map("_ring").c_str()), static_cast<__u32>(ring_bytes));
-  bpf_map__set_pin_path(object_.map("host"), paths.map("host").c_str());
-  for (const char* suffix : {"_stream", "_handoff", "_programs", "_ring", "_ring_control"})
-    bpf_map__set_pin_path(object_.map(map(suffix).c_str()), paths.map(map(suffix)).c_str());
+  pin(paths, "host");
+  for (const char* suffix : {"_stream", "_handoff", "_programs"}) pin(paths, map(suffix));
+  set_up_ring(paths, map("_ring"), ring_bytes);
+  if (has_bare_ring()) set_up_ring(paths, map("_bare_ring"), ring_bytes / bare_ring_share);
   prepare(paths);
   object_.load();
   loaded();
+}
+
+void EventPrograms::set_up_ring(const PinPaths& paths, const std::string& name, std::uint64_t bytes) {
+  bpf_map__set_max_entries(object_.map(name.c_str()), static_cast<__u32>(bytes));
+  pin(paths, name);
+  pin(paths, name + "_control");
+}
+
+void EventPrograms::pin(const PinPaths& paths, const std::string& name) {
+  bpf_map__set_pin_path(object_.map(name.c_str()), paths.map(name).c_str());
 }
 
 void EventPrograms::install() {

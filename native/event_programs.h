@@ -27,6 +27,9 @@ class EventPrograms {
 
   virtual ~EventPrograms() = default;
 
+  // What finds no room in the ring has a second one, for its beginning.
+  bool has_bare_ring() const { return object_.has_map(map("_bare_ring").c_str()); }
+
   // Creates the maps that are not pinned yet, pins them, and loads the programs on them. A ring that is
   // pinned already must have ring_bytes. attachment: number of the dispatcher, as in struct attachment.
   void load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment);
@@ -58,6 +61,9 @@ class EventPrograms {
 
  private:
   std::string map(const char* suffix) const { return stream_ + suffix; }
+  // Before the loading.
+  void set_up_ring(const PinPaths& paths, const std::string& name, std::uint64_t bytes);
+  void pin(const PinPaths& paths, const std::string& name);
 
   std::string stream_;
   std::vector<const char*> enums_;

@@ -2,6 +2,8 @@
 
 #include <bpf/bpf.h>
 
+#include <algorithm>
+
 #include "error.h"
 
 namespace bpf2kafka {
@@ -16,13 +18,29 @@ std::uint64_t skipped_by(const Descriptor& dispatcher) {
   return info.recursion_misses;
 }
 
+// Null when it is not pinned.
+std::unique_ptr<EventRing> open_ring(const PinPaths& paths, const std::string& name) {
+  Descriptor ring = open_pinned(paths.map(name));
+  Descriptor control = open_pinned(paths.map(name + "_control"));
+  if (!ring || !control) return nullptr;
+  return std::make_unique<EventRing>(std::move(ring), std::move(control));
+}
+
+[[noreturn]] void fail_without_ring(const PinPaths& paths) {
+  throw Error("ERR_PIN_LAYOUT", "use the pin directory", paths.directory(), 0, "a ring of it is missing");
+}
+
+// The offset of the first record that was acknowledged, of two rings whose records go to one topic; 0: none yet.
+std::uint64_t first_of(std::uint64_t a, std::uint64_t b) { return a && b ? std::min(a, b) : std::max(a, b); }
+
 }  // namespace
 
 stream_counters operator+(const stream_counters& a, const stream_counters& b) {
   return {.entered = a.entered + b.entered,
           .fell_through = a.fell_through + b.fell_through,
           .ring_full = a.ring_full + b.ring_full,
-          .ring_busy = a.ring_busy + b.ring_busy};
+          .ring_busy = a.ring_busy + b.ring_busy,
+          .bare = a.bare + b.bare};
 }
 
 bool EventStream::is_pinned() const {
@@ -42,11 +60,9 @@ void EventStream::describe(const EventPrograms& programs) {
 
 void EventStream::open_maps() {
   mapping_ = map_pinned(paths_, name_ + "_stream", sizeof(stream_control));
-  Descriptor ring = open_pinned(paths_.map(name_ + "_ring"));
-  Descriptor control = open_pinned(paths_.map(name_ + "_ring_control"));
-  if (!ring || !control)
-    throw Error("ERR_PIN_LAYOUT", "use the pin directory", paths_.directory(), 0, "its ring is missing");
-  ring_ = std::make_unique<EventRing>(std::move(ring), std::move(control));
+  ring_ = open_ring(paths_, name_ + "_ring");
+  if (!ring_) fail_without_ring(paths_);
+  bare_ring_ = open_ring(paths_, name_ + "_bare_ring");
   open_rules();
 }
 
@@ -55,9 +71,15 @@ void EventStream::open_rules() {
   rules_ = rules ? ExecRuleTable(rules.get()) : ExecRuleTable();
 }
 
+std::vector<EventRing*> EventStream::rings() const {
+  std::vector<EventRing*> all = {ring_.get()};
+  if (bare_ring_) all.push_back(bare_ring_.get());
+  return all;
+}
+
 void EventStream::open() {
   open_maps();
-  ring_->resume();
+  for (EventRing* ring : rings()) ring->resume();
 }
 
 void EventStream::create(EventPrograms& programs, std::uint64_t ring_bytes, std::uint64_t attach_id,
@@ -67,8 +89,9 @@ void EventStream::create(EventPrograms& programs, std::uint64_t ring_bytes, std:
   programs.load(paths_, ring_bytes, boot_ns);
   open();
   mapping_.as<stream_control>()->seq = attach_id;
-  ring_->control()->ring_bytes = ring_->ring_bytes();
+  for (EventRing* ring : rings()) ring->control()->ring_bytes = ring->ring_bytes();
   install(programs);
+  if (bare_ring_) bare_ring_->control()->layout_hash = programs.layout_hash();
   __atomic_store_n(&ring_->control()->layout_hash, programs.layout_hash(), __ATOMIC_RELEASE);
 }
 
@@ -79,7 +102,8 @@ void EventStream::resume(EventPrograms& programs, attachment& attached, std::uin
   if (ring_->control()->layout_hash != programs.layout_hash())
     throw Error("ERR_PIN_LAYOUT", "read the records in", paths_.directory(), 0,
                 "a version with another record layout wrote them");
-  ring_->resume();
+  if (programs.has_bare_ring() && !bare_ring_) fail_without_ring(paths_);
+  for (EventRing* ring : rings()) ring->resume();
 
   replaced_program_ = ring_->control()->program_hash != programs.hash();
   const bool was_attached = is_attached(attached);
@@ -163,19 +187,29 @@ void EventStream::end_cut(StreamCut& cut, unsigned frozen_parity) const {
   cut.counters = cut.counters + control().counters[frozen_parity];
   cut.filtered = std::move(cut.filtered) + rules_.filtered(frozen_parity);
   cut.producer_position = ring_->producer_position();
+  if (bare_ring_) cut.bare_producer_position = bare_ring_->producer_position();
   cut.skipped = control().skipped_before + skipped_by(dispatcher_);
 }
 
+std::uint64_t EventStream::backlog() const {
+  std::uint64_t records = 0;
+  for (const EventRing* ring : rings()) records += ring->backlog();
+  return records;
+}
+
 FinalStream EventStream::final_totals() const {
-  const std::uint64_t* totals = ring_->totals();
-  return {.counters = counters(),
-          .filtered = rules_.filtered(),
-          .skipped = control().skipped_before,
-          .acknowledged = totals[USER_ACKNOWLEDGED],
-          .undecodable = totals[USER_UNDECODABLE],
-          .first_offset = totals[USER_FIRST_OFFSET],
-          .last_offset = totals[USER_LAST_OFFSET],
-          .discarded = ring_->backlog()};
+  FinalStream final{.counters = counters(),
+                    .filtered = rules_.filtered(),
+                    .skipped = control().skipped_before,
+                    .discarded = backlog()};
+  for (const EventRing* ring : rings()) {
+    const std::uint64_t* totals = ring->totals();
+    final.acknowledged += totals[USER_ACKNOWLEDGED];
+    final.undecodable += totals[USER_UNDECODABLE];
+    final.first_offset = first_of(final.first_offset, totals[USER_FIRST_OFFSET]);
+    final.last_offset = std::max(final.last_offset, totals[USER_LAST_OFFSET]);
+  }
+  return final;
 }
 
 }  // namespace bpf2kafka

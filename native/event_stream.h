@@ -1,9 +1,10 @@
-// One stream of events under the pins: its dispatcher, its counters, its ring. Whoever uses it owns the pins.
+// One stream of events under the pins: its dispatcher, its counters, its rings. Whoever uses it owns the pins.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "abi.h"
 #include "descriptor.h"
@@ -25,6 +26,7 @@ struct StreamCut {
   std::uint64_t skipped = 0;           // runs that the kernel's recursion guard kept out, when it was looked at
   std::uint64_t seq = 0;               // every number below it was given out in this epoch or before
   std::uint64_t producer_position = 0; // every record of this epoch or before ends before it
+  std::uint64_t bare_producer_position = 0; // the same in the ring of bare records
 };
 
 // The whole account of a stream that has ended, since attach_id.
@@ -76,6 +78,11 @@ class EventStream {
   stream_counters counters() const { return control().counters[0] + control().counters[1]; }
   EventRing& ring() { return *ring_; }
   const EventRing& ring() const { return *ring_; }
+  // What found no room in the other one: the beginning of each record. Null for a stream, and for the pins of a version,
+  // that has none.
+  EventRing* bare_ring() { return bare_ring_.get(); }
+  // Records of both that no broker has acknowledged.
+  std::uint64_t backlog() const;
 
   // After the barrier that begins the end of an epoch: the counters that nobody adds to until the next one has begun.
   StreamCut begin_cut(unsigned idle_parity) const;
@@ -87,6 +94,8 @@ class EventStream {
 
  private:
   void open_maps();
+  // Those that there are.
+  std::vector<EventRing*> rings() const;
   void open_rules();
   void install(EventPrograms& programs);
   void open_dispatcher();
@@ -103,6 +112,7 @@ class EventStream {
   Mapping mapping_;
   ExecRuleTable rules_;  // empty for a stream, and for the pins of a version, that has none
   std::unique_ptr<EventRing> ring_;
+  std::unique_ptr<EventRing> bare_ring_;
 };
 
 }  // namespace bpf2kafka

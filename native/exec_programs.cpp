@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 
 #include "error.h"
@@ -25,6 +26,8 @@ constexpr struct {
     {"excludes_cgroup", "excluded_cgroups"},
 };
 static_assert(sizeof(kinds) / sizeof(kinds[0]) == EXEC_RULE_KINDS);
+
+static_assert(offsetof(exec_record, unread) == EXEC_BARE_BYTES);
 
 // As struct path_prefix (bpf/scratch.h).
 struct PathPrefix {

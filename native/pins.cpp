@@ -19,7 +19,8 @@ namespace {
 constexpr const char* packets_prefix = "packet_";
 constexpr const char* packet_link_prefix = "packet_link_";
 
-const std::array<const char*, 4> ring_maps = {"exec_ring", "exec_ring_control", "exit_ring", "exit_ring_control"};
+const std::array<const char*, 6> ring_maps = {
+    "exec_ring", "exec_ring_control", "exec_bare_ring", "exec_bare_ring_control", "exit_ring", "exit_ring_control"};
 
 std::vector<std::string> entries(const std::string& path) {
   std::vector<std::string> names;

@@ -390,7 +390,7 @@ const settings = {
   execRingBytes: setting({
     name: 'exec-ring-bytes',
     placeholder: 'N',
-    description: "the kernel's buffer for execs, in bytes, a power of two",
+    description: "the kernel's buffer for execs, in bytes, a power of two; an eighth more is for what does not fit",
     fallbackText: '512 KiB a processor, 4 to 64 MiB',
     value: ringBytes,
     fallback: (facts) => defaultRingBytes(facts.processors),

@@ -2,7 +2,7 @@ import type { Clock } from './clock.ts';
 import type { RunConfig } from './config.ts';
 import type { Enrichment } from './enrich/enrichment.ts';
 import type { Inlets } from './inlets.ts';
-import type { EventStream } from './kernel/addon.ts';
+import type { EventRing, EventStream } from './kernel/addon.ts';
 import { EventStreamAccount } from './ledger/event-stream.ts';
 import type { StreamDestination } from './ledger/ledger-stream.ts';
 import { PacketStreams } from './ledger/packet-streams.ts';
@@ -22,9 +22,10 @@ import { createPacketDecoder } from './sources/packet-decoder.ts';
 import { PacketSource } from './sources/packets.ts';
 import { createRecordCodec } from './sources/record-codec.ts';
 
-/** One stream of events on its whole way: out of its ring, to its topic, into the ledger. */
+/** One stream of events on its whole way: out of its rings, to its topic, into the ledger. */
 export interface EventPipeline {
-  readonly source: EventSource;
+  /** One a ring; they share what follows. */
+  readonly sources: readonly EventSource[];
   readonly codec: Codec<KernelRecord>;
   readonly delivery: Delivery;
   readonly account: EventStreamAccount;
@@ -59,16 +60,19 @@ export function eventPipelines(
     outlet: Outlet<Event>,
     codec: Codec<KernelRecord>,
   ): EventPipeline => {
-    const source = new EventSource({
-      stream,
-      presentEpoch,
-      reader,
-      clock: options.clock,
-      log: options.log,
-      offsets: offsetsAt(outlet, stream.status()),
-    });
-    const account = new EventStreamAccount({ name, stream, reader: source, ...ledgerSide(outlet) });
-    return { source, codec, delivery: outlet.delivery, account };
+    const sourceOf = (ring: EventRing) =>
+      new EventSource({
+        ring,
+        presentEpoch,
+        reader,
+        clock: options.clock,
+        log: options.log,
+        offsets: offsetsAt(outlet, ring.status()),
+      });
+    const source = sourceOf(stream);
+    const bare = stream.bare && { ring: stream.bare, reader: sourceOf(stream.bare) };
+    const account = new EventStreamAccount({ name, stream, reader: source, bare, ...ledgerSide(outlet) });
+    return { sources: bare ? [source, bare.reader] : [source], codec, delivery: outlet.delivery, account };
   };
 
   const { exec, exit } = capture;

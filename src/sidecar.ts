@@ -153,7 +153,9 @@ export class Sidecar {
       setInterval(() => this.#inlets.packets?.watch.lookAgain(), interfaceInterval),
     );
     const { signal } = this.#abort;
-    this.#publishingEvents = this.#events.map((events) => publish(events.source, events, signal));
+    this.#publishingEvents = this.#events.flatMap((events) =>
+      events.sources.map((source) => publish(source, events, signal)),
+    );
     if (this.#packets) this.#publishingPackets = publish(this.#packets.source, this.#packets, signal);
     this.#accounting = this.#account(this.#endAccounting.signal);
     try {
@@ -190,7 +192,7 @@ export class Sidecar {
       const ending = drained && this.#options.config.onExit === 'detach';
       this.#endTimers(); // the next look at the interfaces would count on them again
       if (ending) capture.detach();
-      for (const { source } of this.#events) source.finish();
+      for (const source of this.#events.flatMap(({ sources }) => sources)) source.finish();
       await Promise.allSettled(this.#publishingEvents);
       const accounted = await this.#finishAccount(ending);
       this.#packets?.source.finish();
@@ -216,7 +218,8 @@ export class Sidecar {
     this.#abort.signal.addEventListener('abort', () => given.resolve(false), { once: true });
     for (const publishing of [...this.#publishingEvents, this.#publishingPackets])
       void publishing?.catch(() => given.resolve(false));
-    Promise.all([...this.#events, this.#packets].map((pipeline) => pipeline?.source.drained())).then(
+    const sources = [...this.#events.flatMap((events) => events.sources), this.#packets?.source];
+    Promise.all(sources.map((source) => source?.drained())).then(
       () => given.resolve(true),
       () => given.resolve(false),
     );

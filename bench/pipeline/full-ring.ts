@@ -8,7 +8,7 @@ const word = 2 ** 32;
 const nanosApart = 100_000;
 
 /** What the source asks of one. */
-type Ring = EventSourceOptions['stream'];
+type Ring = EventSourceOptions['ring'];
 
 /**
  * A ring that is never empty before its end: real records, over and over, each with its own seq, times and pid, so that

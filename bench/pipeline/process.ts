@@ -89,7 +89,7 @@ const enrichment = openEnrichment({ redaction: { defaults: true, patterns: [] },
 const table = createExecTable(recording.layout, identity, new WallClock(recording.clockOffsets), enrichment);
 const reader = createExecRecordReader(recording.layout);
 const source = new EventSource({
-  stream: ring,
+  ring,
   presentEpoch: () => Number.MAX_SAFE_INTEGER,
   reader,
   clock: systemClock,

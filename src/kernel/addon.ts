@@ -28,15 +28,8 @@ export interface CaptureStatus {
   readonly epoch: number;
 }
 
-/** Counters of the kernel and of the reader of one stream, since attachId. */
-export interface StreamStatus extends KernelCounts {
-  /** The program of an earlier version, or one with other settings, was replaced by this one's. */
-  readonly replacedProgram: boolean;
-  /** How long nothing was captured since attachId. */
-  readonly unobservedMicros: number;
-  /** Of the compiled programs whose record program is installed, 16 hexadecimal digits. */
-  readonly programHash: string;
-  readonly nextSeq: number;
+/** What became of the records of one ring, since attachId. */
+export interface RingStatus {
   readonly acknowledged: number;
   readonly undecodable: number;
   /** Offsets of the first and the last acknowledged record at the present destination; -1 before there is one. */
@@ -49,12 +42,25 @@ export interface StreamStatus extends KernelCounts {
   readonly highWaterBytes: number;
 }
 
-/** What the kernel counted of a stream; all but the first are lost. */
+/** Counters of the kernel for one stream, since attachId, and of its ring of whole records. */
+export interface StreamStatus extends KernelCounts, RingStatus {
+  /** The program of an earlier version, or one with other settings, was replaced by this one's. */
+  readonly replacedProgram: boolean;
+  /** How long nothing was captured since attachId. */
+  readonly unobservedMicros: number;
+  /** Of the compiled programs whose record program is installed, 16 hexadecimal digits. */
+  readonly programHash: string;
+  readonly nextSeq: number;
+}
+
+/** What the kernel counted of a stream; all but the first and the last are lost. */
 export interface KernelCounts {
   readonly entered: number;
   readonly fellThrough: number;
   readonly ringFull: number;
   readonly ringBusy: number;
+  /** Of which only a bare record had room. */
+  readonly bare: number;
 }
 
 /** From `fromBootMicros` on, microseconds since 1970 = microseconds since boot + `realtimeMinusBootMicros`. */
@@ -84,8 +90,9 @@ export interface StreamCut extends KernelCounts {
   readonly skipped: number;
   /** Every sequence number below it was given out in this epoch or before. */
   readonly seq: number;
-  /** Ring position behind the last record of this epoch. */
+  /** Position behind the last record of this epoch in the ring of whole records, and in that of bare ones. */
   readonly producerPosition: number;
+  readonly bareProducerPosition: number;
 }
 
 /** What came in on the interface of one slot through the end of one epoch, in packets; totals since attachId. */
@@ -120,10 +127,10 @@ export interface FinalTotals {
 }
 
 /** What became of the records of one stream; totals since attachId. */
-export interface FinalStream extends Omit<StreamCut, 'seq' | 'producerPosition'> {
+export interface FinalStream extends Omit<StreamCut, 'seq' | 'producerPosition' | 'bareProducerPosition'> {
   readonly acknowledged: number;
   readonly undecodable: number;
-  /** As in StreamStatus. */
+  /** As in RingStatus. */
   readonly firstOffset: number;
   readonly lastOffset: number;
   /** Records that were thrown away. */
@@ -134,7 +141,7 @@ export interface FinalStream extends Omit<StreamCut, 'seq' | 'producerPosition'>
 export interface FinalPackets extends Pick<PacketTotals, 'name' | 'seen' | 'filtered'> {
   /** In acknowledged records. */
   readonly published: number;
-  /** As in StreamStatus. */
+  /** As in RingStatus. */
   readonly firstOffset: number;
   readonly lastOffset: number;
   /** Were counted, and thrown away with the maps. */
@@ -292,8 +299,8 @@ export interface Committed {
   readonly lastOffset: number;
 }
 
-/** One stream of events of a running capture: what its ring holds. */
-export interface EventStream {
+/** Records that wait for their reader. */
+export interface EventRing {
   /** Copies the oldest unread records into the buffer; nothing is consumed. */
   read(into: Uint8Array, maxRecords: number): ReadResult;
   /** Lets the kernel reuse everything before `position`. */
@@ -302,18 +309,25 @@ export interface EventStream {
   arm(): boolean;
   /** The callback runs on the main loop, once for each time that the armed reader is woken. */
   onWake(callback: () => void): void;
-  status(): StreamStatus;
-  /** Records that no broker has acknowledged; walks the ring. */
-  backlog(): number;
-  /** Records of `epoch` and before that wait between the consumer position and `producerPosition` of its cut. */
+  status(): RingStatus;
+  /** Records of `epoch` and before that wait between the consumer position and the producer position of its cut. */
   pending(epoch: number, producerPosition: number): number;
+}
+
+/** One stream of events of a running capture, and its ring of whole records. */
+export interface EventStream extends EventRing {
+  /** What had no room in the ring of whole records: the beginning of each. Absent where there is no such ring. */
+  readonly bare?: EventRing;
+  status(): StreamStatus;
+  /** Records of both rings that no broker has acknowledged; walks them. */
+  backlog(): number;
   /** Of the struct that a record begins with. */
   layout(): StructLayout;
 }
 
 /** A running capture; the process that holds it is the owner of the pins. */
 export interface Capture {
-  readonly exec: EventStream;
+  readonly exec: EventStream & { readonly bare: EventRing };
   /** Undefined when exits are not captured. */
   readonly exit: EventStream | undefined;
   status(): CaptureStatus;
@@ -342,6 +356,7 @@ export interface Capture {
 /** What is there only to be opened. */
 interface NativeCapture extends Omit<Capture, 'exec' | 'exit'> {
   openExec(): EventStream;
+  openBareExec(): EventRing;
   openExit(): EventStream | undefined;
   hasPinnedExits(): boolean;
   openPackets(settings: PacketSettings): PacketCapture;
@@ -443,7 +458,7 @@ export function openCapture(
   );
   const exit = native.openExit();
   return Object.assign(native, {
-    exec: translating(native.openExec()),
+    exec: Object.assign(translating(native.openExec()), { bare: translating(native.openBareExec()) }),
     exit: exit === undefined ? undefined : translating(exit),
   });
 }

@@ -31,7 +31,7 @@ export interface ReaderTotals {
 }
 
 /** What the kernel counted of a stream of events. */
-export type KernelTotals = Omit<StreamCut, 'seq' | 'producerPosition'>;
+export type KernelTotals = Omit<StreamCut, 'seq' | 'bare' | 'producerPosition' | 'bareProducerPosition'>;
 
 /** The account of a stream of events through the end of the epoch at which both were counted. */
 export function eventAccount(cut: KernelTotals, { published, undecodable, pending }: ReaderTotals): Account {

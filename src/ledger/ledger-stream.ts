@@ -32,7 +32,10 @@ export interface StreamAccount extends Account {
   readonly closed: boolean;
   /** Of this epoch, for when it is closed. */
   readonly lowWatermark: number;
-  /** Events whose loss can be told before an epoch ends, or that lost their key: when they grow, the stream is degraded. */
+  /**
+   * Events whose loss can be told before an epoch ends, that lost their key, or of which only the bare fact is left: when
+   * they grow, the stream is degraded.
+   */
   readonly impaired: number;
   /** How long nothing was captured since the attach. */
   readonly unobservedMicros: number;

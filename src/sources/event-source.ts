@@ -1,6 +1,6 @@
 import type { Acknowledgement, Batch, Source } from '../batch.ts';
 import type { Clock } from '../clock.ts';
-import type { EventStream } from '../kernel/addon.ts';
+import type { EventRing } from '../kernel/addon.ts';
 import type { Log } from '../log.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import { CommittedByEpoch } from './committed-by-epoch.ts';
@@ -21,7 +21,7 @@ const idleAfter = 100;
 const sleepAtMost = 1000;
 
 export interface EventSourceOptions {
-  readonly stream: Pick<EventStream, 'read' | 'commit' | 'arm' | 'onWake'>;
+  readonly ring: Pick<EventRing, 'read' | 'commit' | 'arm' | 'onWake'>;
   /** The epoch that has not ended. */
   readonly presentEpoch: () => number;
   readonly reader: RecordReader;
@@ -32,11 +32,11 @@ export interface EventSourceOptions {
 }
 
 /**
- * The events of one stream of this host, in batches, oldest first. A batch is only looked at: the kernel keeps its
+ * The events of one ring, in batches, oldest first. A batch is only looked at: the kernel keeps its
  * records until `commit`, and a process that dies before that leaves them to the next one.
  */
 export class EventSource implements Source<KernelRecord> {
-  readonly #stream: EventSourceOptions['stream'];
+  readonly #ring: EventSourceOptions['ring'];
   readonly #presentEpoch: () => number;
   readonly #reader: RecordReader;
   readonly #clock: Clock;
@@ -56,14 +56,14 @@ export class EventSource implements Source<KernelRecord> {
   #onEmpty: (() => void)[] = [];
 
   constructor(options: EventSourceOptions) {
-    this.#stream = options.stream;
+    this.#ring = options.ring;
     this.#presentEpoch = options.presentEpoch;
     this.#reader = options.reader;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#offsets = new AcknowledgedOffsets(options.log, options.offsets);
     this.#wait = new InterruptibleWait(options.clock);
-    this.#stream.onWake(() => this.#wait.interrupt());
+    this.#ring.onWake(() => this.#wait.interrupt());
   }
 
   /** Ends the iteration when everything that is in the ring has been given out and committed. */
@@ -100,7 +100,7 @@ export class EventSource implements Source<KernelRecord> {
       if (this.#outstanding === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
       if (this.#finishing) return;
       if (begun - lastRecord < idleAfter) await this.#sleep(pace);
-      else if (this.#stream.arm()) await this.#sleep(sleepAtMost);
+      else if (this.#ring.arm()) await this.#sleep(sleepAtMost);
       // Something is there that is not complete yet: its writer needs a moment, not a loop around it.
       else await this.#sleep(1);
     }
@@ -125,7 +125,7 @@ export class EventSource implements Source<KernelRecord> {
 
   /** How many complete records were read, whether there may be more, and what is to be published of them. */
   #read(): { readonly records: number; readonly full: boolean; readonly batch?: Batch<KernelRecord> } {
-    const { records, bytes: used, position } = this.#stream.read(this.#buffer, recordsAtMost);
+    const { records, bytes: used, position } = this.#ring.read(this.#buffer, recordsAtMost);
     const full = records === recordsAtMost || used > bufferBytes - longestRecord;
     const events: KernelRecord[] = [];
     const undecodable = this.#uncommitted.splice(0);
@@ -165,7 +165,7 @@ export class EventSource implements Source<KernelRecord> {
     offsets: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>,
   ): void {
     if (events.length > 0) this.#offsets.note(offsets);
-    this.#stream.commit(position, {
+    this.#ring.commit(position, {
       acknowledged: events.length,
       undecodable: undecodable.length,
       firstOffset: this.#offsets.first,

@@ -5,6 +5,7 @@ import type { ExecEvent } from '../schemas/exec-event.ts';
 import { type Argv, programOf, splitArgv } from './argv.ts';
 import type { CaptureIdentity } from './capture-identity.ts';
 import { selectVariables } from './environment.ts';
+import { bareEventOf } from './exec-bare.ts';
 import { createExecFindings, isConcerned, once, shownText } from './exec-findings.ts';
 import { argvLimitsOf, envLimitsOf } from './exec-record.ts';
 import { type KernelRecord, micros, type SpanOffset, s64, spanOffset, u64 } from './kernel-record.ts';
@@ -254,8 +255,9 @@ export function createExecTable(
   };
 
   const isWhole = (record: KernelRecord) => {
-    const { buffer, at } = record;
+    const { buffer, at, bare } = record;
     return (
+      !bare &&
       unread.isNone(record) &&
       buffer.readUInt32LE(at + argsAbsent) === 0 &&
       buffer.readUInt32LE(at + argsMode) === fullArgs &&
@@ -269,11 +271,17 @@ export function createExecTable(
     );
   };
 
+  const eventOf = eventMaker(fields);
+  const bareEvent = bareEventOf(
+    fields,
+    ({ buffer, at }) => enrichment.users.of(buffer.readUInt32LE(at + uidAt)) === undefined,
+  );
   return {
     fields,
     isWhole,
-    eventOf: eventMaker(fields),
+    eventOf: (record) => (record.bare ? bareEvent(record) : eventOf(record)),
     remember(record, whole) {
+      if (record.bare) return;
       if (whole) {
         const image = {
           exe: spanBytes(record, exe).toString('latin1'),

@@ -53,5 +53,6 @@ export function createExecRecordReader(layout: StructLayout): RecordReader {
       buffer.readUInt16LE(at + ancestors.length) % ancestorBytes === 0 &&
       isPossibleArgv(buffer, at) &&
       isPossibleEnv(buffer, at),
+    limitOf(layout, 'EXEC_BARE_BYTES'),
   );
 }

@@ -1,8 +1,8 @@
 import { offsetOf, type StructLayout } from '../kernel/layout.ts';
 
 /**
- * A record of the kernel that makes sense, where it stands: a struct of bpf/abi.h and its strings. Nothing is copied, so it
- * is gone when the buffer around it is read into again.
+ * A record of the kernel that makes sense, where it stands: a struct of bpf/abi.h and its strings, or, of a bare one, its
+ * beginning. Nothing is copied, so it is gone when the buffer around it is read into again.
  */
 export interface KernelRecord {
   /** The buffer that it was read into. */
@@ -13,6 +13,8 @@ export interface KernelRecord {
   readonly epoch: number;
   /** When the event happened, microseconds since boot. */
   readonly bootMicros: number;
+  /** Only its beginning is there: the whole had no room in its ring. */
+  readonly bare: boolean;
 }
 
 export interface RecordReader {
@@ -55,11 +57,13 @@ export function spanOffset(layout: StructLayout, field: string): SpanOffset {
  * @param layout of a struct that has a seq, an epoch and a boot_ns
  * @param spans which halves of it say where its strings stand
  * @param isPossible whether the rest of a record whose strings are inside of it makes sense
+ * @param bareBytes what a bare record has, bytes; undefined when there are none
  */
 export function createRecordReader(
   layout: StructLayout,
   spans: readonly string[],
   isPossible: (buffer: Buffer, at: number) => boolean = () => true,
+  bareBytes?: number,
 ): RecordReader {
   const epochAt = offsetOf(layout, 'epoch', 8);
   const bootNsAt = offsetOf(layout, 'boot_ns', 8);
@@ -71,12 +75,17 @@ export function createRecordReader(
     return offset >= layout.bytes && offset + buffer.readUInt16LE(at + span.length) <= bytes;
   }
 
+  function isSound(buffer: Buffer, at: number, bytes: number): boolean {
+    if (bytes < layout.bytes) return false;
+    for (const span of everySpan) if (!isIn(buffer, at, bytes, span)) return false;
+    return isPossible(buffer, at);
+  }
+
   return {
     recordAt(buffer, at, bytes) {
-      if (bytes < layout.bytes) return undefined;
-      for (const span of everySpan) if (!isIn(buffer, at, bytes, span)) return undefined;
-      if (!isPossible(buffer, at)) return undefined;
-      return { buffer, at, epoch: u64(buffer, at + epochAt), bootMicros: micros(buffer, at + bootNsAt) };
+      const bare = bytes === bareBytes;
+      if (!bare && !isSound(buffer, at, bytes)) return undefined;
+      return { buffer, at, epoch: u64(buffer, at + epochAt), bootMicros: micros(buffer, at + bootNsAt), bare };
     },
     epochOf: (buffer, at, bytes) => (bytes < layout.bytes ? undefined : u64(buffer, at + epochAt)),
   };

@@ -268,6 +268,8 @@ describe('what is pinned', () => {
         .sort(),
     ).toEqual(['exit_dispatcher', 'exit_handoff', 'exit_link', 'exit_programs', 'exit_stream']);
     expect(readdirSync(`${pinPath}/v1/g1`).sort()).toEqual([
+      'exec_bare_ring',
+      'exec_bare_ring_control',
       'exec_ring',
       'exec_ring_control',
       'exit_ring',

@@ -5,7 +5,7 @@ import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { killAtWrite, whyNoKillAtWrite } from '../support/kill-at-write.ts';
-import { contradictionsIn, readEventLedger } from '../support/published.ts';
+import { bareEvents, contradictionsIn, readEventLedger } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, repeatsIn, type Storm, startStorm } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -66,7 +66,7 @@ describe('the ledger', () => {
     await expectAudit(kafka.brokers, 'busy.');
   });
 
-  it('counts what a ring of 64 KiB loses in a storm, by reason, and seq has as many holes', {
+  it('counts what a ring of 64 KiB loses in a storm, by reason, and seq has as many holes; bare records are no loss', {
     timeout: 180_000,
   }, async () => {
     await using place = await SidecarPlace.create('small');
@@ -108,15 +108,58 @@ describe('the ledger', () => {
       ((seqs[0] as number) - last.attach_id) +
       (last.low_watermark - 1 - (seqs.at(-1) as number));
     expect(holes).toBe(lost);
-    // The generator's own execs: whatever of them is not there has been counted; others of this host may have been lost, too.
-    const { missing, found } = compare(new Set([...storm.tokens, ...after.tokens]), records);
-    expect(found + missing.length).toBe(3_100);
-    expect(missing.length).toBeGreaterThan(0);
-    expect(missing.length).toBeLessThanOrEqual(lost);
-    const others = records.length - found;
-    expect(lost - missing.length).toBeLessThanOrEqual(others + 50);
+    // The generator's own execs: whatever of them is not there has been counted; others of this host may have been lost,
+    // too. A bare record has no argument, and so no token.
+    const { found } = compare(new Set([...storm.tokens, ...after.tokens]), records);
+    const bare = (await bareEvents(kafka.brokers, 'small.')).filter(({ comm }) => comm === 'noop');
+    expect(bare.length).toBeGreaterThan(0);
+    const missing = 3_100 - found - bare.length;
+    expect(missing).toBeGreaterThan(0);
+    expect(missing).toBeLessThanOrEqual(lost);
+    const others = records.length - found - bare.length;
+    expect(lost - missing).toBeLessThanOrEqual(others + 50);
     const lines = await expectAudit(kafka.brokers, 'small.');
     expect(lines.at(-1)).toContain(String(lost));
+  });
+
+  it('closes over both rings when it is killed with both full, and every repeat is the same', {
+    timeout: 180_000,
+  }, async () => {
+    await using place = await SidecarPlace.create('bare');
+    const flags = [
+      '--create-topics',
+      '--topic-prefix',
+      'bare.',
+      '--exec-ring-bytes',
+      '65536',
+      '--ledger-interval',
+      '1s',
+    ];
+    await using first = await place.run(kafka.brokers, ...flags);
+    const storm = startStorm({ count: 4_000, rate: 400 });
+    await waitFor(async () => (await readTopic(kafka.brokers, 'bare.exec-events')).length > 300, { what: 'records' });
+    kafka.pause();
+    // Much more than both rings hold, whatever the rest of the host does.
+    await startStorm({ count: 1_000 }).ended;
+    expect(await first.end('SIGKILL')).toBe('SIGKILL');
+    kafka.resume();
+    await using second = await place.run(kafka.brokers, ...flags);
+    await storm.ended;
+    expect(await second.end('SIGTERM')).toBe(0);
+
+    const entries = await readLedger(kafka.brokers, 'bare.');
+    expectBalanced(entries);
+    expect(entries.at(-1)).toMatchObject({ state: 'stopped', closed: true, pending: 0 });
+    expect(entries.some(({ state }) => state === 'degraded')).toBe(true);
+    const records = await readTopic(kafka.brokers, 'bare.exec-events');
+    expect(await contradictionsIn(records)).toEqual([]);
+    const bare = await bareEvents(kafka.brokers, 'bare.');
+    expect(bare.length).toBeGreaterThan(0);
+    for (const { args, exe, uid, pid, filename } of bare) {
+      expect({ args, exe, filename }).toEqual({ args: null, exe: null, filename: '' });
+      expect([uid, pid]).toEqual([expect.any(Number), expect.any(Number)]);
+    }
+    await expectAudit(kafka.brokers, 'bare.');
   });
 
   it('gives a heartbeat and counts no loss when nothing happens', { timeout: 400_000 }, async () => {

@@ -87,15 +87,17 @@ test('each of 10 execs wakes a reader that sleeps', async () => {
   }
 });
 
-test('every record that found no room is a hole, and is counted', async () => {
+test('every record that found no room is bare, or is a hole and is counted', async () => {
   using reader = new CaptureReader(pinPath, 64 * kibibyte);
-  const spawned = 300;
+  const spawned = 500;
   await storm(newToken(), spawned);
   const { skipped } = (await reader.capture.advanceEpoch()).exec;
   reader.capture.detach();
   reader.read();
-  const { attachId, nextSeq, entered, fellThrough, ringFull, ringBusy } = reader.status;
+  const { attachId, nextSeq, entered, fellThrough, ringFull, ringBusy, bare } = reader.status;
   expect(ringFull).toBeGreaterThan(0);
+  expect(bare).toBeGreaterThan(0);
+  expect(reader.records.filter((record) => record.bare)).toHaveLength(bare);
   expect(fellThrough).toBe(0);
   expect(entered).toBe(nextSeq - attachId);
   expect(entered + skipped).toBeGreaterThanOrEqual(spawned);
@@ -107,9 +109,8 @@ test('what was counted through the end of an epoch is what was recorded through 
   const cuts: { epoch: number; entered: number; lost: number; pending: number }[] = [];
   await whileStorming(newToken(), 200, async () => {
     const { epoch, exec } = await reader.capture.advanceEpoch();
-    const { producerPosition, entered, ...cut } = exec;
-    const pending = reader.capture.exec.pending(epoch, producerPosition);
-    cuts.push({ epoch, entered, lost: cut.fellThrough + cut.ringFull + cut.ringBusy, pending });
+    const { entered, fellThrough, ringFull, ringBusy } = exec;
+    cuts.push({ epoch, entered, lost: fellThrough + ringFull + ringBusy, pending: reader.pending(epoch, exec) });
   });
   reader.capture.detach();
   reader.read();

@@ -11,9 +11,11 @@ import {
   type CaptureStatus,
   type Committed,
   detachPinned,
+  type EventRing,
   type EventStream,
   type ExecArgs,
   openCapture,
+  type StreamCut,
   type StreamStatus,
 } from '../../src/kernel/addon.ts';
 import { WallClock } from '../../src/kernel/wall-clock.ts';
@@ -110,6 +112,7 @@ export interface CapturedRecord<Event> {
   readonly event: Event;
   /** The bytes that the kernel side wrote. */
   readonly bytes: Buffer;
+  readonly bare: boolean;
 }
 
 export const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -119,16 +122,18 @@ export function acknowledging(records: number): Committed {
   return { acknowledged: records, undecodable: 0, firstOffset: -1, lastOffset: -1 };
 }
 
-/** One ring and everything that was read from it. */
+/** The rings of one stream and everything that was read from them. */
 export class RingReader<Event> {
   readonly records: CapturedRecord<Event>[] = [];
-  /** Behind everything in `records`: what `commit` takes. */
+  /** Behind everything in `records` that is whole: what `commit` takes. */
   position = 0;
+  /** The same of the ring of bare records. */
+  barePosition = 0;
   readonly #stream: EventStream;
   readonly #reader: RecordReader;
   readonly #table: Pick<RecordTable<Event>, 'eventOf'>;
   readonly #buffer = Buffer.alloc(512 * 1024);
-  #uncommitted = 0;
+  #uncommitted = { whole: 0, bare: 0 };
 
   constructor(stream: EventStream, reader: RecordReader, table: Pick<RecordTable<Event>, 'eventOf'>) {
     this.#stream = stream;
@@ -140,32 +145,50 @@ export class RingReader<Event> {
     return this.records.map(({ event }) => event);
   }
 
-  /** Reads what is complete; returns what is new. */
+  /** Reads what is complete; returns what is new, the whole records first. */
   read(): CapturedRecord<Event>[] {
+    const whole = this.#readRing(this.#stream);
+    this.position = whole.position;
+    this.#uncommitted.whole += whole.fresh.length;
+    const fresh = [...whole.fresh];
+    if (this.#stream.bare !== undefined) {
+      const bare = this.#readRing(this.#stream.bare);
+      this.barePosition = bare.position;
+      this.#uncommitted.bare += bare.fresh.length;
+      fresh.push(...bare.fresh);
+    }
+    this.records.push(...fresh);
+    return fresh;
+  }
+
+  #readRing(ring: EventRing): { fresh: CapturedRecord<Event>[]; position: number } {
     const fresh: CapturedRecord<Event>[] = [];
     for (;;) {
-      const result = this.#stream.read(this.#buffer, 1000);
-      this.position = result.position;
+      const { records, position } = ring.read(this.#buffer, 1000);
       let at = 0;
-      for (let i = 0; i < result.records; i += 1) {
+      for (let i = 0; i < records; i += 1) {
         const length = this.#buffer.readUInt32LE(at);
         const bytes = Buffer.from(this.#buffer.subarray(at + 8, at + 8 + length));
         const record = this.#reader.recordAt(bytes, 0, length);
         if (record === undefined) throw new Error(`a record of ${length} bytes could not be decoded`);
-        fresh.push({ event: this.#table.eventOf(record), bytes });
+        fresh.push({ event: this.#table.eventOf(record), bytes, bare: record.bare });
         at += 8 + Math.ceil(length / 8) * 8;
       }
-      if (result.records === 0) break;
+      if (records === 0) return { fresh, position };
     }
-    this.records.push(...fresh);
-    this.#uncommitted += fresh.length;
-    return fresh;
   }
 
   /** Commits everything that was read. */
   commit(): void {
-    this.#stream.commit(this.position, acknowledging(this.#uncommitted));
-    this.#uncommitted = 0;
+    this.#stream.commit(this.position, acknowledging(this.#uncommitted.whole));
+    this.#stream.bare?.commit(this.barePosition, acknowledging(this.#uncommitted.bare));
+    this.#uncommitted = { whole: 0, bare: 0 };
+  }
+
+  /** Records of an epoch and before that wait in the rings. */
+  pending(epoch: number, { producerPosition, bareProducerPosition }: StreamCut): number {
+    const bare = this.#stream.bare?.pending(epoch, bareProducerPosition) ?? 0;
+    return this.#stream.pending(epoch, producerPosition) + bare;
   }
 
   /** Reads until one of the records fits, however many events of others come between. */
@@ -186,7 +209,7 @@ export class RingReader<Event> {
 
 const readers = new Set<CaptureReader>();
 
-/** One capture, and the ring of its execs. */
+/** One capture, and the rings of its execs. */
 export class CaptureReader extends RingReader<ExecEvent> implements Disposable {
   readonly pinPath: string;
   readonly capture: Capture;

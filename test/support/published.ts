@@ -90,6 +90,13 @@ export async function readPackets(brokers: string, prefix: string): Promise<Publ
   return { counts: [...distinct.values()].map(({ event }) => event), repeats: records.length - distinct.size };
 }
 
+/** Execs of which only the bare fact was published; a repeat counts once. */
+export async function bareEvents(brokers: string, prefix: string): Promise<ExecEvent[]> {
+  const events = (await readEvents(brokers, 'exec-events', prefix)).map(({ event }) => event);
+  const bare = events.filter(({ degraded }) => degraded.includes('filename') && degraded.includes('ancestors'));
+  return [...new Map(bare.map((event) => [event.seq, event])).values()];
+}
+
 /** The entries of a stream of events, by epoch. */
 export async function readEventLedger(
   brokers: string,

@@ -104,6 +104,7 @@ describe('the end of an attach that detach has removed', () => {
       fellThrough: 1,
       ringFull: 2,
       ringBusy: 0,
+      bare: 0,
       filtered: {},
       skipped: 3,
       acknowledged: 60,

@@ -1,15 +1,74 @@
 import { expect, test } from 'vitest';
 import type { EpochCut, StreamStatus } from '../../../src/kernel/addon.ts';
-import { EventStreamAccount } from '../../../src/ledger/event-stream.ts';
+import { type EventReader, EventStreamAccount } from '../../../src/ledger/event-stream.ts';
+
+const counts = { entered: 30, fellThrough: 0, ringFull: 4, ringBusy: 0, bare: 9 };
+const cut: EpochCut = {
+  epoch: 5,
+  beginBootMicros: 0,
+  endBootMicros: 1,
+  exec: { ...counts, filtered: {}, skipped: 0, seq: 1, producerPosition: 700, bareProducerPosition: 70 },
+  exit: { ...counts, bare: 0, filtered: {}, skipped: 0, seq: 1, producerPosition: 700, bareProducerPosition: 0 },
+  packets: [],
+};
+
+const reader = (firstOffset: number, lastOffset: number, acknowledged: number): EventReader => ({
+  firstOffset,
+  lastOffset,
+  committedAfter: () => ({ acknowledged, undecodable: 0 }),
+});
+
+/** @param waiting what is still in the ring before this position */
+const ring = (acknowledged: number, undecodable: number, waiting: Readonly<Record<number, number>>) => ({
+  status: () => ({ ...counts, acknowledged, undecodable, unobservedMicros: 0, programHash: 'p' }) as StreamStatus,
+  pending: (_epoch: number, position: number) => waiting[position] ?? Number.NaN,
+});
+
+const destination = { cluster_id: 'c', topic: 't', partition: 0, replication_factor: 1, min_insync_replicas: 1 };
+const common = { stream: ring(15, 1, { 700: 3 }), deliveryState: () => 'capturing' as const, destination };
+
+function execs(whole: EventReader, bare: EventReader) {
+  return new EventStreamAccount({
+    ...common,
+    name: 'exec',
+    reader: whole,
+    bare: { ring: ring(9, 2, { 70: 2 }), reader: bare },
+  });
+}
+
+test('an account is over both rings, each without what was committed of later epochs', () => {
+  const account = execs(reader(0, 1, 5), reader(0, 1, 1));
+  expect(account.account(cut)).toMatchObject({
+    seen: 30,
+    published: 18,
+    pending: 5,
+    lost: { ring_full: 4, undecodable: 3 },
+    closed: false,
+    impaired: 16,
+  });
+  expect(account.impaired()).toBe(16);
+});
+
+test('offsets are the first and the last of both readers', () => {
+  const offsetsOf = (whole: EventReader, bare: EventReader) => execs(whole, bare).account(cut)?.destination;
+  expect(offsetsOf(reader(40, 90, 0), reader(60, 99, 0))).toMatchObject({ first_offset: 40, last_offset: 99 });
+  expect(offsetsOf(reader(40, 90, 0), reader(-1, -1, 0))).toMatchObject({ first_offset: 40, last_offset: 90 });
+  expect(offsetsOf(reader(-1, -1, 0), reader(60, 99, 0))).toMatchObject({ first_offset: 60, last_offset: 99 });
+  expect(offsetsOf(reader(-1, -1, 0), reader(-1, -1, 0))).toMatchObject({ first_offset: -1, last_offset: -1 });
+});
+
+test('a stream without bare records has the account of its one ring', () => {
+  const account = new EventStreamAccount({ ...common, name: 'exit', reader: reader(40, 90, 5) });
+  expect(account.account(cut)).toMatchObject({
+    published: 10,
+    pending: 3,
+    lost: { ring_full: 4, undecodable: 1 },
+    impaired: 5,
+    destination: { first_offset: 40, last_offset: 90 },
+  });
+});
 
 test('the offsets of an entry are those of its destination, not the ones that an earlier place left in the pins', () => {
-  const destination = {
-    cluster_id: 'cluster',
-    topic: 'new.exec-events',
-    partition: 2,
-    replication_factor: 1,
-    min_insync_replicas: 1,
-  };
   const status = { acknowledged: 900, undecodable: 0, firstOffset: 7, lastOffset: 906 } as StreamStatus;
   const reader = { firstOffset: -1, lastOffset: -1, committedAfter: () => ({ acknowledged: 0, undecodable: 0 }) };
   const stream = new EventStreamAccount({
@@ -19,8 +78,6 @@ test('the offsets of an entry are those of its destination, not the ones that an
     deliveryState: () => 'capturing',
     destination,
   });
-  const counts = { entered: 900, fellThrough: 0, ringFull: 0, ringBusy: 0, filtered: {}, skipped: 0, seq: 900 };
-  const cut = { epoch: 1, exec: counts } as unknown as EpochCut;
   expect(stream.account(cut)?.destination).toEqual({ ...destination, first_offset: -1, last_offset: -1 });
   Object.assign(reader, { firstOffset: 0, lastOffset: 41 });
   expect(stream.account(cut)?.destination).toEqual({ ...destination, first_offset: 0, last_offset: 41 });

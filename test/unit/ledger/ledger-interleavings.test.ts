@@ -12,7 +12,10 @@ const steps: Readonly<Record<string, (model: Model, size: number) => unknown>> =
   'exec that began in the epoch before': ({ host }) => host.exec({ late: true }),
   'exec without room': ({ host }) => host.exec({ lost: true }),
   'exec that is filtered': ({ host }, size) => host.exec({ count: size, filtered: true, late: size % 2 === 0 }),
+  'exec of which only the bare fact has room': ({ host }, size) =>
+    host.exec({ count: size, bare: true, late: size % 2 === 0 }),
   commit: ({ host }, size) => host.commit(size * 3),
+  'commit of bare records': ({ host }, size) => host.commit(size, 0, host.bare),
   'commit of a broken record': ({ host }, size) => host.commit(size, 1),
   packets: ({ host }, size) => host.packets(size % Math.max(1, host.slots.length), size),
   'packets without a key': ({ host }, size) => host.packets(size % Math.max(1, host.slots.length), size, 'overflow'),
@@ -81,7 +84,7 @@ test('the accounts of all streams balance and close, however flips, commits and 
       await running;
       check(batches.flat(), host);
 
-      host.commit(host.backlog);
+      for (const ring of [host.whole, host.bare]) host.commit(ring.backlog, 0, ring);
       let finished: boolean | undefined;
       const finishing = ledger.finish('stopped', new AbortController().signal).then((closed) => {
         finished = closed;

@@ -1,7 +1,7 @@
-import type { EpochCut, EventStream, PacketTotals, StreamStatus } from '../../../src/kernel/addon.ts';
+import type { EpochCut, PacketTotals, RingStatus, StreamStatus } from '../../../src/kernel/addon.ts';
 import { WallClock } from '../../../src/kernel/wall-clock.ts';
 import type { Epochs } from '../../../src/ledger/epochs.ts';
-import { EventStreamAccount } from '../../../src/ledger/event-stream.ts';
+import { EventStreamAccount, type EventStreamAccountOptions } from '../../../src/ledger/event-stream.ts';
 import { Ledger } from '../../../src/ledger/ledger.ts';
 import { type PacketReader, PacketStreams } from '../../../src/ledger/packet-streams.ts';
 import type { LedgerEntry, LedgerState } from '../../../src/schemas/ledger-entry.ts';
@@ -19,7 +19,65 @@ interface Slot {
   acknowledged: number;
 }
 
-/** A host with a ring of execs and two maps of packets, every step of which a test takes by itself. */
+/** A ring of execs, each known by its epoch. */
+class ModelRing {
+  /** In the order of the ring; those before `#consumed` are committed. */
+  readonly #records: number[] = [];
+  #consumed = 0;
+  #acknowledged = 0;
+  #undecodable = 0;
+  readonly #committed = new CommittedByEpoch();
+
+  get end(): number {
+    return this.#records.length;
+  }
+
+  get backlog(): number {
+    return this.#records.length - this.#consumed;
+  }
+
+  add(epoch: number): void {
+    this.#records.push(epoch);
+  }
+
+  through(epoch: number): number {
+    return this.#records.filter((of) => of <= epoch).length;
+  }
+
+  commit(count: number, undecodable: number): void {
+    const epochs = this.#records.slice(this.#consumed, this.#consumed + count);
+    this.#consumed += epochs.length;
+    for (const [index, epoch] of epochs.entries()) {
+      if (index < undecodable) {
+        this.#undecodable += 1;
+        this.#committed.of(epoch).undecodable += 1;
+      } else {
+        this.#acknowledged += 1;
+        this.#committed.of(epoch).acknowledged += 1;
+      }
+    }
+  }
+
+  committedAfter(epoch: number) {
+    return this.#committed.after(epoch);
+  }
+
+  pending(epoch: number, end: number): number {
+    return this.#records.filter((of, index) => index >= this.#consumed && index < end && of <= epoch).length;
+  }
+
+  readonly firstOffset = -1;
+
+  get lastOffset(): number {
+    return this.#acknowledged - 1;
+  }
+
+  get status() {
+    return { acknowledged: this.#acknowledged, undecodable: this.#undecodable };
+  }
+}
+
+/** A host with rings of execs and two maps of packets, every step of which a test takes by itself. */
 export class ModelHost implements Epochs, PacketReader {
   readonly attachId = 1_000;
   epoch = this.attachId;
@@ -34,12 +92,8 @@ export class ModelHost implements Epochs, PacketReader {
   readonly #execs: number[] = [];
   readonly #ringFull: number[] = [];
   readonly #filtered: number[] = [];
-  /** Epochs of all records, in the order of the ring; those before `#consumed` are committed. */
-  readonly #records: number[] = [];
-  #consumed = 0;
-  #acknowledged = 0;
-  #undecodable = 0;
-  readonly #committed = new CommittedByEpoch();
+  readonly whole = new ModelRing();
+  readonly bare = new ModelRing();
   /** What is with the frozen map. */
   #map: 'cleared' | 'reading' | 'waiting' = 'cleared';
   /** An epoch has ended, and its cut is not known yet. */
@@ -50,31 +104,23 @@ export class ModelHost implements Epochs, PacketReader {
   #afterNext = Promise.withResolvers<EpochCut>();
 
   /** @param late it began before the epoch that is ending had ended */
-  exec({ count = 1, late = false, lost = false, filtered = false } = {}): void {
+  exec({ count = 1, late = false, lost = false, filtered = false, bare = false } = {}): void {
     const epoch = late && this.#ending ? this.epoch - 1 : this.epoch;
     for (let i = 0; i < count; i += 1) {
       this.#execs.push(epoch);
-      (filtered ? this.#filtered : lost ? this.#ringFull : this.#records).push(epoch);
+      if (filtered) this.#filtered.push(epoch);
+      else if (lost) this.#ringFull.push(epoch);
+      else (bare ? this.bare : this.whole).add(epoch);
     }
   }
 
-  /** Acknowledges the oldest records of the ring; the first ones make no sense. */
-  commit(count: number, undecodable = 0): void {
-    const epochs = this.#records.slice(this.#consumed, this.#consumed + count);
-    this.#consumed += epochs.length;
-    for (const [index, epoch] of epochs.entries()) {
-      if (index < undecodable) {
-        this.#undecodable += 1;
-        this.#committed.of(epoch).undecodable += 1;
-      } else {
-        this.#acknowledged += 1;
-        this.#committed.of(epoch).acknowledged += 1;
-      }
-    }
+  /** Acknowledges the oldest records of a ring; the first ones make no sense. */
+  commit(count: number, undecodable = 0, ring = this.whole): void {
+    ring.commit(count, undecodable);
   }
 
   get backlog(): number {
-    return this.#records.length - this.#consumed;
+    return this.whole.backlog + this.bare.backlog;
   }
 
   addInterface(name: string): void {
@@ -152,26 +198,23 @@ export class ModelHost implements Epochs, PacketReader {
     return this.#map === 'cleared';
   }
 
-  committedAfter(epoch: number) {
-    return this.#committed.after(epoch);
-  }
-
-  /** What the kernel knows of the ring. */
-  readonly stream: Pick<EventStream, 'status' | 'pending'> = {
+  /** What the kernel knows of the rings. */
+  readonly stream: EventStreamAccountOptions['stream'] = {
     status: () =>
       ({
-        acknowledged: this.#acknowledged,
-        undecodable: this.#undecodable,
+        ...this.whole.status,
         fellThrough: 0,
         ringFull: this.#ringFull.length,
         ringBusy: 0,
-        firstOffset: -1,
-        lastOffset: this.#acknowledged - 1,
+        bare: this.bare.end,
         unobservedMicros: 0,
         programHash: '',
       }) as StreamStatus,
-    pending: (epoch, end) =>
-      this.#records.filter((of, index) => index >= this.#consumed && index < end && of <= epoch).length,
+    pending: (epoch, end) => this.whole.pending(epoch, end),
+  };
+  readonly bareRing = {
+    status: () => this.bare.status as RingStatus,
+    pending: (epoch: number, end: number) => this.bare.pending(epoch, end),
   };
 
   /** Events of a stream through the end of an epoch that has ended, as a check of the entries. */
@@ -193,7 +236,9 @@ export class ModelHost implements Epochs, PacketReader {
         filtered: filtered > 0 ? { 'exclude_exe:/x': filtered } : {},
         skipped: 0,
         seq: this.attachId + this.execsThrough(epoch) - filtered,
-        producerPosition: this.#records.length,
+        bare: this.bare.through(epoch),
+        producerPosition: this.whole.end,
+        bareProducerPosition: this.bare.end,
       },
       packets: this.slots.map(
         ({ name, seen, overflow, filtered }, slot): PacketTotals => ({
@@ -224,7 +269,8 @@ export function ledgerOf(host: ModelHost, { intervalMillis = 10_000, exec = true
   const execs = new EventStreamAccount({
     name: 'exec',
     stream: host.stream,
-    reader: host,
+    reader: host.whole,
+    bare: { ring: host.bareRing, reader: host.bare },
     deliveryState: () => host.execState,
     destination,
   });

@@ -5,7 +5,7 @@ import { EventSource, type EventSourceOptions } from '../../../src/sources/event
 import type { RecordReader } from '../../../src/sources/kernel-record.ts';
 import { FakeClock, settle } from '../producers/fakes.ts';
 
-type Ring = EventSourceOptions['stream'];
+type Ring = EventSourceOptions['ring'];
 
 /** A ring of numbers: a record is its sequence number and its epoch; one of an odd length is undecodable. */
 class FakeRing implements Ring {
@@ -66,7 +66,7 @@ class FakeRing implements Ring {
 
 const reader: RecordReader = {
   recordAt: (buffer, at, bytes) =>
-    bytes % 2 === 1 ? undefined : { buffer, at, epoch: buffer.readUInt32LE(at + 4), bootMicros: 0 },
+    bytes % 2 === 1 ? undefined : { buffer, at, epoch: buffer.readUInt32LE(at + 4), bootMicros: 0, bare: false },
   epochOf: (buffer, at) => buffer.readUInt32LE(at + 4),
 };
 
@@ -93,7 +93,7 @@ function setUp(offsets?: { firstOffset: number; lastOffset: number }) {
   const errors: unknown[] = [];
   const log = { debug() {}, info() {}, warn() {}, error: (fields: unknown) => void errors.push(fields) };
   const source = new EventSource({
-    stream: capture as Ring,
+    ring: capture as Ring,
     presentEpoch: () => capture.epoch,
     reader,
     clock,

@@ -84,7 +84,26 @@ export const limits = {
   ARGS_PAGE_BYTES: 4_096,
   ENV_CAPTURED_BYTES: 8_192,
   ANCESTOR_BYTES: 40,
+  EXEC_BARE_BYTES: 112,
 };
+/** What a bare record has, by its width. */
+const bareFields: readonly (readonly [readonly string[], number])[] = [
+  [['comm'], 16],
+  [
+    [
+      'cgroup_id',
+      'parent_exec_count',
+      'parent_start_boot_ns',
+      'exec_count',
+      'start_boot_ns',
+      'boot_ns',
+      'epoch',
+      'seq',
+    ],
+    8,
+  ],
+  [['uid', 'ppid', 'tid', 'pid'], 4],
+];
 const fieldNames = [
   'FILENAME',
   'EXE',
@@ -125,7 +144,8 @@ export function bits(prefix: 'EXEC_FIELD_' | 'EXEC_FLAG_', ...names: readonly st
 export const layout: StructLayout = (() => {
   const fields: Record<string, { offset: number; bytes: number }> = {};
   let at = 16;
-  const widths: [readonly string[], number][] = [
+  const widths: readonly (readonly [readonly string[], number])[] = [
+    ...bareFields,
     [comms, 16],
     [words.toReversed(), 8],
     [halves.toReversed(), 4],
@@ -133,6 +153,7 @@ export const layout: StructLayout = (() => {
   ];
   for (const [names, bytes] of widths)
     for (const name of names) {
+      if (fields[name] !== undefined) continue;
       fields[name] = { offset: at, bytes };
       at += bytes;
     }
