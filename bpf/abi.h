@@ -13,6 +13,8 @@
  *   v1/exec_handoff       struct handoff          one a possible CPU: from the dispatcher to slot 0
  *   v1/exec_programs      program array           slot 0 is the program that writes the records
  *   v1/exec_rules         struct exec_rule        EXEC_RULES; what each rule has kept out
+ *   v1/exec_marks         struct exec_mark        task storage; the processes whose exec was kept out
+ *   v1/exec_fork_link     link                    the program on sched_process_fork that hands the mark on
  *   v1/exec_dispatcher    program                 the dispatcher, for its statistics
  *   v1/exec_link          link                    the dispatcher on sched_process_exec; pinned last
  *   v1/g1/exec_ring           ring buffer         struct exec_record and what it spans
@@ -20,7 +22,7 @@
  *   v1/g1/exec_bare_ring          the same two for what finds no room in exec_ring: the first EXEC_BARE_BYTES
  *   v1/g1/exec_bare_ring_control  of its record
  *
- *   The same with `exit` for `exec`, but for the rules and the bare ring: the stream "exit". A capture of a version without
+ *   The same with `exit` for `exec`, but for rules, marks and the bare ring: the stream "exit". A capture of a version without
  *   it gets them when it goes on.
  *
  *   v1/packet_control         struct packet_control    identity and commits of the streams "packets:INTERFACE"
@@ -102,7 +104,7 @@ struct stream_counters {
 	__u64 reserved[3];
 };
 
-/* entered = fell_through + exec_rule.filtered + ring_full + ring_busy + records in the rings, for each parity and cut. */
+/* entered = fell_through + exec_rule.execs (or exits) + ring_full + ring_busy + records in the rings, for each parity and cut. */
 
 struct stream_control {
 	/* Of the next record. A record that finds no room has used its number: the hole is the loss. */
@@ -326,13 +328,20 @@ enum exec_rule_kind {
 #define EXEC_RULE_NAME_BYTES 272
 
 /*
- * A rule that an attach ever had, and the execs that it kept out of the ring: those have no record and no number. An
- * entry is never used again, so that totals stay totals when rules go and come. The first EXEC_RULE_KINDS entries are
- * for rules that find no entry left: each counts for all such rules of its kind.
+ * A rule that an attach ever had, and what it kept out of the rings: that has no record and no number. An entry is never
+ * used again, so that totals stay totals when rules go and come. The first EXEC_RULE_KINDS entries are for rules that
+ * find no entry left: each counts for all such rules of its kind.
  */
 struct exec_rule {
-	__u64 filtered[2];		 /* by parity of the epoch; only ever grow */
+	__u64 execs[2]; /* by parity of the epoch; only ever grow */
+	__u64 exits[2]; /* the same of processes whose exec it kept out */
 	char name[EXEC_RULE_NAME_BYTES]; /* as exclude_uid:1000; of the first entries without the value. Empty: free */
+};
+
+/* On the first thread of a process. It says nothing once the process has made another exec. */
+struct exec_mark {
+	__u64 exec_count; /* task_struct.self_exec_id after the exec that a rule kept out */
+	__u64 rule;	  /* its place among EXEC_RULES */
 };
 
 /* ---------------------------------------------------------------- exit ---------------------------- */

@@ -27,6 +27,7 @@
 #include "host.h"
 #include "kernel_types.h"
 #include "lineage.h"
+#include "mark.h"
 #include "namespaces.h"
 #include "path.h"
 #include "scratch.h"
@@ -195,5 +196,13 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 		bytes = sizeof(*record) + EXEC_DATA_BYTES; /* never: for the verifier */
 	number(stream, &record->seq);
 	send_whole_or_bare(record, bytes, &stream->counters[record->epoch & 1], control, bare_control);
+	return 0;
+}
+
+/* Is attached beside the dispatcher, and never changes either. */
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(exec_fork, struct task_struct *parent, struct task_struct *child)
+{
+	inherit_mark(parent, child);
 	return 0;
 }

@@ -22,6 +22,7 @@
 #include "emit.h"
 #include "host.h"
 #include "kernel_types.h"
+#include "mark.h"
 #include "scratch.h"
 #include "stream.h"
 #include "thread_group.h"
@@ -60,6 +61,8 @@ int BPF_PROG(exit_record, struct task_struct *task)
 	struct exit_record *record = &scratch->record;
 	struct task_struct *leader = task->group_leader;
 
+	if (follows_filtered(leader, handoff->epoch))
+		return 0;
 	record->epoch = handoff->epoch;
 	record->boot_ns = bpf_ktime_get_boot_ns();
 	record->unread = 0;

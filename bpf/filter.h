@@ -11,20 +11,13 @@
 #include "abi.h"
 #include "bounds.h"
 #include "emit.h"
+#include "mark.h"
 #include "scratch.h"
 
 /* Set by the addon before it loads. The verifier knows them: without rules it leaves all of this out. */
 const volatile bool excludes_exe = false;
 const volatile bool excludes_uid = false;
 const volatile bool excludes_cgroup = false;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, EXEC_RULES);
-	__type(key, __u32);
-	__type(value, struct exec_rule);
-} exec_rules SEC(".maps");
 
 /* From here on values are places in exec_rules, and the addon sets the sizes. The longest prefix wins. */
 struct excluded_paths {
@@ -90,7 +83,8 @@ __noinline long is_filtered(void)
 
 	if (!rule)
 		return false; /* never: the addon enters them first */
-	count(&rule->filtered[record->epoch & 1]);
+	count(&rule->execs[record->epoch & 1]);
+	mark_exec(record->exec_count, *place);
 	return true;
 }
 

@@ -13,9 +13,9 @@ void set_counters(Napi::Object object, const stream_counters& counters) {
   object.Set("bare", number(env, counters.bare));
 }
 
-void set_filtered(Napi::Object object, const FilteredExecs& filtered) {
+void set_filtered(Napi::Object object, const Filtered& filtered) {
   Napi::Object rules = Napi::Object::New(object.Env());
-  for (const auto& [name, execs] : filtered) rules.Set(name, number(object.Env(), execs));
+  for (const auto& [name, events] : filtered) rules.Set(name, number(object.Env(), events));
   object.Set("filtered", rules);
 }
 

@@ -56,27 +56,37 @@ void EventPrograms::pin(const PinPaths& paths, const std::string& name) {
   bpf_map__set_pin_path(object_.map(name.c_str()), paths.map(name).c_str());
 }
 
-void EventPrograms::install() {
+void EventPrograms::install(const PinPaths& paths) {
   const __u32 slot = 0;
   const int writer = bpf_program__fd(object_.program((stream_ + "_record").c_str()));
   if (bpf_map_update_elem(bpf_map__fd(object_.map(map("_programs").c_str())), &slot, &writer, BPF_ANY) != 0)
     fail("install", "the " + stream_ + " program in slot 0", errno);
+  installed(paths);
 }
 
 void EventPrograms::attach(const PinPaths& paths) {
-  bpf_program* dispatcher = object_.program((stream_ + "_dispatch").c_str());
-  const int pinned = bpf_program__pin(dispatcher, paths.dispatcher(stream_).c_str());
+  const std::string name = stream_ + "_dispatch";
+  const int pinned = bpf_program__pin(object_.program(name.c_str()), paths.dispatcher(stream_).c_str());
   if (pinned) fail("pin", paths.dispatcher(stream_), -pinned);
-  bpf_link* link = bpf_program__attach(dispatcher);
-  if (!link) BpfObject::fail_with_warnings("attach", "the dispatcher to sched_process_" + stream_, errno);
-  const int error = bpf_link__pin(link, paths.link(stream_).c_str());
+  attach_program(name, "the dispatcher to sched_process_" + stream_, paths.link(stream_));
+}
+
+void EventPrograms::attach_program(const std::string& program, const std::string& what, const std::string& link_path) {
+  bpf_link* link = bpf_program__attach(object_.program(program.c_str()));
+  if (!link) BpfObject::fail_with_warnings("attach", what, errno);
+  const int error = bpf_link__pin(link, link_path.c_str());
   // Destroying a link that is not pinned detaches it: right, when pinning failed.
   bpf_link__destroy(link);
-  if (error) fail("pin", paths.link(stream_), -error);
+  if (error) fail("pin", link_path, -error);
 }
 
 ExitPrograms::ExitPrograms() : EventPrograms("exit", exit_object_start, exit_object_end, {"exit_field"}) {
   set("page_bytes", static_cast<__u64>(::sysconf(_SC_PAGESIZE)));
+}
+
+// Those of the stream of execs: what a rule kept out has no exit either.
+void ExitPrograms::prepare(const PinPaths& paths) {
+  for (const char* name : {"exec_rules", "exec_marks"}) pin(paths, name);
 }
 
 }  // namespace bpf2kafka

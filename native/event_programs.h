@@ -35,7 +35,7 @@ class EventPrograms {
   void load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment);
 
   // After load. Puts the program that writes records into slot 0, where every later run finds it.
-  void install();
+  void install(const PinPaths& paths);
   // After install. Attaches the dispatcher and pins it and its link; the link's pin keeps it attached.
   void attach(const PinPaths& paths);
 
@@ -52,9 +52,14 @@ class EventPrograms {
   // What else makes them others.
   void mix(const void* bytes, std::size_t count) { hash_ = fnv1a(bytes, count, hash_); }
 
-  // Before and after the loading: what a stream has besides.
+  // Before and after the loading, and once the programs may run: what a stream has besides.
   virtual void prepare(const PinPaths&) {}
   virtual void loaded() {}
+  virtual void installed(const PinPaths&) {}
+
+  void pin(const PinPaths& paths, const std::string& name);
+  // Attaches a program; the pin of its link keeps it attached.
+  void attach_program(const std::string& program, const std::string& what, const std::string& link_path);
 
   const BpfObject& object() const { return object_; }
   BpfObject& object() { return object_; }
@@ -63,7 +68,6 @@ class EventPrograms {
   std::string map(const char* suffix) const { return stream_ + suffix; }
   // Before the loading.
   void set_up_ring(const PinPaths& paths, const std::string& name, std::uint64_t bytes);
-  void pin(const PinPaths& paths, const std::string& name);
 
   std::string stream_;
   std::vector<const char*> enums_;
@@ -74,6 +78,9 @@ class EventPrograms {
 class ExitPrograms : public EventPrograms {
  public:
   ExitPrograms();
+
+ private:
+  void prepare(const PinPaths& paths) override;
 };
 
 }  // namespace bpf2kafka

@@ -67,7 +67,7 @@ void EventStream::open_maps() {
 }
 
 void EventStream::open_rules() {
-  const Descriptor rules = open_pinned(paths_.map(name_ + "_rules"));
+  const Descriptor rules = open_pinned(paths_.map("exec_rules"));
   rules_ = rules ? ExecRuleTable(rules.get()) : ExecRuleTable();
 }
 
@@ -123,7 +123,7 @@ void EventStream::resume(EventPrograms& programs, attachment& attached, std::uin
 void EventStream::install(EventPrograms& programs) {
   __u64& hash = ring_->control()->program_hash;
   __atomic_store_n(&hash, 0, __ATOMIC_SEQ_CST);
-  programs.install();
+  programs.install(paths_);
   __atomic_store_n(&hash, programs.hash(), __ATOMIC_SEQ_CST);
 }
 
@@ -174,18 +174,19 @@ void EventStream::detach(attachment& attached, const Barrier& barrier) {
   dispatcher_.close();
   remove_pin(paths_.dispatcher(name_));
   remove_pin(paths_.link(name_));
+  remove_pin(paths_.link(name_ + "_fork"));
   attached.detached_boot_ns = boot_nanoseconds();
 }
 
 StreamCut EventStream::begin_cut(unsigned idle_parity) const {
   return {.counters = control().counters[idle_parity],
-          .filtered = rules_.filtered(idle_parity),
+          .filtered = rules_.filtered(filtered_, idle_parity),
           .seq = __atomic_load_n(&control().seq, __ATOMIC_ACQUIRE)};
 }
 
 void EventStream::end_cut(StreamCut& cut, unsigned frozen_parity) const {
   cut.counters = cut.counters + control().counters[frozen_parity];
-  cut.filtered = std::move(cut.filtered) + rules_.filtered(frozen_parity);
+  cut.filtered = std::move(cut.filtered) + rules_.filtered(filtered_, frozen_parity);
   cut.producer_position = ring_->producer_position();
   if (bare_ring_) cut.bare_producer_position = bare_ring_->producer_position();
   cut.skipped = control().skipped_before + skipped_by(dispatcher_);
@@ -199,7 +200,7 @@ std::uint64_t EventStream::backlog() const {
 
 FinalStream EventStream::final_totals() const {
   FinalStream final{.counters = counters(),
-                    .filtered = rules_.filtered(),
+                    .filtered = rules_.filtered(filtered_),
                     .skipped = control().skipped_before,
                     .discarded = backlog()};
   for (const EventRing* ring : rings()) {

@@ -22,7 +22,7 @@ stream_counters operator+(const stream_counters& a, const stream_counters& b);
 // What the kernel counted of a stream through one epoch, exactly: totals since attach_id.
 struct StreamCut {
   stream_counters counters{};
-  FilteredExecs filtered;
+  Filtered filtered;
   std::uint64_t skipped = 0;           // runs that the kernel's recursion guard kept out, when it was looked at
   std::uint64_t seq = 0;               // every number below it was given out in this epoch or before
   std::uint64_t producer_position = 0; // every record of this epoch or before ends before it
@@ -32,7 +32,7 @@ struct StreamCut {
 // The whole account of a stream that has ended, since attach_id.
 struct FinalStream {
   stream_counters counters{};
-  FilteredExecs filtered;
+  Filtered filtered;
   std::uint64_t skipped = 0;
   std::uint64_t acknowledged = 0;
   std::uint64_t undecodable = 0;
@@ -43,7 +43,8 @@ struct FinalStream {
 
 class EventStream {
  public:
-  EventStream(const PinPaths& paths, std::string name) : paths_(paths), name_(std::move(name)) {}
+  EventStream(const PinPaths& paths, std::string name)
+      : paths_(paths), name_(std::move(name)), filtered_(name_ == "exit" ? &exec_rule::exits : &exec_rule::execs) {}
 
   // Whether everything but its link is pinned.
   bool is_pinned() const;
@@ -110,7 +111,8 @@ class EventStream {
   Enumerators enumerators_;
   Descriptor dispatcher_;  // none after detach
   Mapping mapping_;
-  ExecRuleTable rules_;  // empty for a stream, and for the pins of a version, that has none
+  RuleCounts filtered_;
+  ExecRuleTable rules_;  // empty for the pins of a version that has none
   std::unique_ptr<EventRing> ring_;
   std::unique_ptr<EventRing> bare_ring_;
 };

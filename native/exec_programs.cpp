@@ -69,7 +69,7 @@ ExecPrograms::ExecPrograms(const ExecSettings& settings)
 }
 
 void ExecPrograms::prepare(const PinPaths& paths) {
-  bpf_map__set_pin_path(object().map("exec_rules"), paths.map("exec_rules").c_str());
+  for (const char* name : {"exec_rules", "exec_marks"}) pin(paths, name);
   std::uint32_t rules[EXEC_RULE_KINDS] = {};
   for (const ExecRule& rule : excluded_) rules[rule.kind]++;
   for (std::size_t kind = 0; kind < EXEC_RULE_KINDS; kind++) {
@@ -77,6 +77,12 @@ void ExecPrograms::prepare(const PinPaths& paths) {
     // Two keys for a cgroup.
     bpf_map__set_max_entries(object().map(kinds[kind].map), std::max(1U, 2 * rules[kind]));
   }
+}
+
+// Before the first exec can be kept out, and once for an attach: it never changes.
+void ExecPrograms::installed(const PinPaths& paths) {
+  const std::string link = paths.link("exec_fork");
+  if (!is_there(link)) attach_program("exec_fork", "the program that marks forks to sched_process_fork", link);
 }
 
 void ExecPrograms::loaded() {

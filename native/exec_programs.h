@@ -21,6 +21,7 @@ class ExecPrograms : public EventPrograms {
  private:
   void prepare(const PinPaths& paths) override;
   void loaded() override;
+  void installed(const PinPaths& paths) override;
 
   std::vector<ExecRule> excluded_;
 };

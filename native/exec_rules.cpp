@@ -22,8 +22,8 @@ void set_name(exec_rule& rule, const std::string& name) {
 
 std::string ExecRule::name() const { return std::string(kind_names[kind]) + ":" + value; }
 
-FilteredExecs operator+(FilteredExecs a, const FilteredExecs& b) {
-  for (const auto& [name, execs] : b) a[name] += execs;
+Filtered operator+(Filtered a, const Filtered& b) {
+  for (const auto& [name, events] : b) a[name] += events;
   return a;
 }
 
@@ -42,11 +42,11 @@ std::uint32_t ExecRuleTable::enter(const ExecRule& rule) {
   return rule.kind;
 }
 
-FilteredExecs ExecRuleTable::filtered(std::uint64_t parity) const {
-  FilteredExecs all;
+Filtered ExecRuleTable::filtered(RuleCounts counts, std::uint64_t parity) const {
+  Filtered all;
   for (std::size_t entry = 0; mapping_.as<exec_rule>() && entry < EXEC_RULES; entry++) {
-    const std::uint64_t execs = __atomic_load_n(&at(entry).filtered[parity], __ATOMIC_RELAXED);
-    if (execs > 0) all[std::string(name_of(at(entry)))] += execs;
+    const std::uint64_t events = __atomic_load_n(&(at(entry).*counts)[parity], __ATOMIC_RELAXED);
+    if (events > 0) all[std::string(name_of(at(entry)))] += events;
   }
   return all;
 }

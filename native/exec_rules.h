@@ -1,4 +1,4 @@
-// What keeps execs out of the ring: the rules, and the pinned table that counts for each.
+// What keeps execs, and the exits that follow them, out of the rings: the rules, and the pinned table that counts for each.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,13 @@ struct ExecRule {
   std::string name() const;
 };
 
-// Execs by the name of the rule that kept them out; only where there are any.
-using FilteredExecs = std::map<std::string, std::uint64_t>;
+// Events by the name of the rule that kept them out; only where there are any.
+using Filtered = std::map<std::string, std::uint64_t>;
 
-FilteredExecs operator+(FilteredExecs a, const FilteredExecs& b);
+Filtered operator+(Filtered a, const Filtered& b);
+
+// Which events: &exec_rule::execs or &exec_rule::exits.
+using RuleCounts = __u64 (exec_rule::*)[2];
 
 class ExecRuleTable {
  public:
@@ -37,8 +40,8 @@ class ExecRuleTable {
   std::uint32_t enter(const ExecRule& rule);
 
   // Totals since attach_id of the epochs of this parity.
-  FilteredExecs filtered(std::uint64_t parity) const;
-  FilteredExecs filtered() const { return filtered(0) + filtered(1); }
+  Filtered filtered(RuleCounts counts, std::uint64_t parity) const;
+  Filtered filtered(RuleCounts counts) const { return filtered(counts, 0) + filtered(counts, 1); }
 
  private:
   exec_rule& at(std::size_t entry) const { return mapping_.as<exec_rule>()[entry]; }

@@ -763,8 +763,10 @@ describe('states that no correct reader leaves', () => {
     expect(failure(() => openCapture(pinPath, mebibyte)).code).toBe('ERR_PIN_LAYOUT');
     expect(readdirSync(`${pinPath}/v1`).sort()).toEqual([
       'exec_dispatcher',
+      'exec_fork_link',
       'exec_handoff',
       'exec_link',
+      'exec_marks',
       'exec_programs',
       'exec_rules',
       'exec_stream',

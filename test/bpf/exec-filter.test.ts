@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, unlinkSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, type TestContext, test } from 'vitest';
 import type { ExecFilters } from '../../src/exec-filters.ts';
 import type { StreamCut } from '../../src/kernel/addon.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import {
   CaptureReader,
+  copyProgram,
   endEverything,
   newPinPath,
   newToken,
@@ -47,13 +48,7 @@ const rules = (excluded: Partial<ExecFilters>): ExecFilters => ({ exes: [], uids
 const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((all, count) => all + count, 0);
 
 /** A copy of noop at this path below the test's directory. */
-function program(name: string): string {
-  const path = join(directory, name);
-  mkdirSync(dirname(path), { recursive: true });
-  copyFileSync(tool('noop'), path);
-  chmodSync(path, 0o755);
-  return path;
-}
+const program = (name: string) => copyProgram(tool('noop'), join(directory, name));
 
 /** The only arguments of execs that have one, which begins with the token; those of what starts them have more. */
 function tokensOf({ events }: CaptureReader, token: string): string[] {

@@ -1,8 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import {
   CaptureReader,
+  copyProgram,
   endEverything,
   newPinPath,
   newToken,
@@ -152,4 +155,24 @@ test('the program is replaced in the middle of a storm without a hole or a doubl
   expect({ fellThrough, ringFull, ringBusy }).toEqual({ fellThrough: 0, ringFull: 0, ringBusy: 0 });
   expect(seqsOf(readers)).toEqual(Array.from({ length: entered }, (_, n) => attachId + n));
   expect(entered + skipped).toBeGreaterThanOrEqual(count);
+});
+
+test('what an excluded exec leaves behind is kept out at its exit: the process, and those it forked', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'bpf2kafka-test-'));
+  try {
+    const shell = copyProgram(realpathSync('/bin/sh'), join(directory, 'sh'));
+    using reader = new CaptureReader(pinPath, undefined, {
+      excluded: { exes: [shell] },
+      exitRingBytes: 1024 * kibibyte,
+    });
+    run(shell, ['-c', '(:); ( (:); : ); exit 0']);
+    const { exec, exit } = await reader.capture.advanceEpoch();
+    if (exit === undefined) throw new Error('exits are not captured');
+    const kept = exit.filtered[`exclude_exe:${shell}`] ?? 0;
+    expect(exec.filtered).toEqual({ [`exclude_exe:${shell}`]: 1 });
+    expect(kept).toBeLessThanOrEqual(4);
+    expect(kept + exit.skipped).toBeGreaterThanOrEqual(4);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 });

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type { Enrichment } from '../../src/enrich/enrichment.ts';
 import { Redactor } from '../../src/enrich/redact.ts';
 import { Workloads } from '../../src/enrich/workload.ts';
@@ -288,13 +288,21 @@ export function run(program: string, args: readonly string[], options: { cwd?: s
   return { pid, stdout };
 }
 
-/** Spawns `noop` `count` times, with the arguments `<token>-<n>`, and waits for all. */
-export async function storm(token: string, count: number, workers = 2): Promise<void> {
-  const child = spawn(tool('spawn_storm'), [tool('noop'), String(count), String(workers), token], {
+/** Spawns `noop`, or a copy, `count` times, with the arguments `<token>-<n>`, and waits for all. */
+export async function storm(token: string, count: number, workers = 2, program = tool('noop')): Promise<void> {
+  const child = spawn(tool('spawn_storm'), [program, String(count), String(workers), token], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const [code] = (await once(child, 'exit')) as [number | null];
   if (code !== 0) throw new Error(`spawn_storm ended with ${code}`);
+}
+
+/** Makes a copy that everyone may run, so that it has a path of its own; returns the path. */
+export function copyProgram(from: string, to: string): string {
+  mkdirSync(dirname(to), { recursive: true });
+  copyFileSync(from, to);
+  chmodSync(to, 0o755);
+  return to;
 }
 
 let tokens = 0;
