@@ -15,6 +15,8 @@
  *   v1/exec_rules         struct exec_rule        EXEC_RULES; what each rule has kept out
  *   v1/exec_marks         struct exec_mark        task storage; the processes whose exec was kept out
  *   v1/exec_fork_link     link                    the program on sched_process_fork that hands the mark on
+ *   v1/exec_failed_link   link                    the dispatcher of failed execs on sys_exit, only when they are captured
+ *   v1/exec_failed_handoff, _programs             as exec_handoff and exec_programs, of that dispatcher
  *   v1/exec_dispatcher    program                 the dispatcher, for its statistics
  *   v1/exec_link          link                    the dispatcher on sched_process_exec; pinned last
  *   v1/g1/exec_ring           ring buffer         struct exec_record and what it spans
@@ -176,7 +178,7 @@ enum exec_limit {
 	/* Both are read page by page, since one absent page must not cost the others. */
 	ARGS_PAGE_BYTES = 4096,
 	ANCESTOR_BYTES = 32, /* of struct exec_ancestor */
-	EXEC_BARE_BYTES = 96, /* of struct exec_record, from its start: all that a bare record has */
+	EXEC_BARE_BYTES = 104, /* of struct exec_record, from its start: all that a bare record has */
 };
 #define ARGS_HEAD_BYTES (ARGS_CAPTURED_BYTES - ARGS_TAIL_BYTES)
 #define ARGS_READS 10 /* 7 for the head, 3 for the tail, when neither begins at a page; 9 of one that is whole */
@@ -251,6 +253,8 @@ struct exec_record {
 	__u32 ppid;
 	__u32 uid; /* ids are those of the initial user namespace */
 	char comm[COMM_BYTES];
+	__s32 result; /* 0; of an exec that failed -errno, and then all that is of the new program is 0 or empty */
+	__u32 reserved;
 	/* Here a bare record ends. */
 	__u64 unread;	  /* set of enum exec_field: could not be read */
 	__u64 args_bytes; /* mm_struct.arg_end - arg_start: every argument with its NUL */
@@ -300,7 +304,7 @@ struct exec_record {
 	struct span ancestors; /* struct exec_ancestor each, the parent first; ends before pid 0 */
 	struct span args;      /* head and tail follow each other without a mark */
 	struct span env;       /* NAME=value, each with a NUL */
-	__u32 reserved;
+	__u32 reserved_2;
 	char parent_comm[COMM_BYTES];
 	/* Take no room: they carry the names and numbers into the BTF. */
 	struct exec_ancestor ancestor[0];

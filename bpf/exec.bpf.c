@@ -19,9 +19,8 @@
 #include "argv.h"
 #include "bounds.h"
 #include "cgroup.h"
-#include "comm.h"
 #include "credentials.h"
-#include "emit.h"
+#include "exec_ring.h"
 #include "file.h"
 #include "filter.h"
 #include "host.h"
@@ -30,6 +29,7 @@
 #include "mark.h"
 #include "namespaces.h"
 #include "path.h"
+#include "process.h"
 #include "scratch.h"
 #include "stream.h"
 
@@ -39,8 +39,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile __u32 args_mode = EXEC_ARGS_FULL; /* enum exec_args */
 const volatile bool wants_env = false;
 
-STREAM_MAPS(exec);
-RING_MAPS(exec_bare_ring);
+DISPATCH_MAPS(exec);
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(exec_dispatch, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
@@ -51,25 +50,6 @@ int BPF_PROG(exec_dispatch, struct task_struct *task, int old_pid, struct linux_
 	if (h)
 		dispatch(ctx, h, &h->exec, &exec_stream, &exec_handoff, &exec_programs);
 	return 0;
-}
-
-/*
- * Pointers that come with the tracepoint carry their type, so what they lead to is loaded directly, without a
- * helper's call: the kernel turns a fault into a 0. Some 20 calls less make a third of the time of a run.
- */
-static __always_inline void read_process(struct exec_record *record, struct task_struct *task)
-{
-	struct task_struct *parent = parent_of(task);
-
-	record->start_boot_ns = task->start_boottime;
-	record->exec_count = task->self_exec_id;
-	record->pid = task->tgid;
-	copy_comm(record->comm, task);
-	record->ppid = parent->tgid;
-	record->parent_start_boot_ns = parent->start_boottime;
-	record->parent_exec_count = parent->self_exec_id;
-	copy_comm(record->parent_comm, parent);
-	record->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 }
 
 /*
@@ -116,28 +96,6 @@ static __always_inline __u64 copy_exe(struct exec_record *record, __u64 offset)
 	return end;
 }
 
-static __always_inline __u64 copy_cwd(struct exec_record *record, __u64 offset)
-{
-	long names = find_names(PATH_OF_CWD);
-
-	return enter_string(record, &record->cwd, EXEC_FIELD_CWD, offset,
-			    names & (PATH_NONE | PATH_CUT) ? -1 : join_names(offset, names));
-}
-
-/* When the whole has no room, what is left is that there was an exec, and whose. */
-static __always_inline void send_whole_or_bare(struct exec_record *record, __u64 bytes, struct stream_counters *counters,
-					       struct ring_control *control, struct ring_control *bare_control)
-{
-	__u64 *lost = send(&exec_ring, control, counters, &record->seq, bytes);
-
-	if (!lost)
-		return;
-	if (send(&exec_bare_ring, bare_control, counters, &record->seq, EXEC_BARE_BYTES))
-		count(lost);
-	else
-		count(&counters->bare);
-}
-
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
@@ -160,10 +118,11 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 	record->boot_ns = bpf_ktime_get_boot_ns();
 	record->unread = 0;
 	record->flags = 0;
+	record->result = 0;
 	record->tid = old_pid;
 	record->args_count = bprm->argc;
 	step_up(&lineage);
-	read_process(record, task);
+	read_process(record, task, task);
 	step_up(&lineage);
 	read_credentials(record, task->cred);
 	step_up(&lineage);
@@ -183,8 +142,14 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 	offset = copy_names_given(scratch, bprm, record->ancestors.length);
 	offset = copy_exe(record, offset);
 	offset = enter_string(record, &record->cgroup_path, EXEC_FIELD_CGROUP_PATH, offset, copy_cgroup_path(offset));
-	if (has_filters && is_filtered())
-		return 0;
+	if (has_filters) {
+		long rule = filtering_rule();
+
+		if (rule >= 0) {
+			mark_exec(record->exec_count, rule);
+			return 0;
+		}
+	}
 	offset = copy_cwd(record, offset);
 	offset = enter_string(record, &record->tty, EXEC_FIELD_TTY, offset, copy_tty(scratch, task, offset));
 	offset = copy_argv(scratch, task->mm, args_mode, offset);

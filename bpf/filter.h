@@ -11,7 +11,7 @@
 #include "abi.h"
 #include "bounds.h"
 #include "emit.h"
-#include "mark.h"
+#include "rules.h"
 #include "scratch.h"
 
 /* Set by the addon before it loads. The verifier knows them: without rules it leaves all of this out. */
@@ -59,14 +59,17 @@ static __always_inline __u32 *find_path(void *paths, struct scratch *scratch, co
 	return bpf_map_lookup_elem(paths, prefix);
 }
 
-/* Whether a rule keeps the exec out whose record is in the scratch; then it is counted, for the first rule that fits. */
-__noinline long is_filtered(void)
+/*
+ * The place among EXEC_RULES of the rule that keeps the exec out whose record is in the scratch, and counts it: the first
+ * one that fits. -1: it is not kept out.
+ */
+__noinline long filtering_rule(void)
 {
 	struct scratch *scratch = scratch_of_cpu();
 	__u32 *place = 0;
 
 	if (!scratch)
-		return false; /* never */
+		return -1; /* never */
 
 	struct exec_record *record = &scratch->record;
 
@@ -77,15 +80,14 @@ __noinline long is_filtered(void)
 	if (!place && excludes_cgroup)
 		place = find_path(&excluded_cgroups, scratch, &record->cgroup_path);
 	if (!place)
-		return false;
+		return -1;
 
 	struct exec_rule *rule = bpf_map_lookup_elem(&exec_rules, place);
 
 	if (!rule)
-		return false; /* never: the addon enters them first */
+		return -1; /* never: the addon enters them first */
 	count(&rule->execs[record->epoch & 1]);
-	mark_exec(record->exec_count, *place);
-	return true;
+	return *place;
 }
 
 #define has_filters (excludes_exe || excludes_uid || excludes_cgroup)

@@ -252,7 +252,34 @@ struct seccomp {
 	int mode;
 };
 
+/* At a system call. */
+#ifdef __TARGET_ARCH_x86
+struct thread_info {
+	__u32 status;
+};
+
+struct pt_regs {
+	unsigned long bx;
+	unsigned long cx;
+	unsigned long dx;
+	unsigned long si;
+	unsigned long di;
+	unsigned long orig_ax;
+};
+#else
+struct thread_info {
+	unsigned long flags;
+};
+
+struct pt_regs {
+	__u64 regs[31];
+	__u64 orig_x0;
+	int syscallno;
+};
+#endif
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
 	struct sched_entity se;
 	int exit_code;

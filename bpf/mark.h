@@ -15,14 +15,7 @@
 #include "abi.h"
 #include "emit.h"
 #include "kernel_types.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, EXEC_RULES);
-	__type(key, __u32);
-	__type(value, struct exec_rule);
-} exec_rules SEC(".maps");
+#include "rules.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);

@@ -31,7 +31,7 @@
 		__type(value, struct ring_control);                                                                    \
 	} ring##_control SEC(".maps")
 
-#define STREAM_MAPS(name)                                                                                              \
+#define ACCOUNT_MAPS(name)                                                                                             \
 	struct {                                                                                                       \
 		__uint(type, BPF_MAP_TYPE_ARRAY);                                                                      \
 		__uint(map_flags, BPF_F_MMAPABLE);                                                                     \
@@ -39,6 +39,10 @@
 		__type(key, __u32);                                                                                    \
 		__type(value, struct stream_control);                                                                  \
 	} name##_stream SEC(".maps");                                                                                  \
+	RING_MAPS(name##_ring)
+
+/* Between a dispatcher and the program behind it. */
+#define DISPATCH_MAPS(name)                                                                                            \
 	struct {                                                                                                       \
 		__uint(type, BPF_MAP_TYPE_ARRAY);                                                                      \
 		__uint(max_entries, 1);                                                                                \
@@ -50,15 +54,18 @@
 		__uint(max_entries, 1);                                                                                \
 		__type(key, __u32);                                                                                    \
 		__type(value, __u32);                                                                                  \
-	} name##_programs SEC(".maps");                                                                                \
-	RING_MAPS(name##_ring)
+	} name##_programs SEC(".maps")
+
+#define STREAM_MAPS(name)                                                                                              \
+	ACCOUNT_MAPS(name);                                                                                            \
+	DISPATCH_MAPS(name)
 
 /* Set at load, to a number of its own. */
 const volatile __u64 attachment = 0;
 
 /*
  * Counts an event and hands it to the program in slot 0. `attached` is that of the stream in host_control; the maps are
- * those of STREAM_MAPS.
+ * those of ACCOUNT_MAPS and DISPATCH_MAPS.
  */
 static __always_inline void dispatch(void *ctx, struct host_control *h, struct attachment *attached, void *streams,
 				     void *handoffs, void *programs)

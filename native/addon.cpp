@@ -52,6 +52,7 @@ CaptureSettings settings_of(const Napi::Object& options) {
           .exit_ring_bytes = unsigned_of(options.Get("exitRingBytes")),
           .exec = {.args = static_cast<exec_args>(named - std::begin(args_names)),
                    .env = options.Get("env").As<Napi::Boolean>().Value(),
+                   .failed = options.Get("failed").ToBoolean().Value(),
                    .excluded = rules_of(options.Get("excluded").As<Napi::Object>())}};
 }
 

@@ -34,33 +34,18 @@ Enumerators EventPrograms::record_enumerators() const {
 
 void EventPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) {
   object_.set_constant("attachment", attachment);
-  const std::uint32_t cpus = highest_possible_cpu() + 1;
-  bpf_map__set_max_entries(object_.map(map("_handoff").c_str()), cpus);
-  bpf_map__set_max_entries(object_.map("scratch_slots"), cpus);
+  size_by_cpu(object_, map("_handoff"));
   pin(paths, "host");
   for (const char* suffix : {"_stream", "_handoff", "_programs"}) pin(paths, map(suffix));
-  set_up_ring(paths, map("_ring"), ring_bytes);
-  if (has_bare_ring()) set_up_ring(paths, map("_bare_ring"), ring_bytes / bare_ring_share);
-  prepare(paths);
+  set_up_ring(object_, paths, map("_ring"), ring_bytes);
+  if (has_bare_ring()) set_up_ring(object_, paths, map("_bare_ring"), bare_ring_bytes(ring_bytes));
+  prepare(paths, ring_bytes, attachment);
   object_.load();
   loaded();
 }
 
-void EventPrograms::set_up_ring(const PinPaths& paths, const std::string& name, std::uint64_t bytes) {
-  bpf_map__set_max_entries(object_.map(name.c_str()), static_cast<__u32>(bytes));
-  pin(paths, name);
-  pin(paths, name + "_control");
-}
-
-void EventPrograms::pin(const PinPaths& paths, const std::string& name) {
-  bpf_map__set_pin_path(object_.map(name.c_str()), paths.map(name).c_str());
-}
-
 void EventPrograms::install(const PinPaths& paths) {
-  const __u32 slot = 0;
-  const int writer = bpf_program__fd(object_.program((stream_ + "_record").c_str()));
-  if (bpf_map_update_elem(bpf_map__fd(object_.map(map("_programs").c_str())), &slot, &writer, BPF_ANY) != 0)
-    fail("install", "the " + stream_ + " program in slot 0", errno);
+  put_in_slot(object_, stream_ + "_record", map("_programs"));
   installed(paths);
 }
 
@@ -68,11 +53,37 @@ void EventPrograms::attach(const PinPaths& paths) {
   const std::string name = stream_ + "_dispatch";
   const int pinned = bpf_program__pin(object_.program(name.c_str()), paths.dispatcher(stream_).c_str());
   if (pinned) fail("pin", paths.dispatcher(stream_), -pinned);
-  attach_program(name, "the dispatcher to sched_process_" + stream_, paths.link(stream_));
+  attach_program(object_, name, "the dispatcher to sched_process_" + stream_, paths.link(stream_));
 }
 
-void EventPrograms::attach_program(const std::string& program, const std::string& what, const std::string& link_path) {
-  bpf_link* link = bpf_program__attach(object_.program(program.c_str()));
+std::uint64_t EventPrograms::bare_ring_bytes(std::uint64_t ring_bytes) { return ring_bytes / bare_ring_share; }
+
+void EventPrograms::size_by_cpu(BpfObject& object, const std::string& handoff) {
+  const std::uint32_t cpus = highest_possible_cpu() + 1;
+  bpf_map__set_max_entries(object.map(handoff.c_str()), cpus);
+  bpf_map__set_max_entries(object.map("scratch_slots"), cpus);
+}
+
+void EventPrograms::set_up_ring(BpfObject& object, const PinPaths& paths, const std::string& name, std::uint64_t bytes) {
+  bpf_map__set_max_entries(object.map(name.c_str()), static_cast<__u32>(bytes));
+  pin_map(object, paths, name);
+  pin_map(object, paths, name + "_control");
+}
+
+void EventPrograms::pin_map(BpfObject& object, const PinPaths& paths, const std::string& name) {
+  bpf_map__set_pin_path(object.map(name.c_str()), paths.map(name).c_str());
+}
+
+void EventPrograms::put_in_slot(BpfObject& object, const std::string& program, const std::string& programs) {
+  const __u32 slot = 0;
+  const int writer = bpf_program__fd(object.program(program.c_str()));
+  if (bpf_map_update_elem(bpf_map__fd(object.map(programs.c_str())), &slot, &writer, BPF_ANY) != 0)
+    fail("install", program + " in slot 0", errno);
+}
+
+void EventPrograms::attach_program(BpfObject& object, const std::string& program, const std::string& what,
+                                   const std::string& link_path) {
+  bpf_link* link = bpf_program__attach(object.program(program.c_str()));
   if (!link) BpfObject::fail_with_warnings("attach", what, errno);
   const int error = bpf_link__pin(link, link_path.c_str());
   // Destroying a link that is not pinned detaches it: right, when pinning failed.
@@ -85,7 +96,7 @@ ExitPrograms::ExitPrograms() : EventPrograms("exit", exit_object_start, exit_obj
 }
 
 // Those of the stream of execs: what a rule kept out has no exit either.
-void ExitPrograms::prepare(const PinPaths& paths) {
+void ExitPrograms::prepare(const PinPaths& paths, std::uint64_t, std::uint64_t) {
   for (const char* name : {"exec_rules", "exec_marks"}) pin(paths, name);
 }
 

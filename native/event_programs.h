@@ -53,21 +53,29 @@ class EventPrograms {
   void mix(const void* bytes, std::size_t count) { hash_ = fnv1a(bytes, count, hash_); }
 
   // Before and after the loading, and once the programs may run: what a stream has besides.
-  virtual void prepare(const PinPaths&) {}
+  virtual void prepare(const PinPaths&, std::uint64_t /* ring_bytes */, std::uint64_t /* attachment */) {}
   virtual void loaded() {}
   virtual void installed(const PinPaths&) {}
 
-  void pin(const PinPaths& paths, const std::string& name);
+  void pin(const PinPaths& paths, const std::string& name) { pin_map(object_, paths, name); }
+  // Of any object: the map is the pinned one, or is pinned at the loading.
+  static void pin_map(BpfObject& object, const PinPaths& paths, const std::string& name);
+  // Before the loading: one element for each possible CPU.
+  static void size_by_cpu(BpfObject& object, const std::string& handoff);
+  static void set_up_ring(BpfObject& object, const PinPaths& paths, const std::string& name, std::uint64_t bytes);
+  // Puts a program into slot 0 of the array of a dispatcher.
+  static void put_in_slot(BpfObject& object, const std::string& program, const std::string& programs);
   // Attaches a program; the pin of its link keeps it attached.
-  void attach_program(const std::string& program, const std::string& what, const std::string& link_path);
+  static void attach_program(BpfObject& object, const std::string& program, const std::string& what,
+                             const std::string& link_path);
+  // What a ring of so many bytes has for bare records.
+  static std::uint64_t bare_ring_bytes(std::uint64_t ring_bytes);
 
   const BpfObject& object() const { return object_; }
   BpfObject& object() { return object_; }
 
  private:
   std::string map(const char* suffix) const { return stream_ + suffix; }
-  // Before the loading.
-  void set_up_ring(const PinPaths& paths, const std::string& name, std::uint64_t bytes);
 
   std::string stream_;
   std::vector<const char*> enums_;
@@ -80,7 +88,7 @@ class ExitPrograms : public EventPrograms {
   ExitPrograms();
 
  private:
-  void prepare(const PinPaths& paths) override;
+  void prepare(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) override;
 };
 
 }  // namespace bpf2kafka

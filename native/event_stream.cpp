@@ -108,8 +108,10 @@ void EventStream::resume(EventPrograms& programs, attachment& attached, std::uin
   replaced_program_ = ring_->control()->program_hash != programs.hash();
   const bool was_attached = is_attached(attached);
   const std::uint64_t now = boot_nanoseconds();
+  // What an end that was killed half-way has left.
+  if (!was_attached) remove_links();
   if (!was_attached || replaced_program_) {
-    programs.load(paths_, ring_->ring_bytes(), now);
+    programs.load(paths_, ring_->ring_bytes(), was_attached ? attached.number : now);
     open_rules(); // which the programs may have brought
     install(programs);
   }
@@ -143,6 +145,13 @@ bool EventStream::is_attached(const attachment& attached) const {
   return is_there(paths_.link(name_)) && attached.number != 0;
 }
 
+// The link of the dispatcher last: as long as it is there, the stream counts as attached.
+void EventStream::remove_links() const {
+  for (const char* beside : {"_fork", "_failed"}) remove_pin(paths_.link(name_ + beside));
+  remove_pin(paths_.dispatcher(name_));
+  remove_pin(paths_.link(name_));
+}
+
 void EventStream::attach(EventPrograms& programs, attachment& attached, std::uint64_t boot_ns) {
   attached_ = &attached;
   __atomic_store_n(&attached.number, boot_ns, __ATOMIC_RELEASE);
@@ -157,9 +166,6 @@ void EventStream::attach_late(EventPrograms& programs, attachment& attached, std
   // killed before it had attached for the first time has observed nothing since its pins were made.
   attached.unobserved_ns += boot_ns - (attached.detached_boot_ns ? attached.detached_boot_ns : attach_id * 1000);
   attached.detached_boot_ns = boot_ns;
-  // What an end that was killed half-way has left.
-  remove_pin(paths_.dispatcher(name_));
-  remove_pin(paths_.link(name_));
   attach(programs, attached, boot_ns);
 }
 
@@ -172,9 +178,7 @@ void EventStream::detach(attachment& attached, const Barrier& barrier) {
   barrier.wait();
   mapping_.as<stream_control>()->skipped_before += skipped_by(open_pinned(paths_.dispatcher(name_)));
   dispatcher_.close();
-  remove_pin(paths_.dispatcher(name_));
-  remove_pin(paths_.link(name_));
-  remove_pin(paths_.link(name_ + "_fork"));
+  remove_links();
   attached.detached_boot_ns = boot_nanoseconds();
 }
 

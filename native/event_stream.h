@@ -100,6 +100,8 @@ class EventStream {
   void open_rules();
   void install(EventPrograms& programs);
   void open_dispatcher();
+  // Of the dispatcher, and of what is attached beside it.
+  void remove_links() const;
   bool is_attached(const attachment& attached) const;
   void describe(const EventPrograms& programs);
 

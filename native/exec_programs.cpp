@@ -11,6 +11,8 @@
 // objects.S
 extern "C" const unsigned char exec_object_start[];
 extern "C" const unsigned char exec_object_end[];
+extern "C" const unsigned char exec_failed_object_start[];
+extern "C" const unsigned char exec_failed_object_end[];
 
 namespace bpf2kafka {
 
@@ -66,29 +68,59 @@ ExecPrograms::ExecPrograms(const ExecSettings& settings)
     const std::string name = whole(rule.name());
     mix(name.data(), name.size());
   }
+  if (!settings.failed) return;
+  failed_.emplace(exec_failed_object_start, exec_failed_object_end, "the programs of failed execs");
+  failed_->set_constant("args_mode", static_cast<__u32>(settings.args));
+  const std::uint64_t hash = failed_->hash();
+  mix(&hash, sizeof(hash));
 }
 
-void ExecPrograms::prepare(const PinPaths& paths) {
+void ExecPrograms::prepare(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) {
   for (const char* name : {"exec_rules", "exec_marks"}) pin(paths, name);
+  size_tables(object());
+  if (!failed_) return;
+  failed_->set_constant("attachment", attachment);
+  size_by_cpu(*failed_, "exec_failed_handoff");
+  for (const char* name : {"host", "exec_stream", "exec_rules", "exec_failed_handoff", "exec_failed_programs"})
+    pin_map(*failed_, paths, name);
+  set_up_ring(*failed_, paths, "exec_ring", ring_bytes);
+  set_up_ring(*failed_, paths, "exec_bare_ring", bare_ring_bytes(ring_bytes));
+  size_tables(*failed_);
+}
+
+void ExecPrograms::size_tables(BpfObject& object) const {
   std::uint32_t rules[EXEC_RULE_KINDS] = {};
   for (const ExecRule& rule : excluded_) rules[rule.kind]++;
   for (std::size_t kind = 0; kind < EXEC_RULE_KINDS; kind++) {
-    object().set_constant(kinds[kind].constant, rules[kind] > 0);
+    object.set_constant(kinds[kind].constant, rules[kind] > 0);
     // Two keys for a cgroup.
-    bpf_map__set_max_entries(object().map(kinds[kind].map), std::max(1U, 2 * rules[kind]));
+    bpf_map__set_max_entries(object.map(kinds[kind].map), std::max(1U, 2 * rules[kind]));
   }
 }
 
-// Before the first exec can be kept out, and once for an attach: it never changes.
-void ExecPrograms::installed(const PinPaths& paths) {
-  const std::string link = paths.link("exec_fork");
-  if (!is_there(link)) attach_program("exec_fork", "the program that marks forks to sched_process_fork", link);
+void ExecPrograms::loaded() {
+  enter_rules(object());
+  if (!failed_) return;
+  failed_->load();
+  enter_rules(*failed_);
 }
 
-void ExecPrograms::loaded() {
-  ExecRuleTable table(bpf_map__fd(object().map("exec_rules")));
+// The program of forks never changes, so once for an attach; before the first exec can be kept out.
+void ExecPrograms::installed(const PinPaths& paths) {
+  const std::string forks = paths.link("exec_fork");
+  if (!is_there(forks)) attach_program(object(), "exec_fork", "the program that marks forks to sched_process_fork", forks);
+
+  const std::string failures = paths.link("exec_failed");
+  if (!failed_) return remove_pin(failures);
+  put_in_slot(*failed_, "exec_failed_record", "exec_failed_programs");
+  if (!is_there(failures))
+    attach_program(*failed_, "exec_failed_dispatch", "the dispatcher of failed execs to sys_exit", failures);
+}
+
+void ExecPrograms::enter_rules(BpfObject& object) const {
+  ExecRuleTable table(bpf_map__fd(object.map("exec_rules")));
   for (const ExecRule& rule : excluded_) {
-    const int map = bpf_map__fd(object().map(kinds[rule.kind].map));
+    const int map = bpf_map__fd(object.map(kinds[rule.kind].map));
     const std::uint32_t entry = table.enter(rule);
     switch (rule.kind) {
       case EXEC_RULE_UID: {

@@ -1,6 +1,7 @@
 // The programs of the stream "exec": what they capture, and what rules keep out.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "event_programs.h"
@@ -11,6 +12,7 @@ namespace bpf2kafka {
 struct ExecSettings {
   exec_args args = EXEC_ARGS_FULL;  // how much of argv is captured
   bool env = false;                 // the environment too
+  bool failed = false;              // execs that fail too
   std::vector<ExecRule> excluded;   // what is not captured
 };
 
@@ -19,11 +21,16 @@ class ExecPrograms : public EventPrograms {
   explicit ExecPrograms(const ExecSettings& settings);
 
  private:
-  void prepare(const PinPaths& paths) override;
+  void prepare(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) override;
   void loaded() override;
   void installed(const PinPaths& paths) override;
 
+  // In each object the tables that its programs look rules up in.
+  void size_tables(BpfObject& object) const;
+  void enter_rules(BpfObject& object) const;
+
   std::vector<ExecRule> excluded_;
+  std::optional<BpfObject> failed_;  // when failed execs are captured
 };
 
 }  // namespace bpf2kafka

@@ -12,6 +12,7 @@
 
 	.section .rodata
 	embed exec, exec.bpf.o
+	embed exec_failed, exec_failed.bpf.o
 	embed exit, exit.bpf.o
 	embed packets, packets.bpf.o
 	.section .note.GNU-stack, "", @progbits

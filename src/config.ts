@@ -58,6 +58,8 @@ export interface RunConfig {
   /** Names of the environment variables that are captured, without repeats. */
   readonly execEnv: readonly string[];
   /** Execs that are counted and not captured; what SIGHUP reads again. */
+  /** Execs that fail are captured too. */
+  readonly failedExecs: boolean;
   readonly execFilters: ExecFilters;
   readonly pinPath: string;
   readonly compression: 'zstd' | 'lz4' | 'snappy' | 'gzip' | 'none';
@@ -437,6 +439,12 @@ const settings = {
     value: path,
     fallback: none,
   }),
+  failedExecs: setting({
+    name: 'failed-execs',
+    description: 'capture execs that fail too, with their error',
+    value: toggle,
+    fallback: off,
+  }),
   exitRingBytes: setting({
     name: 'exit-ring-bytes',
     placeholder: 'N',
@@ -650,6 +658,7 @@ const runNames = [
   'excludeExe',
   'excludeUid',
   'excludeCgroupFile',
+  'failedExecs',
   'exitRingBytes',
   'noExit',
   'pinPath',
@@ -861,6 +870,7 @@ export function loadRunConfig(
     exitRingBytes: readExits(lookup, facts),
     args: read(settings.args, lookup, facts),
     execEnv: read(settings.execEnv, lookup, facts),
+    failedExecs: read(settings.failedExecs, lookup, facts),
     execFilters: {
       exes: read(settings.excludeExe, lookup, facts),
       uids: read(settings.excludeUid, lookup, facts),

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
+import { getSystemErrorMap } from 'node:util';
 import { type Clock, systemClock } from '../clock.ts';
 import type { TailConfig } from '../config.ts';
 import { Bpf2KafkaError } from '../errors.ts';
@@ -182,10 +183,17 @@ export async function tailCommand(name: StreamName, config: TailConfig, io: Comm
   }
 }
 
-/** `TIME pid: N comm: NAME argv…` in local time; what a process chose is escaped. */
+/** `TIME pid: N comm: NAME argv…` in local time, behind it why the exec failed; what a process chose is escaped. */
 export function execLine(event: ExecEvent): string {
   const truncated = event.args_truncated === true ? ' …[truncated]' : '';
-  return `${localTime(event.event_time)} pid: ${event.pid} comm: ${escapeArgument(event.comm)} ${argv(event)}${truncated}`;
+  const failed = event.exec_result
+    ? ` [failed: ${escapeArgument(event.filename)}: ${errorName(event.exec_result)}]`
+    : '';
+  return `${localTime(event.event_time)} pid: ${event.pid} comm: ${escapeArgument(event.comm)} ${argv(event)}${truncated}${failed}`;
+}
+
+function errorName(result: number): string {
+  return getSystemErrorMap().get(result)?.[0] ?? `error ${-result}`;
 }
 
 function argv(event: ExecEvent): string {

@@ -156,6 +156,8 @@ export interface ExecSettings {
   readonly args: ExecArgs;
   /** The environment too. */
   readonly env: boolean;
+  /** Those that fail too. */
+  readonly failed?: boolean;
   /** What is not. */
   readonly excluded: ExecFilters;
 }

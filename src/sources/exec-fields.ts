@@ -6,6 +6,7 @@ import { type Argv, programOf, splitArgv } from './argv.ts';
 import type { CaptureIdentity } from './capture-identity.ts';
 import { selectVariables } from './environment.ts';
 import { bareEventOf } from './exec-bare.ts';
+import { failedEventOf } from './exec-failed.ts';
 import { createExecFindings, isConcerned, once, shownText } from './exec-findings.ts';
 import { argvLimitsOf, envLimitsOf } from './exec-record.ts';
 import { type KernelRecord, micros, type SpanOffset, s64, spanOffset, u64 } from './kernel-record.ts';
@@ -17,7 +18,6 @@ import {
   commText,
   deviceText,
   fixedFalse,
-  fixedInt,
   fixedLong,
   fixedText,
   fixedZero,
@@ -63,6 +63,8 @@ export function createExecTable(
   const at128 = (field: string) => offsetOf(layout, field, 16);
   const span = (field: string) => spanOffset(layout, field);
 
+  const resultAt = at32('result');
+  const resultOf = ({ buffer, at }: Pick<KernelRecord, 'buffer' | 'at'>) => buffer.readInt32LE(at + resultAt);
   const startNs = at64('start_boot_ns');
   const wallMillis = wallMillisBy(wallClock);
   const bootPrefix = bootPrefixOf(identity);
@@ -250,7 +252,7 @@ export function createExecTable(
     parent_exe: parentProgram.exe,
     parent_args: parentProgram.args,
     ancestors: lineage(layout, bootPrefix, wallMillis),
-    exec_result: nullable(fixedInt(0)),
+    exec_result: nullable(fixedZero(resultOf)),
     degraded: names(degradedOf, missing),
   };
 
@@ -258,6 +260,7 @@ export function createExecTable(
     const { buffer, at, bare } = record;
     return (
       !bare &&
+      resultOf(record) === 0 &&
       unread.isNone(record) &&
       buffer.readUInt32LE(at + argsAbsent) === 0 &&
       buffer.readUInt32LE(at + argsMode) === fullArgs &&
@@ -276,12 +279,19 @@ export function createExecTable(
     fields,
     ({ buffer, at }) => enrichment.users.of(buffer.readUInt32LE(at + uidAt)) === undefined,
   );
+  const failedEvent = failedEventOf(eventOf, (record) => {
+    if (unread.has(record, argsBit)) return 'nothing';
+    return record.buffer.readUInt32LE(record.at + argsMode) === fullArgs ? 'all' : 'count';
+  });
   return {
     fields,
     isWhole,
-    eventOf: (record) => (record.bare ? bareEvent(record) : eventOf(record)),
+    eventOf(record) {
+      if (record.bare) return bareEvent(record);
+      return resultOf(record) === 0 ? eventOf(record) : failedEvent(record);
+    },
     remember(record, whole) {
-      if (record.bare) return;
+      if (record.bare || resultOf(record) !== 0) return;
       if (whole) {
         const image = {
           exe: spanBytes(record, exe).toString('latin1'),

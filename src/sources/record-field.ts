@@ -46,10 +46,6 @@ export function fixedZero(read: (record: KernelRecord) => number): Field<number>
   return { type: 'int', read, fixed: Buffer.from([0]) };
 }
 
-export function fixedInt(value: number): Field<number> {
-  return { ...fixedLong(value), type: 'int' };
-}
-
 export function fixedFalse(): Field<boolean> {
   return { type: 'boolean', read: () => false, fixed: Buffer.from([0]) };
 }

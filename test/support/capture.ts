@@ -220,11 +220,13 @@ export class CaptureReader extends RingReader<ExecEvent> implements Disposable {
     {
       args = 'full',
       env = [],
+      failed = false,
       excluded = {},
       exitRingBytes,
     }: {
       args?: ExecArgs;
       env?: readonly string[];
+      failed?: boolean;
       excluded?: Partial<ExecFilters>;
       exitRingBytes?: number;
     } = {},
@@ -232,6 +234,7 @@ export class CaptureReader extends RingReader<ExecEvent> implements Disposable {
     const capture = openCapture(pinPath, ringBytes, {
       args,
       env: env.length > 0,
+      failed,
       excluded: { ...noFilters, ...excluded },
       exitRingBytes,
     });

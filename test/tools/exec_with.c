@@ -6,6 +6,7 @@
  *   --fd            by file descriptor: execveat(fd, "", ..., AT_EMPTY_PATH)
  *   --memfd         the same, of a copy in memory
  *   --unlink        the same, after PROGRAM was removed
+ *   --compat        as a program of 32 bits calls (x86-64 alone)
  *   --seccomp       under a seccomp filter that allows everything
  *   --uids R E S    real, effective and saved user id to set before; --gids the same for groups
  * Arguments, the first of which becomes argv[0]:
@@ -15,6 +16,7 @@
  *   --none          an argv that has nothing but its final NULL
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -37,6 +39,7 @@ struct request {
 	int by_descriptor;
 	int in_memory;
 	int unlinked;
+	int compat;
 };
 
 static void *checked(void *memory)
@@ -50,7 +53,7 @@ static void *checked(void *memory)
 
 static void usage(const char *reason)
 {
-	fprintf(stderr, "exec_with: %s\nusage: exec_with [--thread] [--fd | --memfd | --unlink] [--seccomp] [--uids R E S] [--gids R E S] PROGRAM "
+	fprintf(stderr, "exec_with: %s\nusage: exec_with [--thread] [--fd | --memfd | --unlink | --compat] [--seccomp] [--uids R E S] [--gids R E S] PROGRAM "
 			"[HEX | - | --repeat N HEX | --long BYTES | --none]...\n", reason);
 	exit(2);
 }
@@ -127,6 +130,37 @@ static int copy_to_memory(const char *program)
 	return -1;
 }
 
+#ifdef __x86_64__
+/* All of it where 32 bits reach. A kernel without such calls ends us with SIGSEGV. */
+static void make_compat_exec(struct request *request)
+{
+	size_t bytes = 1 << 20;
+	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	unsigned int *pointers = (unsigned int *)memory;
+	char *text = memory + (request->count + 1) * sizeof(*pointers);
+	long result;
+
+	if (memory == MAP_FAILED)
+		return;
+	for (size_t i = 0; i < request->count; i++) {
+		pointers[i] = (unsigned int)(unsigned long)text;
+		text = stpcpy(text, request->arguments[i]) + 1;
+	}
+	strcpy(text, request->program);
+	__asm__ volatile("int $0x80"
+			 : "=a"(result)
+			 : "a"(11), "b"(text), "c"(pointers), "d"(NULL)
+			 : "memory", "r8", "r9", "r10", "r11");
+	errno = (int)-result;
+}
+#else
+static void make_compat_exec(struct request *request)
+{
+	(void)request;
+	errno = ENOSYS;
+}
+#endif
+
 static void *make_exec(void *argument)
 {
 	struct request *request = argument;
@@ -139,6 +173,8 @@ static void *make_exec(void *argument)
 			fd = -1;
 		if (fd >= 0)
 			syscall(SYS_execveat, fd, "", request->arguments, environ, AT_EMPTY_PATH);
+	} else if (request->compat) {
+		make_compat_exec(request);
 	} else {
 		execve(request->program, request->arguments, environ);
 	}
@@ -170,6 +206,8 @@ int main(int argc, char **argv)
 		} else if (strcmp(argv[i], "--unlink") == 0) {
 			request.by_descriptor = 1;
 			request.unlinked = 1;
+		} else if (strcmp(argv[i], "--compat") == 0) {
+			request.compat = 1;
 		} else if (strcmp(argv[i], "--seccomp") == 0) {
 			allow_everything();
 		} else if (strcmp(argv[i], "--uids") == 0 && i + 3 < argc) {

@@ -65,6 +65,7 @@ describe('defaults', () => {
       execRingBytes: 8 * 1024 * 1024,
       args: 'full',
       execEnv: [],
+      failedExecs: false,
       execFilters: { exes: [], uids: [], cgroups: [] },
       exitRingBytes: 4 * 1024 * 1024,
       pinPath: '/sys/fs/bpf/bpf2kafka',

@@ -93,6 +93,7 @@ const anyNumbers = fc.record({
   file_ctime_ms: counter,
   file_inode: u32,
   flags: fc.oneof({ weight: 19, arbitrary: fc.nat(0x7f) }, fc.nat(0xff)),
+  result: fc.oneof({ weight: 19, arbitrary: fc.constant(0) }, fc.constantFrom(2 ** 32 - 2, 2 ** 32 - 13)),
   args_mode: fc.oneof({ weight: 19, arbitrary: fc.constant(0) }, fc.nat(2)),
   ...Object.fromEntries(
     ['cap_effective', 'cap_permitted', 'cap_inheritable', 'cap_ambient', 'cap_bounding'].map((name) => [name, counter]),
@@ -174,6 +175,7 @@ describe('the same bytes as from avsc', () => {
       'env_absent',
       'env_page_offset',
       'flags',
+      'result',
       'unread',
     ]);
     for (const name of [...words, ...halves].filter((each) => !shape.has(each)))

@@ -32,6 +32,7 @@ export const words = [
   'file_ctime_ms',
 ] as const;
 export const halves = [
+  'result',
   'args_count',
   'args_mode',
   'args_page_offset',
@@ -84,7 +85,7 @@ export const limits = {
   ARGS_PAGE_BYTES: 4_096,
   ENV_CAPTURED_BYTES: 8_192,
   ANCESTOR_BYTES: 40,
-  EXEC_BARE_BYTES: 112,
+  EXEC_BARE_BYTES: 116,
 };
 /** What a bare record has, by its width. */
 const bareFields: readonly (readonly [readonly string[], number])[] = [
@@ -102,7 +103,7 @@ const bareFields: readonly (readonly [readonly string[], number])[] = [
     ],
     8,
   ],
-  [['uid', 'ppid', 'tid', 'pid'], 4],
+  [['result', 'uid', 'ppid', 'tid', 'pid'], 4],
 ];
 const fieldNames = [
   'FILENAME',
