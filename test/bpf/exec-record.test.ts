@@ -11,10 +11,10 @@ import {
   removeLeftovers,
   removePins,
   run,
-  startOther,
   tool,
   whyNoCapture,
 } from '../support/capture.ts';
+import { rounds } from '../support/rounds.ts';
 import { patience } from '../support/wait-for.ts';
 
 /** Each field of an exec record, against what the test itself did. One capture serves all tests of this file. */
@@ -196,9 +196,9 @@ describe('argv', () => {
         if (!cut) expect(event.args).toEqual(argv.map(textOf));
       }),
       // Shrinking what fails takes execs too: no longer than this.
-      { numRuns: 80 / patience, interruptAfterTimeLimit: 20_000 * patience, markInterruptAsFailure: true },
+      { numRuns: rounds(80), interruptAfterTimeLimit: 20_000 * patience, markInterruptAsFailure: true },
     );
-    expect(crossed).toBeGreaterThan(20 / patience);
+    expect(crossed).toBeGreaterThan(rounds(20));
   });
 });
 
@@ -279,15 +279,11 @@ describe('the process', () => {
   test('a child that a thread made has the process for parent, not the thread', async () => {
     const token = newToken();
     const inWorker = `process.getBuiltinModule("node:child_process").execFileSync(${JSON.stringify(noop)}, [${JSON.stringify(token)}])`;
-    const other = startOther(
-      `const { Worker } = await import("node:worker_threads");
-       await new Promise((resolve) => new Worker(${JSON.stringify(inWorker)}, { eval: true }).on("exit", resolve));`,
-      pinPath,
-    );
-    await other.exited;
+    const script = `new (require("node:worker_threads").Worker)(${JSON.stringify(inWorker)}, { eval: true })`;
+    const { pid } = run(process.execPath, ['-e', script]);
     const { event } = await reader.find((e) => e.args?.[1] === token, 'noop');
-    const parent = reader.events.find((e) => e.pid === other.child.pid && e.exec_id.startsWith(e.process_id));
-    expect(event.ppid).toBe(other.child.pid);
+    const parent = reader.events.find((e) => e.pid === pid && e.exec_id.startsWith(e.process_id));
+    expect(event.ppid).toBe(pid);
     expect(event.parent_process_id).toBe(parent?.process_id);
     expect(event.parent_exec_id).toBe(parent?.exec_id);
   });

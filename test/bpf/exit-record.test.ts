@@ -15,7 +15,8 @@ import {
   whyNoCapture,
 } from '../support/capture.ts';
 import { HandMadeCgroup, Hierarchy, runIn } from '../support/cgroups.ts';
-import { endWith, Zombie } from '../support/exits.ts';
+import { end, endWith, type Waited, Zombie } from '../support/exits.ts';
+import { rounds } from '../support/rounds.ts';
 import { patience } from '../support/wait-for.ts';
 
 /** Each field of an exit record, against what the kernel told the parent. One capture serves all tests of this file. */
@@ -56,6 +57,11 @@ afterAll(() => {
 async function recordsOf(pid: number): Promise<ExitEvent[]> {
   await endWith(exits, ['exit', '0']);
   return exits.events.filter((event) => event.pid === pid);
+}
+
+/** Threads that the kernel's recursion guard kept from the program so far. */
+async function skippedExits(): Promise<number> {
+  return (await execs.capture.advanceEpoch()).exit?.skipped ?? Number.NaN;
 }
 
 describe('how a process ended', () => {
@@ -200,17 +206,19 @@ describe('one record a process', () => {
     expect(await recordsOf(waited.pid)).toMatchObject([{ exit_code: 5 }]);
   });
 
-  test.for(['threads', 'group'])('%s of 40 that end at once: 50 times, whole', { timeout: 60_000 }, async (action) => {
-    const pids: number[] = [];
-    for (let round = 0; round < 50; round += 1) {
-      const { event, waited } = await endWith(exits, [action, '40']);
-      pids.push(waited.pid);
-      expect(event).toMatchObject({ exit_code: 0, exit_signal: null, degraded: [] });
-      expect(event.max_rss_bytes).toBe(waited.maxRssBytes);
-    }
+  test.for(['threads', 'group'])('%s of 40 that end at once, again and again: whole', async (action) => {
+    const skippedBefore = await skippedExits();
+    const ended: Waited[] = [];
+    for (let round = 0; round < rounds(50); round += 1) ended.push(end([action, '40']));
     await endWith(exits, ['exit', '0']);
-    const records = pids.map((wanted) => exits.events.filter(({ pid }) => pid === wanted).length);
-    expect(records).toEqual(pids.map(() => 1));
+    const records = ended.map(({ pid }) => exits.events.filter((event) => event.pid === pid));
+    for (const [n, { maxRssBytes }] of ended.entries())
+      for (const event of records[n] ?? [])
+        expect(event).toMatchObject({ exit_code: 0, exit_signal: null, degraded: [], max_rss_bytes: maxRssBytes });
+    expect(Math.max(...records.map(({ length }) => length))).toBe(1);
+    // A kernel that preempts inside tracing programs may keep the last thread from its program, and counts that.
+    const missing = records.filter(({ length }) => length === 0).length;
+    expect(missing).toBeLessThanOrEqual((await skippedExits()) - skippedBefore);
   });
 
   test('none of a thread while others go on', async () => {

@@ -33,13 +33,18 @@ function parse(line: string): Waited {
   };
 }
 
-/** Has a process end as test/tools/exit_with.c says; answers with its record, and with what its parent was told. */
+/** Has a process end as test/tools/exit_with.c says; answers with what its parent was told. */
+export function end(action: readonly string[], options: { readonly cwd?: string } = {}): Waited {
+  return parse(run(tool('exit_with'), action, options).stdout);
+}
+
+/** The same, and the record. */
 export async function endWith(
   exits: RingReader<ExitEvent>,
   action: readonly string[],
   options: { readonly cwd?: string } = {},
 ): Promise<{ readonly event: ExitEvent; readonly waited: Waited }> {
-  const waited = parse(run(tool('exit_with'), action, options).stdout);
+  const waited = end(action, options);
   const { event } = await exits.find(({ pid }) => pid === waited.pid, `the end of ${action.join(' ')}`);
   return { event, waited };
 }
