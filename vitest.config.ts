@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import type { BootPanic } from './test/kernels/pool.ts';
 import { kernelProjects } from './test/kernels/projects.ts';
 import { KernelTableReporter } from './test/kernels/table-reporter.ts';
 import { SummaryReporter } from './test/support/summary-reporter.ts';
@@ -9,9 +10,11 @@ import { SummaryReporter } from './test/support/summary-reporter.ts';
  */
 const oneFileAtATime = { fileParallelism: false, maxWorkers: 1 };
 
+const bootPanics: BootPanic[] = [];
+
 export default defineConfig({
   test: {
-    reporters: ['default', new KernelTableReporter(), new SummaryReporter()],
+    reporters: ['default', new KernelTableReporter(bootPanics), new SummaryReporter()],
     passWithNoTests: false,
     projects: [
       {
@@ -35,7 +38,7 @@ export default defineConfig({
           retry: 0,
         },
       },
-      ...kernelProjects(2),
+      ...kernelProjects(2, bootPanics),
       {
         test: {
           name: 'integration',

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestProjectInlineConfiguration } from 'vitest/config';
-import { inGuest } from './pool.ts';
+import { type BootPanic, inGuest } from './pool.ts';
 
 /** What runs where. `all` marks what only `npm run test:kernels -- --all` runs. */
 interface Machine {
@@ -33,13 +33,16 @@ const wanted = process.env.BPF2KAFKA_KERNELS_TESTS;
 /**
  * A project of vitest for each machine, behind those of the given group; none unless BPF2KAFKA_TEST_KERNELS is set, as
  * a name of a file in test/bpf asks for no virtual machine.
+ * @param panics gets those of kernels that were booted once more
  */
-export function kernelProjects(groupOrder: number): TestProjectInlineConfiguration[] {
+export function kernelProjects(groupOrder: number, panics: BootPanic[]): TestProjectInlineConfiguration[] {
   if (process.env.BPF2KAFKA_TEST_KERNELS === undefined) return [];
-  return machines.filter(({ all }) => wanted === 'all' || !all).map((machine) => projectOf(machine, groupOrder));
+  return machines
+    .filter(({ all }) => wanted === 'all' || !all)
+    .map((machine) => projectOf(machine, groupOrder, panics));
 }
 
-function projectOf(machine: Machine, groupOrder: number): TestProjectInlineConfiguration {
+function projectOf(machine: Machine, groupOrder: number, panics: BootPanic[]): TestProjectInlineConfiguration {
   const { series, parameters, clang, tests = wanted } = machine;
   const words = [`linux ${series}`, ...(parameters ? [parameters] : []), ...(clang ? [`clang ${clang}`] : [])];
   const name = words.join(', ');
@@ -53,7 +56,7 @@ function projectOf(machine: Machine, groupOrder: number): TestProjectInlineConfi
         BPF2KAFKA_KERNELS_TESTS: tests ?? '',
         BPF2KAFKA_KERNEL_UNAVAILABLE: reason ?? '',
       },
-      pool: reason === undefined ? inGuest(name, guestOf(machine)) : 'forks',
+      pool: reason === undefined ? inGuest(name, guestOf(machine), panics) : 'forks',
       // Two machines at a time: an emulated one keeps about one core busy.
       maxWorkers: 2,
       sequence: { groupOrder },

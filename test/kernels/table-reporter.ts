@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Reporter, TestModule, TestSuite } from 'vitest/node';
+import type { BootPanic } from './pool.ts';
 
 /** One field of the table: what became of the tests of one subject on one machine. */
 export interface Cell {
@@ -15,6 +16,13 @@ export interface Cell {
 
 /** The table kernel x subject at the end of a run, and as JSON in the file of BPF2KAFKA_KERNELS_JSON. */
 export class KernelTableReporter implements Reporter {
+  readonly #panics: readonly BootPanic[];
+
+  /** @param panics those of the run, when it has ended */
+  constructor(panics: readonly BootPanic[]) {
+    this.#panics = panics;
+  }
+
   onTestRunEnd(modules: readonly TestModule[]): void {
     const cells = modules
       .filter(({ project }) => project.name.startsWith('linux '))
@@ -24,7 +32,7 @@ export class KernelTableReporter implements Reporter {
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, `${JSON.stringify(cells, undefined, 2)}\n`);
     }
-    if (cells.length > 0) process.stdout.write(`\n${tableOf(cells)}\n`);
+    if (cells.length > 0) process.stdout.write(`\n${tableOf(cells)}\n${panicsOf(this.#panics)}`);
   }
 }
 
@@ -56,6 +64,16 @@ export function tableOf(cells: readonly Cell[]): string {
         .trimEnd(),
     )
     .join('\n');
+}
+
+/** Which machines were booted twice, and why: it is no failure, and should not go unseen. */
+export function panicsOf(panics: readonly BootPanic[]): string {
+  return panics
+    .map(
+      ({ machine, printed }) =>
+        `\n${machine}: its kernel panicked before the tests began, and it was booted once more. Its console:\n${printed}\n`,
+    )
+    .join('');
 }
 
 function textOf(cell: Cell | undefined): string {
