@@ -92,7 +92,7 @@ test('each of 10 execs wakes a reader that sleeps', async () => {
 
 test('every record that found no room is bare, or is a hole and is counted', async () => {
   using reader = new CaptureReader(pinPath, 64 * kibibyte);
-  const spawned = 500;
+  const spawned = 250;
   await storm(newToken(), spawned);
   const { skipped } = (await reader.capture.advanceEpoch()).exec;
   reader.capture.detach();
@@ -110,7 +110,7 @@ test('every record that found no room is bare, or is a hole and is counted', asy
 test('what was counted through the end of an epoch is what was recorded through it, while execs go on', async () => {
   using reader = new CaptureReader(pinPath);
   const cuts: { epoch: number; entered: number; lost: number; pending: number }[] = [];
-  await whileStorming(newToken(), 200, async () => {
+  await whileStorming(newToken(), 100, async () => {
     const { epoch, exec } = await reader.capture.advanceEpoch();
     const { entered, fellThrough, ringFull, ringBusy } = exec;
     cuts.push({ epoch, entered, lost: fellThrough + ringFull + ringBusy, pending: reader.pending(epoch, exec) });
@@ -126,7 +126,7 @@ test('what was counted through the end of an epoch is what was recorded through 
 
 test('the program is replaced in the middle of a storm without a hole or a double', async () => {
   const token = newToken();
-  const count = 200;
+  const count = 100;
   const readers: CaptureReader[] = [];
   const next = () => {
     const reader = new CaptureReader(pinPath);
