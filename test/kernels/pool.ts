@@ -4,7 +4,7 @@ import { encodeFrame, FrameDecoder } from './frames.ts';
 import { type Guest, VirtualMachine } from './virtual-machine.ts';
 
 /** Seconds that one machine may take for everything. An emulated one that has the processor to itself takes a third. */
-const limit = 600;
+const limit = 900;
 
 /** A kernel that panicked while it booted. */
 export interface BootPanic {
