@@ -1,4 +1,5 @@
 import { closeSync, openSync } from 'node:fs';
+import { noFilters } from '../src/exec-filters.ts';
 import { type Capture, openCapture } from '../src/kernel/addon.ts';
 import { acknowledging, newPinPath, removePins, tool } from '../test/support/capture.ts';
 import { waitFor } from '../test/support/wait-for.ts';
@@ -57,14 +58,36 @@ function keepEmpty(capture: Capture): Disposable {
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
-async function measure({ rounds = 5, progress }: Context): Promise<readonly Figure[]> {
-  needCapture();
-  const rival = execsnoop();
-  const inspector = bpftool();
-  const spawner = benchTool('spawn_argv');
-  using _stats = enableBpfStats();
-  const pinPath = newPinPath();
-  using _pins = atEnd(() => removePins(pinPath));
+async function storm(args: readonly string[], count: number): Promise<void> {
+  await using child = new Child(benchTool('spawn_argv'), [String(count), '2', tool('noop'), ...args]);
+  await child.succeed();
+}
+
+/** With failed execs: what looks at each system call of the host, nearly all of which are no exec. */
+async function measureSystemCalls(pinPath: string, inspector: string, rounds: number): Promise<readonly number[]> {
+  const capture = openCapture(pinPath, ringBytes, { args: 'full', env: false, failed: true, excluded: noFilters });
+  try {
+    using _reader = keepEmpty(capture);
+    const dispatcher = programOfLink(inspector, `${pinPath}/v1/exec_failed_link`);
+    const samples: number[] = [];
+    for (let round = 0; round < rounds; round += 1) {
+      const before = statsOfProgram(inspector, dispatcher);
+      await storm(storms[0].args, spawns);
+      samples.push(nanosPerRun(before, statsOfProgram(inspector, dispatcher)));
+    }
+    return samples;
+  } finally {
+    capture.close();
+  }
+}
+
+/** The programs behind both take turns in the same storms: ours, and execsnoop's. */
+async function measureExecs(
+  pinPath: string,
+  inspector: string,
+  rival: string,
+  { rounds, progress }: { readonly rounds: number; readonly progress: Context['progress'] },
+): Promise<readonly Figure[]> {
   const capture = openCapture(pinPath, ringBytes);
   try {
     using _reader = keepEmpty(capture);
@@ -72,11 +95,6 @@ async function measure({ rounds = 5, progress }: Context): Promise<readonly Figu
     const nowhere = openSync('/dev/null', 'w');
     await using snoop = new Child(rival, [], { stdout: nowhere });
     closeSync(nowhere);
-
-    const storm = async (args: readonly string[], count: number) => {
-      await using child = new Child(spawner, [String(count), '2', tool('noop'), ...args]);
-      await child.succeed();
-    };
     await waitFor(
       async () => {
         const before = statsOfProcess(snoop.pid);
@@ -110,6 +128,25 @@ async function measure({ rounds = 5, progress }: Context): Promise<readonly Figu
   } finally {
     capture.close();
   }
+}
+
+async function measure({ rounds = 5, progress }: Context): Promise<readonly Figure[]> {
+  needCapture();
+  const rival = execsnoop();
+  const inspector = bpftool();
+  using _stats = enableBpfStats();
+  const pinPath = newPinPath();
+  using _pins = atEnd(() => removePins(pinPath));
+  const execs = await measureExecs(pinPath, inspector, rival, { rounds, progress });
+  progress(`${rounds} rounds with failed execs`);
+  const systemCalls: Figure = {
+    what: 'BPF time a system call of any kind, with --failed-execs',
+    unit: 'ns',
+    ours: await measureSystemCalls(pinPath, inspector, rounds),
+    goals: [],
+    notes: ['in it one clock of the statistics themselves'],
+  };
+  return [...execs, systemCalls];
 }
 
 export const bpfTime: Row = { target: 1, title: 'BPF time an exec', measure };

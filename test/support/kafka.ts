@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Admin, ConfigResourceTypes, Kafka, logLevel } from 'kafkajs';
+import kafkajs, { type Admin, Kafka, logLevel } from 'kafkajs';
 import { EmbeddedKafka } from '../../src/embedded-kafka/embedded-kafka.ts';
 import { createLog } from '../../src/log.ts';
 import { waitFor } from './wait-for.ts';
@@ -112,7 +112,7 @@ export class TestKafka implements AsyncDisposable {
   /** Gives a topic these settings, and the broker's own for all others. */
   configureTopic(name: string, config: Readonly<Record<string, string>>): Promise<void> {
     return this.#administer(async (admin) => {
-      const resource = { type: ConfigResourceTypes.TOPIC, name, configEntries: entriesOf(config) };
+      const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configEntries: entriesOf(config) };
       await admin.alterConfigs({ validateOnly: false, resources: [resource] });
     });
   }
