@@ -139,6 +139,12 @@ enum user_counter {
 	USER_CORRUPT_BYTES,
 	USER_FIRST_OFFSET, /* in the topic, of the first record that was acknowledged there, plus 1; 0: none yet */
 	USER_LAST_OFFSET,  /* of the last one, plus 1 */
+	USER_SPOOLED,	   /* records that were moved to the spool, on disk */
+	USER_SPOOL_ID,	   /* of the spool that has them; 0: nothing was moved yet */
+	/* What became of those. The spool counts them; these say it where the spool is not at hand. */
+	USER_SPOOL_ACKNOWLEDGED,
+	USER_SPOOL_EVICTED, /* dropped when it was full; lost */
+	USER_SPOOL_MISSING, /* it was not there any more, or was another one; lost */
 	USER_COUNTERS = 14,
 };
 

@@ -19,6 +19,20 @@ void set_filtered(Napi::Object object, const Filtered& filtered) {
   object.Set("filtered", rules);
 }
 
+// -1 stands for none.
+std::uint64_t offset_of(const Napi::Object& object, const char* name) {
+  return static_cast<std::uint64_t>(object.Get(name).As<Napi::Number>().Int64Value() + 1);
+}
+
+CommitCounts counts_of(const Napi::Object& committed) {
+  return {.acknowledged = unsigned_of(committed.Get("acknowledged")),
+          .undecodable = unsigned_of(committed.Get("undecodable")),
+          .spooled = unsigned_of(committed.Get("spooled")),
+          .spool_id = unsigned_of(committed.Get("spoolId")),
+          .first_offset = offset_of(committed, "firstOffset"),
+          .last_offset = offset_of(committed, "lastOffset")};
+}
+
 class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -26,6 +40,8 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
                        {
                            InstanceMethod<&StreamWrap::read>("read"),
                            InstanceMethod<&StreamWrap::commit>("commit"),
+                           InstanceMethod<&StreamWrap::roll_forward>("rollForward"),
+                           InstanceMethod<&StreamWrap::note_spool>("noteSpool"),
                            InstanceMethod<&StreamWrap::arm>("arm"),
                            InstanceMethod<&StreamWrap::on_wake>("onWake"),
                            InstanceMethod<&StreamWrap::status>("status"),
@@ -54,17 +70,24 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
   }
 
   void commit(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] { ring().commit(unsigned_of(info[0]), counts_of(info[1].As<Napi::Object>())); });
+  }
+
+  Napi::Value roll_forward(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      const CommitCounts counts = counts_of(info[1].As<Napi::Object>());
+      return Napi::Boolean::New(info.Env(), ring().roll_forward(unsigned_of(info[0]), counts));
+    });
+  }
+
+  void note_spool(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] {
-      const auto committed = info[1].As<Napi::Object>();
-      const auto field = [&](const char* name) { return unsigned_of(committed.Get(name)); };
-      // -1 stands for none.
-      const auto offset = [&](const char* name) {
-        return static_cast<std::uint64_t>(committed.Get(name).As<Napi::Number>().Int64Value() + 1);
-      };
-      ring().commit(unsigned_of(info[0]), {.acknowledged = field("acknowledged"),
-                                           .undecodable = field("undecodable"),
-                                           .first_offset = offset("firstOffset"),
-                                           .last_offset = offset("lastOffset")});
+      const auto totals = info[0].As<Napi::Object>();
+      ring().note_spool({.acknowledged = unsigned_of(totals.Get("acknowledged")),
+                         .evicted = unsigned_of(totals.Get("evicted")),
+                         .missing = unsigned_of(totals.Get("missing")),
+                         .first_offset = offset_of(totals, "firstOffset"),
+                         .last_offset = offset_of(totals, "lastOffset")});
     });
   }
 
@@ -90,9 +113,15 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
       set_counters(object, stream.counters());
       object.Set("acknowledged", number(env, totals[USER_ACKNOWLEDGED]));
       object.Set("undecodable", number(env, totals[USER_UNDECODABLE]));
+      object.Set("spooled", number(env, totals[USER_SPOOLED]));
+      object.Set("spoolId", number(env, totals[USER_SPOOL_ID]));
+      object.Set("spoolAcknowledged", number(env, totals[USER_SPOOL_ACKNOWLEDGED]));
+      object.Set("spoolEvicted", number(env, totals[USER_SPOOL_EVICTED]));
+      object.Set("spoolMissing", number(env, totals[USER_SPOOL_MISSING]));
       set_offsets(object, totals[USER_FIRST_OFFSET], totals[USER_LAST_OFFSET]);
       object.Set("corrupt", number(env, totals[USER_CORRUPT]));
       object.Set("corruptBytes", number(env, totals[USER_CORRUPT_BYTES]));
+      object.Set("consumerPosition", number(env, ring.consumer_position()));
       object.Set("waitingBytes", number(env, ring.waiting_bytes()));
       object.Set("ringBytes", number(env, ring.ring_bytes()));
       object.Set("highWaterBytes", number(env, ring.high_water()));
@@ -185,6 +214,10 @@ Napi::Object to_javascript(Napi::Env env, const FinalStream& totals) {
   object.Set("undecodable", number(env, totals.undecodable));
   set_offsets(object, totals.first_offset, totals.last_offset);
   object.Set("discarded", number(env, totals.discarded));
+  object.Set("spooled", number(env, totals.spooled));
+  object.Set("spoolAcknowledged", number(env, totals.spool_acknowledged));
+  object.Set("spoolEvicted", number(env, totals.spool_evicted));
+  object.Set("spoolMissing", number(env, totals.spool_missing));
   return object;
 }
 

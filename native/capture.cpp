@@ -36,12 +36,14 @@ void add_clock_offset(host_control& host, unsigned long long from_boot_ns, long 
   __atomic_store_n(&host.clock_count, host.clock_count + 1, __ATOMIC_RELEASE);
 }
 
-void refuse_backlog(std::uint64_t records, const std::optional<PinnedPackets>& packets, const std::string& pin_path) {
+void refuse_backlog(std::uint64_t records, std::uint64_t spooled, const std::optional<PinnedPackets>& packets, const std::string& pin_path) {
   const std::uint64_t counted = packets ? packets->backlog() : 0;
-  if (!records && !counted) return;
+  if (!records && !counted && !spooled) return;
   std::string left = records ? std::to_string(records) + " records" : "";
   if (counted) left += (records ? " and " : "") + std::to_string(counted) + " packets";
-  throw Error("ERR_BACKLOG", "detach", pin_path, 0, left + " in the kernel have not been acknowledged by a broker");
+  if (!left.empty()) left += " in the kernel";
+  if (spooled) left += (left.empty() ? "" : " and ") + std::to_string(spooled) + " records in the spool";
+  throw Error("ERR_BACKLOG", "detach", pin_path, 0, left + " have not been acknowledged by a broker");
 }
 
 void add_totals(std::vector<PacketTotals>& all, const PacketTotals& more) {
@@ -225,7 +227,7 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
     if (has_exits) exit.open();
     const auto backlog = [&] { return exec.backlog() + (has_exits ? exit.backlog() : 0); };
     std::optional<PinnedPackets> packets = PinnedPackets::open(paths, *host);
-    if (!discard) refuse_backlog(backlog(), packets, pin_path);
+    if (!discard) refuse_backlog(backlog(), exec.ring().spool_backlog(), packets, pin_path);
     const Mapping host_mapping = map_pinned(paths, "host", sizeof(host_control));
     auto& shared = *host_mapping.as<host_control>();
     const Barrier barrier;
@@ -234,7 +236,7 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
     if (packets) packets->detach();
     barrier.wait();
     // What came between the first look and the end: the pins stay, for a start that publishes it.
-    if (!discard) refuse_backlog(backlog(), packets, pin_path);
+    if (!discard) refuse_backlog(backlog(), exec.ring().spool_backlog(), packets, pin_path);
 
     totals.attach_id = host->attach_id;
     totals.epoch = host->epoch;

@@ -138,6 +138,8 @@ void EventRing::commit(std::uint64_t position, const CommitCounts& counts) {
     throw Error("ERR_ADDON", "commit", "position " + std::to_string(position), EINVAL, "it was not read");
   totals_[USER_ACKNOWLEDGED] += counts.acknowledged;
   totals_[USER_UNDECODABLE] += counts.undecodable;
+  totals_[USER_SPOOLED] += counts.spooled;
+  if (counts.spooled > 0) totals_[USER_SPOOL_ID] = counts.spool_id;
   if (counts.acknowledged > 0) {
     totals_[USER_FIRST_OFFSET] = counts.first_offset;
     totals_[USER_LAST_OFFSET] = counts.last_offset;
@@ -154,6 +156,37 @@ void EventRing::store(std::uint64_t position) {
   slot.position = position;
   __atomic_store_n(consumer_.as<std::uint64_t>(), position, __ATOMIC_RELEASE);
   slot_ = idle;
+}
+
+bool EventRing::roll_forward(std::uint64_t position, const CommitCounts& counts) {
+  std::uint64_t at = consumer_position();
+  if (cursor_ != at || position > producer_position() || !is_span(at, position)) return false;
+  while (at < position) {
+    const std::uint32_t header = header_at(at);
+    if (header & BPF_RINGBUF_BUSY_BIT) return false;
+    at += header_bytes + align8(length_of(header));
+  }
+  if (at != position) return false;
+  cursor_ = position;
+  commit(position, counts);
+  return true;
+}
+
+void EventRing::note_spool(const SpoolTotals& totals) {
+  auto* slot = control()->commits[slot_].counters;
+  const auto note = [&](user_counter counter, std::uint64_t value) {
+    totals_[counter] = value;
+    __atomic_store_n(&slot[counter], value, __ATOMIC_RELEASE);
+  };
+  note(USER_SPOOL_ACKNOWLEDGED, totals.acknowledged);
+  note(USER_SPOOL_EVICTED, totals.evicted);
+  note(USER_SPOOL_MISSING, totals.missing);
+  if (totals.first_offset > 0) note(USER_FIRST_OFFSET, totals.first_offset);
+  if (totals.last_offset > 0) note(USER_LAST_OFFSET, totals.last_offset);
+}
+
+std::uint64_t EventRing::spool_backlog() const {
+  return totals_[USER_SPOOLED] - totals_[USER_SPOOL_ACKNOWLEDGED] - totals_[USER_SPOOL_EVICTED] - totals_[USER_SPOOL_MISSING];
 }
 
 bool EventRing::arm() {

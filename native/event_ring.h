@@ -33,8 +33,19 @@ struct ReadResult {
 struct CommitCounts {
   std::uint64_t acknowledged = 0;
   std::uint64_t undecodable = 0;
+  std::uint64_t spooled = 0;
+  std::uint64_t spool_id = 0;      // of the spool that has them
   std::uint64_t first_offset = 0;  // as USER_FIRST_OFFSET
   std::uint64_t last_offset = 0;   // as USER_LAST_OFFSET
+};
+
+// What became of the records that were moved to the spool, totals since attach_id.
+struct SpoolTotals {
+  std::uint64_t acknowledged = 0;
+  std::uint64_t evicted = 0;
+  std::uint64_t missing = 0;
+  std::uint64_t first_offset = 0;  // as USER_FIRST_OFFSET; 0: leave it
+  std::uint64_t last_offset = 0;   // as USER_LAST_OFFSET; 0: leave it
 };
 
 class EventRing {
@@ -52,6 +63,16 @@ class EventRing {
 
   // Lets the kernel reuse everything before `position`, and adds to the totals in the same store.
   void commit(std::uint64_t position, const CommitCounts& counts);
+
+  // Commits what a process that ended had moved to the spool and not committed. False, and nothing is done, when no
+  // record ends at `position`. Only before the first read.
+  bool roll_forward(std::uint64_t position, const CommitCounts& counts);
+
+  // Notes what became of spooled records. Each word is a total by itself, so it needs no commit.
+  void note_spool(const SpoolTotals& totals);
+
+  // Records that were moved to the spool, of which nothing else is known.
+  std::uint64_t spool_backlog() const;
 
   // Says that the reader is going to sleep. False when there is something to read: then it must not.
   bool arm();

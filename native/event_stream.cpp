@@ -211,6 +211,10 @@ FinalStream EventStream::final_totals() const {
     const std::uint64_t* totals = ring->totals();
     final.acknowledged += totals[USER_ACKNOWLEDGED];
     final.undecodable += totals[USER_UNDECODABLE];
+    final.spooled += totals[USER_SPOOLED];
+    final.spool_acknowledged += totals[USER_SPOOL_ACKNOWLEDGED];
+    final.spool_evicted += totals[USER_SPOOL_EVICTED];
+    final.spool_missing += totals[USER_SPOOL_MISSING];
     final.first_offset = first_of(final.first_offset, totals[USER_FIRST_OFFSET]);
     final.last_offset = std::max(final.last_offset, totals[USER_LAST_OFFSET]);
   }

@@ -38,7 +38,11 @@ struct FinalStream {
   std::uint64_t undecodable = 0;
   std::uint64_t first_offset = 0;  // as USER_FIRST_OFFSET
   std::uint64_t last_offset = 0;   // as USER_LAST_OFFSET
-  std::uint64_t discarded = 0;     // records that are thrown away with the pins
+  std::uint64_t discarded = 0;     // records of the ring that are thrown away with the pins
+  std::uint64_t spooled = 0;       // as USER_SPOOLED and the three below it
+  std::uint64_t spool_acknowledged = 0;
+  std::uint64_t spool_evicted = 0;
+  std::uint64_t spool_missing = 0;
 };
 
 class EventStream {

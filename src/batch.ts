@@ -3,20 +3,46 @@
  */
 
 /** Events that were peeked at, not consumed: until `commit` the kernel keeps them and a restart reads them again. */
-export interface Batch<Event> {
+export interface Batch<Event, By extends Kept = Acknowledgement> {
   /**
    * At least one, good until the next batch is asked for: they may stand in a buffer that the source reads into again.
    * So a batch is encoded first, and what is encoded stands in memory of its own.
    */
   readonly events: readonly Event[];
-  /** Lets the kernel reuse the space. Call it once; it takes the broker's word for every event. */
-  commit(acknowledgement: Acknowledgement): void;
+  /** Of a batch out of a ring: where it stood. */
+  readonly span?: RingSpan;
+  /** Lets the kernel reuse the space. Call it once; it takes the word of who keeps every event from now on. */
+  commit(kept: By): void;
 }
 
+/** A piece of a kernel ring. */
+export interface RingSpan {
+  /** Ring positions, bytes since the ring was made; one batch begins where the one before ends. */
+  readonly start: number;
+  readonly end: number;
+  /** Records in it that made no sense: they are not in the batch, and are lost when it is committed. */
+  readonly undecodable: number;
+  /** How many of the batch's events latched which epoch. */
+  epochs(): readonly EpochCount[];
+}
+
+export type EpochCount = readonly [epoch: number, records: number];
+
 /** Batches out of the kernel, oldest first. */
-export interface Source<Event> extends AsyncIterable<Batch<Event>> {
+export interface Source<Event, By extends Kept = Acknowledgement> extends AsyncIterable<Batch<Event, By>> {
   /** Ends the iteration at once: nothing will be committed any more. What was not stays in the kernel. */
   abandon(): void;
+}
+
+/** Who keeps the events of a batch. */
+export type Kept = Acknowledgement | Spooled;
+
+/** All of a batch is on disk, and will survive a loss of power. */
+export interface Spooled {
+  /** Of the spool that has it. */
+  readonly spoolId: number;
+  /** Call it when the kernel has been told, in the same turn of the loop: from then on the spool accounts for the batch. */
+  committed(): void;
 }
 
 /** One Kafka record, ready to send. */
@@ -37,6 +63,8 @@ export interface OutgoingBatch {
   /** Name without prefix, as in `exec-events`. */
   readonly topic: string;
   readonly records: readonly OutgoingRecord[];
+  /** Of the batch that they were made of. */
+  readonly span?: RingSpan | undefined;
 }
 
 /** The broker's word that every record of a batch is written: to its topic, or to the dead letter when it refuses it there. */

@@ -53,6 +53,10 @@ export interface RunConfig {
   readonly execRingBytes: number;
   /** Undefined when exits are not captured. */
   readonly exitRingBytes: number | undefined;
+  /** What the spool may take on disk, bytes; 0: it takes nothing. */
+  readonly spoolBytes: number;
+  /** What happens when it does: the ring goes on holding, or the oldest batches are dropped and counted. */
+  readonly spoolFull: 'keep' | 'drop-oldest';
   /** How much of argv is captured. */
   readonly args: 'full' | 'program' | 'none';
   /** Names of the environment variables that are captured, without repeats. */
@@ -250,6 +254,11 @@ const ringBytes = text('a number of bytes that is a power of two, 65536 (64 KiB)
   return Number.isInteger(Math.log2(bytes)) ? bytes : undefined;
 });
 
+const spoolBytes = text('0, or a number of bytes, 1048576 (1 MiB) to 1099511627776 (1 TiB)', (given) => {
+  const bytes = wholeNumber(given);
+  return bytes !== undefined && (bytes === 0 || (bytes >= 2 ** 20 && bytes <= 2 ** 40)) ? bytes : undefined;
+});
+
 /** 512 KiB a processor, between 4 and 64 MiB, a power of two. */
 export function defaultRingBytes(processors: number): number {
   const wanted = processors * 512 * 1024;
@@ -396,6 +405,23 @@ const settings = {
     fallbackText: '512 KiB a processor, 4 to 64 MiB',
     value: ringBytes,
     fallback: (facts) => defaultRingBytes(facts.processors),
+  }),
+  spoolBytes: setting({
+    name: 'spool-bytes',
+    placeholder: 'N',
+    description:
+      'what execs may take on disk, in bytes, while the broker is away and the ring fills: 1048576 (1 MiB) or more, or 0 for nothing',
+    fallbackText: '1073741824, 1 GiB',
+    value: spoolBytes,
+    fallback: () => 2 ** 30,
+  }),
+  spoolFull: setting<'keep' | 'drop-oldest'>({
+    name: 'spool-full',
+    placeholder: 'keep|drop-oldest',
+    description:
+      'what happens when --spool-bytes are used up: the oldest execs are kept and the ring fills, or they are dropped for newer ones; both are counted',
+    value: oneOf('keep', 'drop-oldest'),
+    fallback: () => 'keep',
   }),
   args: setting<'full' | 'program' | 'none'>({
     name: 'args',
@@ -653,6 +679,8 @@ const runNames = [
   'onExit',
   'drainTimeout',
   'execRingBytes',
+  'spoolBytes',
+  'spoolFull',
   'args',
   'execEnv',
   'excludeExe',
@@ -868,6 +896,8 @@ export function loadRunConfig(
     drainTimeoutMillis: read(settings.drainTimeout, lookup, facts),
     execRingBytes: read(settings.execRingBytes, lookup, facts),
     exitRingBytes: readExits(lookup, facts),
+    spoolBytes: read(settings.spoolBytes, lookup, facts),
+    spoolFull: read(settings.spoolFull, lookup, facts),
     args: read(settings.args, lookup, facts),
     execEnv: read(settings.execEnv, lookup, facts),
     failedExecs: read(settings.failedExecs, lookup, facts),

@@ -8,19 +8,20 @@ import { createDeadLetters, type EventTopic } from './producers/dead-letters.ts'
 import { Delivery } from './producers/delivery.ts';
 import { assignDestinations, type Destination, type Place } from './producers/destinations.ts';
 import { subjectOf, type TopicName, topicSchema } from './schemas/catalog.ts';
-import { type AvroCodec, createCodec, type Framing } from './schemas/codec.ts';
+import { type AvroCodec, createCodec, type Framing, frameOf } from './schemas/codec.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
 import type { ExitEvent } from './schemas/exit-event.ts';
+import type { AvroSchema } from './schemas/fingerprint.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
 import type { PacketCount } from './schemas/packet-count.ts';
 
 /** Out of the sidecar: for each stream what encodes and what delivers. */
 export interface Outlets {
-  readonly exec: Outlet<ExecEvent>;
+  readonly exec: EventOutlet<ExecEvent>;
   /** Undefined when exits are not captured. */
-  readonly exit: Outlet<ExitEvent> | undefined;
+  readonly exit: EventOutlet<ExitEvent> | undefined;
   /** Undefined when packets are not counted. */
-  readonly packets: Outlet<PacketCount> | undefined;
+  readonly packets: EventOutlet<PacketCount> | undefined;
   /** With a producer of its own, so that a heartbeat never waits behind a backlog of events; dead letters share it. */
   readonly ledger: Outlet<LedgerEntry>;
 }
@@ -29,6 +30,11 @@ export interface Outlet<Event> {
   readonly codec: AvroCodec<Event>;
   readonly delivery: Delivery;
   readonly destination: Destination;
+}
+
+export interface EventOutlet<Event> extends Outlet<Event> {
+  /** What stands before values of another schema of the topic. @throws Bpf2KafkaError ERR_REGISTRY */
+  frameOf(schema: AvroSchema): Promise<Buffer>;
 }
 
 export interface OutletsOptions {
@@ -81,7 +87,9 @@ export async function openOutlets(
   async function open<Topic extends EventTopic>(topic: Topic) {
     const codec = await codecOf(topic);
     const deadLetters = createDeadLetters({ topic, codec, letters, clock });
-    return { codec, delivery: new Delivery({ ...common, deadLetters }), destination: destinationOf(topic) };
+    const delivery = new Delivery({ ...common, deadLetters });
+    const framing = async (schema: AvroSchema) => frameOf(await framingOf(topic, config, log, schema), schema);
+    return { codec, delivery, destination: destinationOf(topic), frameOf: framing };
   }
   return {
     exec: await open('exec-events'),
@@ -98,7 +106,12 @@ function topicsOf({ exitRingBytes, packets }: RunConfig): readonly TopicName[] {
   return [...topics, 'bpf2kafka-ledger', 'bpf2kafka-dead-letter'];
 }
 
-async function framingOf(topic: TopicName, config: RunConfig, log: Log): Promise<Framing> {
+async function framingOf(
+  topic: TopicName,
+  config: RunConfig,
+  log: Log,
+  schema: AvroSchema = topicSchema(topic).schema,
+): Promise<Framing> {
   if (config.registry === undefined) return { kind: 'single-object' };
   // Loaded when it is needed: its client is a fifth of the start.
   const { resolveSchemaId } = await import('./schemas/registry.ts');
@@ -106,7 +119,7 @@ async function framingOf(topic: TopicName, config: RunConfig, log: Log): Promise
     url: config.registry,
     security: config.registrySecurity,
     subject: subjectOf(topic, config.topicPrefix),
-    schema: topicSchema(topic).schema,
+    schema,
     register: config.registerSchemas,
     stateDir: config.stateDir,
     log,

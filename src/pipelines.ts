@@ -1,16 +1,21 @@
+import type { Kept, OutgoingBatch } from './batch.ts';
 import type { Clock } from './clock.ts';
 import type { RunConfig } from './config.ts';
 import type { Enrichment } from './enrich/enrichment.ts';
 import type { Inlets } from './inlets.ts';
 import type { EventRing, EventStream } from './kernel/addon.ts';
 import { EventStreamAccount } from './ledger/event-stream.ts';
+import { isOf, type Kept as KeptEntry } from './ledger/last-entries.ts';
 import type { StreamDestination } from './ledger/ledger-stream.ts';
 import { PacketStreams } from './ledger/packet-streams.ts';
 import type { Log } from './log.ts';
-import type { Outlet, Outlets } from './outlets.ts';
+import type { EventOutlet, Outlet, Outlets } from './outlets.ts';
 import type { Delivery } from './producers/delivery.ts';
+import { topicSchema } from './schemas/catalog.ts';
 import type { Codec } from './schemas/codec.ts';
-import type { LedgerState } from './schemas/ledger-entry.ts';
+import type { ExecEvent } from './schemas/exec-event.ts';
+import type { ExitEvent } from './schemas/exit-event.ts';
+import type { LedgerEntry, LedgerState } from './schemas/ledger-entry.ts';
 import type { PacketCount } from './schemas/packet-count.ts';
 import { EventSource } from './sources/event-source.ts';
 import { createExecTable } from './sources/exec-fields.ts';
@@ -21,14 +26,25 @@ import type { KernelRecord, RecordReader } from './sources/kernel-record.ts';
 import { createPacketDecoder } from './sources/packet-decoder.ts';
 import { PacketSource } from './sources/packets.ts';
 import { createRecordCodec } from './sources/record-codec.ts';
+import { openSpool } from './spool/open-spool.ts';
+import type { Spool } from './spool/spool.ts';
+import { SpooledDelivery } from './spool/spooled-delivery.ts';
+import type { RingIdentity } from './spool/tallies.ts';
 
-/** One stream of events on its whole way: out of its rings, to its topic, into the ledger. */
+/** One stream of events: out of its rings, past the disk when it has to be, to its topic, into the ledger. */
 export interface EventPipeline {
-  /** One a ring; they share what follows. */
-  readonly sources: readonly EventSource[];
-  readonly codec: Codec<KernelRecord>;
-  readonly delivery: Delivery;
+  /** One a ring. */
+  readonly ways: readonly EventWay[];
+  /** Publishes what is on disk, until it is told to finish; of a stream that has a spool. */
+  readonly drain?: (signal: AbortSignal) => Promise<void>;
   readonly account: EventStreamAccount;
+}
+
+/** The records of one ring on their way to the topic of the stream. */
+export interface EventWay {
+  readonly source: EventSource;
+  readonly codec: Codec<KernelRecord>;
+  readonly delivery: { accept(batch: OutgoingBatch, signal: AbortSignal): Promise<Kept> };
 }
 
 /** The packets, of which the ledger keeps a stream for each interface. */
@@ -48,43 +64,113 @@ export interface PipelineOptions {
 /** Exec, and exit when it is captured. */
 export function eventPipelines(
   options: PipelineOptions,
-  { capture, identity, wallClock }: Inlets,
-  outlets: Outlets,
-  enrichment: Enrichment,
+  inlets: Inlets,
+  { exec, exit }: Outlets,
+  { enrichment, spool }: { readonly enrichment: Enrichment; readonly spool: Spool },
 ): readonly EventPipeline[] {
-  const presentEpoch = () => capture.status().epoch;
-  const pipeline = <Event>(
-    name: 'exec' | 'exit',
-    stream: EventStream,
-    reader: RecordReader,
-    outlet: Outlet<Event>,
-    codec: Codec<KernelRecord>,
-  ): EventPipeline => {
-    const sourceOf = (ring: EventRing) =>
-      new EventSource({
-        ring,
-        presentEpoch,
-        reader,
-        clock: options.clock,
-        log: options.log,
-        offsets: offsetsAt(outlet, ring.status()),
-      });
-    const source = sourceOf(stream);
-    const bare = stream.bare && { ring: stream.bare, reader: sourceOf(stream.bare) };
-    const account = new EventStreamAccount({ name, stream, reader: source, bare, ...ledgerSide(outlet) });
-    return { sources: bare ? [source, bare.reader] : [source], codec, delivery: outlet.delivery, account };
-  };
+  const execs = execPipeline(options, inlets, exec, enrichment, spool);
+  const { exit: stream } = inlets.capture;
+  return stream && exit ? [execs, exitPipeline(options, inlets, stream, exit, enrichment)] : [execs];
+}
 
-  const { exec, exit } = capture;
-  const execLayout = exec.layout();
-  const execTable = createExecTable(execLayout, identity, wallClock, enrichment, options.config.execEnv);
-  const execCodec = createRecordCodec('exec-events', execTable, outlets.exec.codec);
-  const execs = pipeline('exec', exec, createExecRecordReader(execLayout), outlets.exec, execCodec);
-  if (exit === undefined || outlets.exit === undefined) return [execs];
-  const exitLayout = exit.layout();
-  const exitTable = createExitTable(exitLayout, identity, wallClock, enrichment);
-  const exitCodec = createRecordCodec('exit-events', exitTable, outlets.exit.codec);
-  return [execs, pipeline('exit', exit, createExitRecordReader(exitLayout), outlets.exit, exitCodec)];
+/**
+ * Whole records go to disk when their ring fills while the broker is away. Bare ones stay in theirs: they come when the
+ * disk has taken what it could, and behind a spool that is full there is nothing to put them in.
+ */
+function execPipeline(
+  options: PipelineOptions,
+  { capture, identity, wallClock }: Inlets,
+  outlet: EventOutlet<ExecEvent>,
+  enrichment: Enrichment,
+  spool: Spool,
+): EventPipeline {
+  const { exec } = capture;
+  const layout = exec.layout();
+  const table = createExecTable(layout, identity, wallClock, enrichment, options.config.execEnv);
+  const codec = createRecordCodec('exec-events', table, outlet.codec);
+  const reader = createExecRecordReader(layout);
+  const source = eventSource(options, capture, exec, reader, outlet);
+  const bare = eventSource(options, capture, exec.bare, reader, outlet);
+  spool.onLeave((leave) => source.leftSpool(leave));
+  const delivery = spooledDelivery(options, exec, spool, outlet);
+  return {
+    ways: [
+      { source, codec, delivery },
+      { source: bare, codec, delivery: delivery.behind },
+    ],
+    drain: (signal) => delivery.drain(signal),
+    account: new EventStreamAccount({
+      name: 'exec',
+      stream: exec,
+      reader: source,
+      bare: { ring: exec.bare, reader: bare },
+      spool,
+      ...ledgerSide(outlet),
+    }),
+  };
+}
+
+function exitPipeline(
+  options: PipelineOptions,
+  { capture, identity, wallClock }: Inlets,
+  exit: EventStream,
+  outlet: EventOutlet<ExitEvent>,
+  enrichment: Enrichment,
+): EventPipeline {
+  const layout = exit.layout();
+  const table = createExitTable(layout, identity, wallClock, enrichment);
+  const codec = createRecordCodec('exit-events', table, outlet.codec);
+  const source = eventSource(options, capture, exit, createExitRecordReader(layout), outlet);
+  return {
+    ways: [{ source, codec, delivery: outlet.delivery }],
+    account: new EventStreamAccount({ name: 'exit', stream: exit, reader: source, ...ledgerSide(outlet) }),
+  };
+}
+
+function eventSource<Event>(
+  { clock, log }: PipelineOptions,
+  capture: Inlets['capture'],
+  ring: EventRing,
+  reader: RecordReader,
+  outlet: Outlet<Event>,
+): EventSource {
+  const presentEpoch = () => capture.status().epoch;
+  return new EventSource({ ring, presentEpoch, reader, clock, log, offsets: offsetsAt(outlet, ring.status()) });
+}
+
+/** The queue that the records of the stream `exec` are in. */
+export function execRing({ boot_id, attach_id }: Pick<LedgerEntry, 'boot_id' | 'attach_id'>): RingIdentity {
+  return { ring: 'exec', bootId: boot_id, attachId: attach_id };
+}
+
+/**
+ * The spool of the execs, in agreement with their ring. From now on it counts apart what it still has of attaches that are
+ * over.
+ * @param kept the newest entries of the ledger
+ */
+export async function openExecSpool(
+  { config, clock, log }: PipelineOptions,
+  { capture, identity }: Inlets,
+  kept: readonly KeptEntry[],
+): Promise<Spool> {
+  const { stateDir, spoolBytes: bytes, spoolFull: full } = config;
+  const ring = execRing({ boot_id: identity.bootId, attach_id: identity.attachId });
+  const settings = { stateDir, bytes, full };
+  const spool = await openSpool({ settings, identity: ring, capture: capture.exec, clock, log });
+  for (const { entry } of kept)
+    if (entry.stream_name === 'exec' && !isOf(entry, identity)) await spool.beginLate(execRing(entry), entry.epoch);
+  return spool;
+}
+
+function spooledDelivery(
+  { clock, log }: PipelineOptions,
+  ring: EventStream,
+  spool: Spool,
+  { codec, delivery, frameOf }: EventOutlet<ExecEvent>,
+): SpooledDelivery {
+  const { topic, schema } = topicSchema('exec-events');
+  const frames = { schema, frame: codec.frame, frameOf };
+  return new SpooledDelivery({ spool, delivery, topic, frames, ring, clock, log });
 }
 
 /** Undefined when packets are not counted. */

@@ -1,45 +1,59 @@
-import type { Source } from './batch.ts';
+import type { Kept, OutgoingBatch, Source } from './batch.ts';
 import { type OpenEnrichment, openEnrichment } from './enrich/enrichment.ts';
 import { reasonOf } from './errors.ts';
 import type { ExecFilters } from './exec-filters.ts';
 import type { Health } from './http/health.ts';
 import { closeInlets, type Inlets, openInlets } from './inlets.ts';
 import { isAttached } from './kernel/attached.ts';
-import { entriesBefore } from './ledger/closing-entries.ts';
+import { entriesBefore, isLate, lateEnd } from './ledger/closing-entries.ts';
+import { EntryPublisher } from './ledger/entry-publisher.ts';
 import { EpochsOnDemand } from './ledger/epochs.ts';
 import { acknowledgedPlaces, LastEntries, refuseOtherHostId } from './ledger/last-entries.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { packetStreamName } from './ledger/packet-streams.ts';
 import { type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
-import { type EventPipeline, eventPipelines, type PacketPipeline, packetPipeline } from './pipelines.ts';
-import type { Delivery } from './producers/delivery.ts';
+import {
+  type EventPipeline,
+  type EventWay,
+  eventPipelines,
+  execRing,
+  openExecSpool,
+  type PacketPipeline,
+  packetPipeline,
+} from './pipelines.ts';
 import type { Codec } from './schemas/codec.ts';
-import type { LedgerEntry } from './schemas/ledger-entry.ts';
+import type { Spool } from './spool/spool.ts';
 
 /**
  * The whole way of an event, the same for every stream, and the composition root that builds it:
  *
- *   kernel --> ring or map --> source --> codec --> delivery --> topic
- *                   ^                                   |
+ *   kernel --> ring or map --> source --> codec --> delivery --------------> topic
+ *                   ^                                   |  \--> spool --^
  *                   +-------------- commit -------------+
  *
- * Nothing leaves the kernel's buffer before the broker has acknowledged it, so whenever this process dies, the next
- * one goes on with the first event that was not.
+ * Nothing leaves the kernel's buffer before the broker has acknowledged it or, of execs while the broker is away and the
+ * ring fills, before it is on disk. So whenever this process dies, the next one goes on with the first event that was
+ * not.
  */
-export async function publish<Event>(
-  source: Source<Event>,
-  { codec, delivery }: { readonly codec: Codec<Event>; readonly delivery: Pick<Delivery, 'accept'> },
+export async function publish<Event, By extends Kept>(
+  source: Source<Event, By>,
+  { codec, delivery }: { readonly codec: Codec<Event>; readonly delivery: Accepts<By> },
   abort: AbortSignal,
 ): Promise<void> {
   let previous = Promise.resolve();
   for await (const batch of source) {
     // Before the source reads into the memory of this one again, and while the batch before is on its way.
-    const encoded = codec.encode(batch.events);
+    const encoded = { ...codec.encode(batch.events), span: batch.span };
     await previous;
-    previous = delivery.accept(encoded, abort).then((acknowledgement) => batch.commit(acknowledgement));
+    previous = delivery.accept(encoded, abort).then((kept) => batch.commit(kept));
     previous.catch(() => source.abandon()); // thrown in the next turn, for which a source may wait for this commit
   }
   await previous;
+}
+
+/** Where a batch is safe when the promise has resolved. */
+interface Accepts<By extends Kept> {
+  accept(batch: OutgoingBatch, abort: AbortSignal): Promise<By>;
 }
 
 export interface SidecarOptions extends OutletsOptions {
@@ -51,6 +65,9 @@ export interface SidecarOptions extends OutletsOptions {
 export interface StopReport {
   /** Records that wait in the kernel for the next start. */
   readonly backlog: number;
+  /** Records that wait on disk, and where. */
+  readonly spooled: number;
+  readonly spoolDirectory: string;
   /** Packets that wait there. */
   readonly packets: number;
   /** The kernel goes on capturing for the next start. */
@@ -69,16 +86,19 @@ export class Sidecar {
   readonly #inlets: Inlets;
   readonly #outlets: Outlets;
   readonly #enrichment: OpenEnrichment;
+  readonly #spool: Spool;
   readonly #events: readonly EventPipeline[];
   readonly #packets: PacketPipeline | undefined;
   readonly #ledger: Ledger;
   readonly #lastEntries: LastEntries;
+  readonly #entries: EntryPublisher;
   /** Ends what waits for the broker. */
   readonly #abort = new AbortController();
   /** Ends the regular entries of the ledger. */
   readonly #endAccounting = new AbortController();
   readonly #timers: NodeJS.Timeout[] = [];
   #publishingEvents: readonly Promise<void>[] = [];
+  #draining: Promise<void> | undefined;
   #publishingPackets: Promise<void> | undefined;
   #accounting: Promise<void> | undefined;
   #stopping = false;
@@ -87,6 +107,7 @@ export class Sidecar {
     options: SidecarOptions,
     inlets: Inlets,
     enrichment: OpenEnrichment,
+    spool: Spool,
     outlets: Outlets,
     lastEntries: LastEntries,
   ) {
@@ -95,10 +116,19 @@ export class Sidecar {
     this.#options = options;
     this.#inlets = inlets;
     this.#enrichment = enrichment;
+    this.#spool = spool;
     this.#outlets = outlets;
     this.#lastEntries = lastEntries;
-    this.#events = eventPipelines(options, inlets, outlets, enrichment);
+    this.#events = eventPipelines(options, inlets, outlets, { enrichment, spool });
     this.#packets = packetPipeline(options, inlets, outlets);
+    const { codec, delivery } = outlets.ledger;
+    this.#entries = new EntryPublisher({
+      lastEntries,
+      send: (entries, signal) => delivery.accept(codec.encode(entries), signal),
+      clock,
+      log,
+      signal: this.#abort.signal,
+    });
     this.#ledger = new Ledger({
       epochs: this.#packets?.source ?? new EpochsOnDemand(capture),
       streamsOf: (cut) => [...this.#events.map(({ account }) => account), ...(this.#packets?.accounts.of(cut) ?? [])],
@@ -107,7 +137,7 @@ export class Sidecar {
       clock,
       log,
       intervalMillis: config.ledgerIntervalMillis,
-      publish: (entries) => this.#publishEntries(entries),
+      publish: (entries) => this.#entries.publish(entries),
     });
   }
 
@@ -119,17 +149,24 @@ export class Sidecar {
   static async open(options: SidecarOptions): Promise<Sidecar> {
     const inlets = openInlets(options);
     const enrichment = openEnrichment({ ...options, redaction: options.config.redaction });
+    let spool: Spool | undefined;
     try {
       const lastEntries = await LastEntries.read(options.config.stateDir);
       refuseOtherHostId(lastEntries.kept, inlets.identity);
+      spool = await openExecSpool(options, inlets, lastEntries.kept);
       const outlets = await openOutlets(options, acknowledgedPlaces(lastEntries.kept, inlets.identity));
       await options.onTopicsReady?.();
-      return new Sidecar(options, inlets, enrichment, outlets, lastEntries);
+      return new Sidecar(options, inlets, enrichment, spool, outlets, lastEntries);
     } catch (error) {
+      await spool?.close();
       enrichment.close();
       closeInlets(inlets.capture, options.config.onExit);
       throw error;
     }
+  }
+
+  get #ways(): readonly EventWay[] {
+    return this.#events.flatMap(({ ways }) => ways);
   }
 
   /** Names of the streams that are captured now. */
@@ -143,7 +180,8 @@ export class Sidecar {
       outlet === undefined ? [] : [{ topic: outlet.destination.topic, ...outlet.delivery.state }],
     );
     const names = this.#events.map(({ account }) => account.name);
-    return { capturing: isAttached(this.#options.config.pinPath, names), stopping: this.#stopping, deliveries };
+    const capturing = isAttached(this.#options.config.pinPath, names);
+    return { capturing, stopping: this.#stopping, deliveries, spool: this.#spool.state };
   }
 
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
@@ -153,13 +191,12 @@ export class Sidecar {
       setInterval(() => this.#inlets.packets?.watch.lookAgain(), interfaceInterval),
     );
     const { signal } = this.#abort;
-    this.#publishingEvents = this.#events.flatMap((events) =>
-      events.sources.map((source) => publish(source, events, signal)),
-    );
+    this.#publishingEvents = this.#ways.map((way) => publish(way.source, way, signal));
+    this.#draining = Promise.all(this.#events.map(({ drain }) => drain?.(signal))).then(() => {});
     if (this.#packets) this.#publishingPackets = publish(this.#packets.source, this.#packets, signal);
     this.#accounting = this.#account(this.#endAccounting.signal);
     try {
-      await Promise.all([...this.#publishingEvents, this.#publishingPackets, this.#accounting]);
+      await Promise.all([...this.#publishingEvents, this.#draining, this.#publishingPackets, this.#accounting]);
     } catch (error) {
       // `stop` has given up waiting, and reports what is left.
       if (!this.#abort.signal.aborted) throw error;
@@ -192,8 +229,10 @@ export class Sidecar {
       const ending = drained && this.#options.config.onExit === 'detach';
       this.#endTimers(); // the next look at the interfaces would count on them again
       if (ending) capture.detach();
-      for (const source of this.#events.flatMap(({ sources }) => sources)) source.finish();
+      for (const { source } of this.#ways) source.finish();
       await Promise.allSettled(this.#publishingEvents);
+      this.#spool.finish();
+      await Promise.allSettled([this.#draining]);
       const accounted = await this.#finishAccount(ending);
       this.#packets?.source.finish();
       await Promise.allSettled([this.#publishingPackets]);
@@ -201,12 +240,14 @@ export class Sidecar {
 
       const backlog = capture.exec.backlog() + (capture.exit?.backlog() ?? 0);
       const packets = this.#inlets.packets?.capture.backlog() ?? 0;
-      const detached = ending && accounted && backlog === 0 && packets === 0;
+      const { records: spooled, directory: spoolDirectory } = this.#spool.state;
+      const detached = ending && accounted && backlog === 0 && packets === 0 && spooled === 0;
       if (detached) capture.unpin();
-      return { backlog, packets, capturing: !ending, detached };
+      return { backlog, spooled, spoolDirectory, packets, capturing: !ending, detached };
     } finally {
       deadline.removeEventListener('abort', giveUp);
       this.#enrichment.close();
+      await this.#spool.close();
       capture.close();
     }
   }
@@ -216,10 +257,11 @@ export class Sidecar {
     if (this.#abort.signal.aborted || this.#publishingEvents.length === 0) return false;
     const given = Promise.withResolvers<boolean>();
     this.#abort.signal.addEventListener('abort', () => given.resolve(false), { once: true });
-    for (const publishing of [...this.#publishingEvents, this.#publishingPackets])
+    for (const publishing of [...this.#publishingEvents, this.#draining, this.#publishingPackets])
       void publishing?.catch(() => given.resolve(false));
-    const sources = [...this.#events.flatMap((events) => events.sources), this.#packets?.source];
-    Promise.all(sources.map((source) => source?.drained())).then(
+    const sources = [...this.#ways.map(({ source }) => source), this.#packets?.source];
+    const emptied = this.#spool.emptied(this.#abort.signal);
+    Promise.all([emptied, ...sources.map((source) => source?.drained())]).then(
       () => given.resolve(true),
       () => given.resolve(false),
     );
@@ -230,14 +272,29 @@ export class Sidecar {
   async #account(signal: AbortSignal): Promise<void> {
     const { kept } = this.#lastEntries;
     const { exec, exit, packets } = this.#outlets;
+    const { attachId } = this.#inlets.identity;
     const before = entriesBefore(kept, {
       ...this.#inlets.identity,
-      nowMillis: this.#options.clock.nowMillis(),
+      // No earlier attach went on past the beginning of this one, however long the broker has kept us waiting.
+      nowMillis: Math.floor((attachId + this.#inlets.wallClock.offsetAt(attachId)) / 1000),
       moved: [exec, exit, packets].some((outlet) => outlet?.destination.moved),
+      spooled: (last) => (last.stream_name === 'exec' ? this.#spool.tallyOf(execRing(last)).late?.records : 0) ?? 0,
     });
-    if (before.length > 0) await this.#publishEntries(before);
+    if (before.length > 0) await this.#entries.publish(before);
     this.#ledger.resume(kept.map(({ entry }) => entry));
-    await this.#ledger.run(signal);
+    await Promise.all([this.#ledger.run(signal), this.#endLate(signal)]);
+  }
+
+  /** Ends the accounts of attaches that are over, when nothing of them is in the spool any more. */
+  async #endLate(signal: AbortSignal): Promise<void> {
+    for (const { entry } of this.#lastEntries.kept.filter((kept) => isLate(kept.entry))) {
+      const ring = execRing(entry);
+      await this.#spool.emptiedOf(ring, signal);
+      if (this.#spool.heldOf(ring).length > 0) return;
+      const { late, lastOffset } = this.#spool.tallyOf(ring);
+      await this.#entries.publish([lateEnd(entry, { acknowledged: 0, evicted: 0, ...late, lastOffset })]);
+      await this.#spool.forget(ring);
+    }
   }
 
   /** True when the last entries are acknowledged and closed. */
@@ -249,13 +306,6 @@ export class Sidecar {
       this.#options.log.warn({ reason: reasonOf(error) }, 'the last entries of the ledger were not published');
       return false;
     }
-  }
-
-  async #publishEntries(entries: readonly LedgerEntry[]): Promise<void> {
-    const { codec, delivery } = this.#outlets.ledger;
-    await this.#lastEntries.write(entries, { published: false });
-    await delivery.accept(codec.encode(entries), this.#abort.signal);
-    await this.#lastEntries.write(entries, { published: true });
   }
 
   #endTimers(): void {

@@ -1,4 +1,4 @@
-import type { Committed, ReadResult } from '../../src/kernel/addon.ts';
+import type { Committed, ReadResult, StreamStatus } from '../../src/kernel/addon.ts';
 import { offsetOf } from '../../src/kernel/layout.ts';
 import type { EventSourceOptions } from '../../src/sources/event-source.ts';
 import type { Recording } from './records.ts';
@@ -98,4 +98,11 @@ export class FullRing implements Ring {
   }
 
   onWake(): void {}
+
+  noteSpool(): void {}
+
+  /** Only what the source asks for. */
+  status(): StreamStatus {
+    return { consumerPosition: 0 } as StreamStatus;
+  }
 }

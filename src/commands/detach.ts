@@ -1,9 +1,12 @@
 import { systemClock } from '../clock.ts';
 import type { DetachConfig } from '../config.ts';
-import { detachPinned } from '../kernel/addon.ts';
+import { detachPinned, type FinalTotals } from '../kernel/addon.ts';
 import { readBootId } from '../kernel/boot-id.ts';
-import { detachedEntries } from '../ledger/closing-entries.ts';
+import { detachedEntries, discardedRecords } from '../ledger/closing-entries.ts';
 import { LastEntries } from '../ledger/last-entries.ts';
+import { createLog } from '../log.ts';
+import { spoolDirectory } from '../spool/open-spool.ts';
+import { Spool } from '../spool/spool.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
 
 /**
@@ -12,14 +15,30 @@ import { type CommandIo, writeLine } from '../terminal.ts';
  */
 export async function detachCommand(config: DetachConfig, io: CommandIo): Promise<number> {
   const lastEntries = await LastEntries.read(config.stateDir);
-  const totals = detachPinned(config.pinPath, config.discard);
+  const pinned = detachPinned(config.pinPath, config.discard);
+  const totals = pinned && (await withSpool(pinned, config));
   if (totals !== undefined && totals.attachId > 0) {
     const last = lastEntries.kept.map(({ entry }) => entry);
     const entries = detachedEntries(last, totals, { bootId: readBootId(), nowMillis: systemClock.nowMillis() });
     await lastEntries.write(entries, { published: false });
   }
-  await writeLine(io.stdout, detachLine(config.pinPath, totals));
+  await writeLine(
+    io.stdout,
+    detachLine(config.pinPath, totals && { ...totals, exec: { discarded: discardedRecords(totals.exec) } }),
+  );
   return 0;
+}
+
+/** The totals as the spool knows them; what it has of the attach is thrown away with the rest. */
+async function withSpool(totals: FinalTotals, { stateDir, logLevel }: DetachConfig): Promise<FinalTotals> {
+  if (totals.exec.spooled === 0) return totals;
+  const identity = { ring: 'exec', bootId: readBootId(), attachId: totals.attachId };
+  const settings = { directory: spoolDirectory(stateDir), bytes: 0, full: 'keep' } as const;
+  await using spool = await Spool.open({ settings, identity, clock: systemClock, log: createLog(logLevel) });
+  if (!spool.hasTally(identity)) return totals;
+  const { acknowledged, evicted } = spool.tallyOf(identity);
+  await spool.discard(identity);
+  return { ...totals, exec: { ...totals.exec, spoolAcknowledged: acknowledged, spoolEvicted: evicted } };
 }
 
 /** What is shown of the totals. */

@@ -61,14 +61,20 @@ export async function runUntilStopped(
   log.info(report, report.detached ? 'stopped; nothing is left in the kernel' : 'stopped; the capture stays pinned');
 }
 
-function undelivered({ backlog, packets, capturing }: StopReport, pinPath: string): Bpf2KafkaError {
-  const left = [...(backlog > 0 ? [`${backlog} records`] : []), ...(packets > 0 ? [`${packets} packets`] : [])];
+function undelivered(report: StopReport, pinPath: string): Bpf2KafkaError {
+  const { backlog, spooled, spoolDirectory, packets, capturing } = report;
+  const left = [
+    ...(backlog > 0 ? [`${backlog} records`] : []),
+    ...(packets > 0 ? [`${packets} packets`] : []),
+    ...(spooled > 0 ? [`${spooled} records in ${spoolDirectory}`] : []),
+  ];
+  const where = spooled > 0 ? 'there and in the kernel' : 'in the kernel';
   return new Bpf2KafkaError('ERR_UNDELIVERED', {
     operation: 'end the capture in',
     subject: pinPath,
     reason:
       left.length > 0
-        ? `${left.join(' and ')} have not been acknowledged by the broker in time; they wait in the kernel, and it ${capturing ? 'goes on' : 'has stopped'} capturing`
+        ? `${left.join(' and ')} have not been acknowledged by the broker in time; they wait ${where}, and it ${capturing ? 'goes on' : 'has stopped'} capturing`
         : 'the last entry of the ledger has not been acknowledged by the broker in time',
     remedy: 'start again to publish them, or give them up with `bpf2kafka detach --discard`',
   });

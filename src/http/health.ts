@@ -6,6 +6,18 @@ export interface Health {
   readonly stopping: boolean;
   /** One for each topic that is written to. */
   readonly deliveries: readonly DeliveryHealth[];
+  readonly spool: SpoolHealth;
+}
+
+/** What waits on disk. */
+export interface SpoolHealth {
+  /** `full`, `no_space` and `failed`: it takes nothing more. */
+  readonly state: 'empty' | 'holding' | 'full' | 'no_space' | 'failed';
+  readonly directory: string;
+  readonly batches: number;
+  readonly records: number;
+  readonly bytes: number;
+  readonly reason?: string | undefined;
 }
 
 export interface DeliveryHealth {
@@ -23,6 +35,8 @@ export interface Readiness {
   readonly capturing: boolean;
   /** Why it is not ready: one sentence for everything that is in the way. */
   readonly reasons: readonly string[];
+  /** Only while there is something to say of it. */
+  readonly spool?: SpoolHealth;
 }
 
 /**
@@ -36,7 +50,7 @@ const longestSend = 5_000;
  * probe: a broker that answers a probe may still refuse what is published. On a host where nothing happens the ledger's
  * entries are what finds an outage.
  */
-export function readinessOf({ capturing, stopping, deliveries }: Health, nowMillis: number): Readiness {
+export function readinessOf({ capturing, stopping, deliveries, spool }: Health, nowMillis: number): Readiness {
   const reasons: string[] = [];
   if (stopping) reasons.push('the sidecar is stopping');
   else if (!capturing) reasons.push('nothing is captured: the programs are no longer attached');
@@ -44,8 +58,18 @@ export function readinessOf({ capturing, stopping, deliveries }: Health, nowMill
     const reason = outageOf(delivery, nowMillis);
     if (reason !== undefined) reasons.push(reason);
   }
-  return { ready: reasons.length === 0, capturing, reasons };
+  if (spool.state in spoolTrouble) {
+    const what = spoolTrouble[spool.state as keyof typeof spoolTrouble];
+    reasons.push(`${spool.directory}: ${what}; the kernel buffers${spool.reason ? `; ${spool.reason}` : ''}`);
+  }
+  return { ready: reasons.length === 0, capturing, reasons, ...(spool.state === 'empty' ? {} : { spool }) };
 }
+
+const spoolTrouble = {
+  full: 'the spool is full',
+  no_space: 'no_space: the disk of the spool is full',
+  failed: 'the spool cannot be written',
+} as const;
 
 function outageOf({ topic, state, since, reason }: DeliveryHealth, nowMillis: number): string | undefined {
   const away = state === 'retrying' || (state === 'sending' && nowMillis - since > longestSend);

@@ -35,8 +35,18 @@ export interface RingStatus {
   /** Offsets of the first and the last acknowledged record at the present destination; -1 before there is one. */
   readonly firstOffset: number;
   readonly lastOffset: number;
+  /** Records that were moved to the spool. */
+  readonly spooled: number;
+  /** Of the spool that has them; 0 when nothing was moved yet. */
+  readonly spoolId: number;
+  /** Of those that were moved: acknowledged since, dropped when the spool was full, gone with it. */
+  readonly spoolAcknowledged: number;
+  readonly spoolEvicted: number;
+  readonly spoolMissing: number;
   readonly corrupt: number;
   readonly corruptBytes: number;
+  /** Ring position up to which everything is committed. */
+  readonly consumerPosition: number;
   readonly waitingBytes: number;
   readonly ringBytes: number;
   readonly highWaterBytes: number;
@@ -133,8 +143,13 @@ export interface FinalStream extends Omit<StreamCut, 'seq' | 'producerPosition' 
   /** As in RingStatus. */
   readonly firstOffset: number;
   readonly lastOffset: number;
-  /** Records that were thrown away. */
+  /** Records of the ring that were thrown away. */
   readonly discarded: number;
+  /** As in StreamStatus. */
+  readonly spooled: number;
+  readonly spoolAcknowledged: number;
+  readonly spoolEvicted: number;
+  readonly spoolMissing: number;
 }
 
 /** What became of the packets of one slot; totals since attachId. */
@@ -296,7 +311,20 @@ export const packetEntryCounts = { packets: 48, bytes: 56 } as const;
 export interface Committed {
   readonly acknowledged: number;
   readonly undecodable: number;
+  /** Moved to the spool with this id. */
+  readonly spooled: number;
+  readonly spoolId: number;
   /** In the topic; any number when nothing was acknowledged. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+}
+
+/** What became of the records that were moved to the spool, totals since attachId. */
+export interface SpoolTotals {
+  readonly acknowledged: number;
+  readonly evicted: number;
+  readonly missing: number;
+  /** In the topic; -1 leaves what is known. */
   readonly firstOffset: number;
   readonly lastOffset: number;
 }
@@ -307,6 +335,13 @@ export interface EventRing {
   read(into: Uint8Array, maxRecords: number): ReadResult;
   /** Lets the kernel reuse everything before `position`. */
   commit(position: number, committed: Committed): void;
+  /**
+   * Commits what a process that ended had moved to the spool and not committed; before the first `read`.
+   * @returns false, with nothing done, when no complete record ends at `position`
+   */
+  rollForward(position: number, committed: Committed): boolean;
+  /** Notes what became of records in the spool. */
+  noteSpool(totals: SpoolTotals): void;
   /** Announces that the reader sleeps until `onWake`; false when there is something to read instead. */
   arm(): boolean;
   /** The callback runs on the main loop, once for each time that the armed reader is woken. */

@@ -28,25 +28,30 @@ export interface ReaderTotals {
   readonly published: number;
   readonly undecodable: number;
   readonly pending: number;
+  /** Dropped by the spool, and gone with it. */
+  readonly spoolEvicted: number;
+  readonly spoolMissing: number;
 }
 
 /** What the kernel counted of a stream of events. */
 export type KernelTotals = Omit<StreamCut, 'seq' | 'bare' | 'producerPosition' | 'bareProducerPosition'>;
 
 /** The account of a stream of events through the end of the epoch at which both were counted. */
-export function eventAccount(cut: KernelTotals, { published, undecodable, pending }: ReaderTotals): Account {
+export function eventAccount(cut: KernelTotals, reader: ReaderTotals): Account {
   const lost = {
     skipped: cut.skipped,
     fell_through: cut.fellThrough,
     ring_full: cut.ringFull,
     ring_busy: cut.ringBusy,
-    undecodable,
+    undecodable: reader.undecodable,
+    spool_full: reader.spoolEvicted,
+    spool_missing: reader.spoolMissing,
   };
   return {
     // What the recursion guard keeps out never enters the dispatcher; the kernel counts it on the side.
     seen: cut.entered + cut.skipped,
-    published,
-    pending,
+    published: reader.published,
+    pending: reader.pending,
     filtered: cut.filtered,
     // Only what happened: an empty map says that nothing was lost.
     lost: Object.fromEntries(Object.entries(lost).filter(([, count]) => count > 0)),

@@ -9,6 +9,16 @@ interface Start extends AttachIdentity {
   readonly nowMillis: number;
   /** The attach goes on, with another topic, partition or cluster to write to. */
   readonly moved: boolean;
+  /** Records of an attach that is over, up to the epoch of the entry, that the spool still had when this was noted. */
+  readonly spooled: (last: LedgerEntry) => number;
+}
+
+/** What became of the records that the spool had when their attach was over, up to the epoch of its last entry. */
+export interface LateRecords {
+  readonly acknowledged: number;
+  readonly evicted: number;
+  /** In the topic, of the last acknowledged record; -1 when none was. */
+  readonly lastOffset: number;
 }
 
 /**
@@ -18,24 +28,49 @@ interface Start extends AttachIdentity {
 export function entriesBefore(kept: readonly Kept[], start: Start): readonly LedgerEntry[] {
   return kept.flatMap(({ entry, published }) => {
     if (isOf(entry, start)) return start.moved ? [entry] : [];
-    if (isFinal(entry)) return published ? [] : [entry];
-    return [crashEntry(entry, entry.boot_id === start.bootId ? 'pins_removed' : 'host_crash', start.nowMillis)];
+    if (isFinal(entry) || isLate(entry)) return published ? [] : [entry];
+    const reason = entry.boot_id === start.bootId ? 'pins_removed' : 'host_crash';
+    return [crashEntry(entry, reason, start.nowMillis, start.spooled(entry))];
   });
 }
 
+/** The end of an attach was told, and some of its records are in the spool. */
+export function isLate({ state, closed }: LedgerEntry): boolean {
+  return state === 'closing' && !closed;
+}
+
+/** @param entry that tells of the end, with what was in the spool as pending; the spool has none of it any more */
+export function lateEnd(entry: LedgerEntry, { acknowledged, evicted, lastOffset }: LateRecords): LedgerEntry {
+  const missing = entry.pending - acknowledged - evicted;
+  const { destination } = entry;
+  return {
+    ...entry,
+    closed: true,
+    pending: 0,
+    published: entry.published + acknowledged,
+    lost: withLost(withLost(entry.lost, 'spool_full', evicted), 'spool_missing', missing),
+    destination: destination && { ...destination, last_offset: Math.max(destination.last_offset, lastOffset) },
+  };
+}
+
+function withLost(lost: Readonly<Record<string, number>>, reason: string, count: number): Record<string, number> {
+  return count > 0 ? { ...lost, [reason]: (lost[reason] ?? 0) + count } : { ...lost };
+}
+
 /**
- * The end of an attach of which nothing is left but its newest entry. What was pending then is lost, at most: some of
- * it may have been published. What happened since is not known, and a number for it would be a lie.
+ * The end of an attach of which nothing is left but its newest entry, and what the spool has. What was pending otherwise
+ * is lost, at most: some of it may have been published. What happened since is not known, and a number for it would be
+ * a lie.
  */
-function crashEntry(last: LedgerEntry, reason: string, nowMillis: number): LedgerEntry {
+function crashEntry(last: LedgerEntry, reason: string, nowMillis: number, spooled: number): LedgerEntry {
   return {
     ...last,
     state: 'closing',
     interval_start: last.interval_end,
     interval_end: nowMillis,
-    closed: true,
-    pending: 0,
-    lost: last.pending > 0 ? { ...last.lost, [reason]: last.pending } : last.lost,
+    closed: spooled === 0,
+    pending: spooled,
+    lost: withLost(last.lost, reason, last.pending - spooled),
     unobserved_micros: last.unobserved_micros + Math.max(0, nowMillis - last.interval_end) * 1000,
   };
 }
@@ -65,11 +100,20 @@ export function detachedEntries(
   ];
 }
 
+/** Records that were thrown away, in the ring and in the spool. */
+export function discardedRecords(
+  ended: Pick<FinalStream, 'discarded' | 'spooled' | 'spoolAcknowledged' | 'spoolEvicted' | 'spoolMissing'>,
+): number {
+  const { discarded, spooled, spoolAcknowledged, spoolEvicted, spoolMissing } = ended;
+  return discarded + spooled - spoolAcknowledged - spoolEvicted - spoolMissing;
+}
+
 function eventsEnd(last: LedgerEntry, ended: FinalStream, totals: FinalTotals, nowMillis: number): LedgerEntry {
-  const { acknowledged: published, undecodable, discarded } = ended;
-  const account = eventAccount(ended, { published, undecodable, pending: 0 });
+  const { acknowledged, undecodable, spoolAcknowledged, spoolEvicted, spoolMissing } = ended;
+  const published = acknowledged + spoolAcknowledged;
+  const account = eventAccount(ended, { published, undecodable, spoolEvicted, spoolMissing, pending: 0 });
   return {
-    ...detachedEntry(last, totals, nowMillis, withDiscarded(account, discarded)),
+    ...detachedEntry(last, totals, nowMillis, withDiscarded(account, discardedRecords(ended))),
     low_watermark: totals.attachId + ended.entered - ended.fellThrough - sum(ended.filtered),
     destination: last.destination && { ...last.destination, ...offsetsOf(ended) },
   };

@@ -12,8 +12,19 @@ export interface EventReader {
    * Of the records that were committed in this process, those that latched a later epoch.
    * @param epoch the newest one that has ended, or the one of the call before
    */
-  committedAfter(epoch: number): { readonly acknowledged: number; readonly undecodable: number };
+  committedAfter(epoch: number): Readonly<Record<'acknowledged' | 'undecodable' | 'evicted' | 'missing', number>>;
 }
+
+/** What it asks of the spool. */
+export interface SpooledRecords {
+  /** Records of this capture on disk that latched the epoch or an earlier one. */
+  recordsThrough(epoch: number): number;
+}
+
+type RingTotals = Pick<
+  RingStatus,
+  'acknowledged' | 'undecodable' | 'spoolAcknowledged' | 'spoolEvicted' | 'spoolMissing'
+>;
 
 export interface EventStreamAccountOptions {
   readonly name: 'exec' | 'exit';
@@ -21,13 +32,15 @@ export interface EventStreamAccountOptions {
   readonly reader: EventReader;
   /** The ring of bare records; undefined for a stream that has none. */
   readonly bare?: { readonly ring: Pick<EventRing, 'status' | 'pending'>; readonly reader: EventReader } | undefined;
+  /** Of a stream whose whole records may be on disk. */
+  readonly spool?: SpooledRecords | undefined;
   readonly deliveryState: () => LedgerState;
   readonly destination: StreamDestination;
 }
 
 /**
  * The account of one stream of events: what the kernel counted, what the readers committed, and what is still in the
- * rings.
+ * rings or on disk.
  */
 export class EventStreamAccount implements LedgerStream {
   readonly name: 'exec' | 'exit';
@@ -42,11 +55,12 @@ export class EventStreamAccount implements LedgerStream {
   }
 
   account({ epoch, ...cuts }: EpochCut): StreamAccount | undefined {
-    const { stream, reader, bare, destination } = this.#options;
+    const { stream, reader, bare, spool, destination } = this.#options;
     const cut = cuts[this.name];
     if (cut === undefined) return undefined;
     const status = stream.status();
-    const totals = [totalsOf(status, reader.committedAfter(epoch), stream.pending(epoch, cut.producerPosition))];
+    const waiting = stream.pending(epoch, cut.producerPosition) + (spool?.recordsThrough(epoch) ?? 0);
+    const totals = [totalsOf(status, reader.committedAfter(epoch), waiting)];
     if (bare) {
       const pending = bare.ring.pending(epoch, cut.bareProducerPosition);
       totals.push(totalsOf(bare.ring.status(), bare.reader.committedAfter(epoch), pending));
@@ -57,7 +71,7 @@ export class EventStreamAccount implements LedgerStream {
       ...account,
       closed: account.pending === 0,
       lowWatermark: cut.seq,
-      impaired: impairments(cut, both.undecodable),
+      impaired: impairments(cut, lossesOf(both)),
       unobservedMicros: status.unobservedMicros,
       destination: { ...destination, ...offsetsOf(bare ? [reader, bare.reader] : [reader]) },
       programTag: status.programHash,
@@ -67,23 +81,27 @@ export class EventStreamAccount implements LedgerStream {
   impaired(): number {
     const { stream, bare } = this.#options;
     const status = stream.status();
-    return impairments(status, status.undecodable + (bare?.ring.status().undecodable ?? 0));
+    return impairments(status, lossesOf(status) + (bare ? lossesOf(bare.ring.status()) : 0));
   }
 }
 
 /** Of one ring, through the end of an epoch. */
-function totalsOf(
-  { acknowledged, undecodable }: Pick<RingStatus, 'acknowledged' | 'undecodable'>,
-  later: ReturnType<EventReader['committedAfter']>,
-  pending: number,
-): ReaderTotals {
-  return { published: acknowledged - later.acknowledged, undecodable: undecodable - later.undecodable, pending };
+function totalsOf(ring: RingTotals, later: ReturnType<EventReader['committedAfter']>, pending: number): ReaderTotals {
+  return {
+    published: ring.acknowledged + ring.spoolAcknowledged - later.acknowledged,
+    undecodable: ring.undecodable - later.undecodable,
+    spoolEvicted: ring.spoolEvicted - later.evicted,
+    spoolMissing: ring.spoolMissing - later.missing,
+    pending,
+  };
 }
 
 function added(a: ReaderTotals, b: ReaderTotals): ReaderTotals {
   return {
     published: a.published + b.published,
     undecodable: a.undecodable + b.undecodable,
+    spoolEvicted: a.spoolEvicted + b.spoolEvicted,
+    spoolMissing: a.spoolMissing + b.spoolMissing,
     pending: a.pending + b.pending,
   };
 }
@@ -97,13 +115,22 @@ function offsetsOf(readers: readonly Pick<EventReader, 'firstOffset' | 'lastOffs
   };
 }
 
+/** What was lost behind the kernel. */
+function lossesOf({
+  undecodable,
+  spoolEvicted,
+  spoolMissing,
+}: Pick<ReaderTotals, 'undecodable' | 'spoolEvicted' | 'spoolMissing'>): number {
+  return undecodable + spoolEvicted + spoolMissing;
+}
+
 /**
  * Losses, without `skipped`, which is known only when an epoch has ended; and records of which only the bare fact is
  * left.
  */
 function impairments(
   { fellThrough, ringFull, ringBusy, bare }: Omit<KernelCounts, 'entered'>,
-  undecodable: number,
+  lostBehind: number,
 ): number {
-  return fellThrough + ringFull + ringBusy + bare + undecodable;
+  return fellThrough + ringFull + ringBusy + bare + lostBehind;
 }

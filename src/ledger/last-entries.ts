@@ -25,6 +25,7 @@ export interface AttachIdentity {
 export class LastEntries {
   readonly #path: string;
   #kept: readonly Kept[];
+  #written: Promise<void> = Promise.resolve();
 
   private constructor(path: string, kept: readonly Kept[]) {
     this.#path = path;
@@ -43,21 +44,28 @@ export class LastEntries {
   }
 
   /**
-   * Replaces the entries of their streams. Other streams keep theirs, but not those that have ended with another attach
-   * and said so.
+   * Replaces the entries of their streams. Others stay, but not those that have ended with another attach and said so.
    * @throws Bpf2KafkaError ERR_CONFIG
    */
   async write(entries: readonly LedgerEntry[], { published }: Pick<Kept, 'published'>): Promise<void> {
     const [first] = entries;
     if (first === undefined) return;
     const attach = { bootId: first.boot_id, attachId: first.attach_id };
-    const replaced = new Set(entries.map(({ stream_name }) => stream_name));
+    const replaced = new Set(entries.map(lineOf));
     const others = this.#kept.filter(
-      (kept) => !replaced.has(kept.entry.stream_name) && (isOf(kept.entry, attach) || !hasEnded(kept)),
+      (kept) => !replaced.has(lineOf(kept.entry)) && (isOf(kept.entry, attach) || !hasEnded(kept)),
     );
     this.#kept = [...others, ...entries.map((entry) => ({ entry, published }))];
-    await writeState(this.#path, this.#kept);
+    // One after the other: entries of different attaches are published at the same time.
+    const written = this.#written.then(() => writeState(this.#path, this.#kept));
+    this.#written = written.catch(() => {}); // told to its own caller
+    await written;
   }
+}
+
+/** A stream of an attach. */
+function lineOf({ boot_id, attach_id, stream_name }: LedgerEntry): string {
+  return `${boot_id} ${attach_id} ${stream_name}`;
 }
 
 export function isOf({ boot_id, attach_id }: LedgerEntry, { bootId, attachId }: AttachIdentity): boolean {

@@ -68,7 +68,8 @@ function compile(schema: AvroSchema): avro.Type {
   });
 }
 
-function frameOf(framing: Framing, schema: AvroSchema): Buffer {
+/** What stands before values of the schema. */
+export function frameOf(framing: Framing, schema: AvroSchema): Buffer {
   if (framing.kind === 'single-object') return Buffer.concat([singleObjectMagic, fingerprint(schema)]);
   const header = Buffer.alloc(confluentHeaderBytes);
   header.writeUInt8(confluentMagic, 0);

@@ -1,9 +1,9 @@
-import type { Acknowledgement, Batch, Source } from '../batch.ts';
+import type { Acknowledgement, Batch, EpochCount, Kept, Source } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import type { EventRing } from '../kernel/addon.ts';
 import type { Log } from '../log.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
-import { CommittedByEpoch } from './committed-by-epoch.ts';
+import { type CommitKinds, CommittedByEpoch } from './committed-by-epoch.ts';
 import { InterruptibleWait } from './interruptible-wait.ts';
 import type { KernelRecord, RecordReader } from './kernel-record.ts';
 
@@ -21,7 +21,7 @@ const idleAfter = 100;
 const sleepAtMost = 1000;
 
 export interface EventSourceOptions {
-  readonly ring: Pick<EventRing, 'read' | 'commit' | 'arm' | 'onWake'>;
+  readonly ring: Pick<EventRing, 'read' | 'commit' | 'arm' | 'onWake' | 'status' | 'noteSpool'>;
   /** The epoch that has not ended. */
   readonly presentEpoch: () => number;
   readonly reader: RecordReader;
@@ -31,11 +31,21 @@ export interface EventSourceOptions {
   readonly offsets?: { readonly firstOffset: number; readonly lastOffset: number } | undefined;
 }
 
+/** Records that were committed to the spool, and are there no more. */
+export interface SpoolLeave {
+  readonly kind: 'acknowledged' | 'evicted' | 'missing';
+  readonly epochs: readonly EpochCount[];
+  /** Of those that were acknowledged. */
+  readonly acknowledgement: Acknowledgement | undefined;
+  /** How many ever left it so, with these. */
+  readonly tally: { readonly acknowledged: number; readonly evicted: number };
+}
+
 /**
  * The events of one ring, in batches, oldest first. A batch is only looked at: the kernel keeps its
  * records until `commit`, and a process that dies before that leaves them to the next one.
  */
-export class EventSource implements Source<KernelRecord> {
+export class EventSource implements Source<KernelRecord, Kept> {
   readonly #ring: EventSourceOptions['ring'];
   readonly #presentEpoch: () => number;
   readonly #reader: RecordReader;
@@ -45,6 +55,8 @@ export class EventSource implements Source<KernelRecord> {
 
   /** Batches that were given out and not committed: nothing behind them may be committed. */
   #outstanding = 0;
+  /** Ring position behind the newest batch, or behind what was committed without one. */
+  #end: number;
   /** Epochs of records that made no sense and wait for the next commit. */
   #uncommitted: number[] = [];
   readonly #committed = new CommittedByEpoch();
@@ -63,6 +75,7 @@ export class EventSource implements Source<KernelRecord> {
     this.#log = options.log;
     this.#offsets = new AcknowledgedOffsets(options.log, options.offsets);
     this.#wait = new InterruptibleWait(options.clock);
+    this.#end = options.ring.status().consumerPosition;
     this.#ring.onWake(() => this.#wait.interrupt());
   }
 
@@ -86,7 +99,7 @@ export class EventSource implements Source<KernelRecord> {
     return promise;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Batch<KernelRecord>, void> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Batch<KernelRecord, Kept>, void> {
     let lastRecord = Number.NEGATIVE_INFINITY;
     while (!this.#abandoned) {
       const begun = this.#clock.elapsedMillis();
@@ -119,12 +132,27 @@ export class EventSource implements Source<KernelRecord> {
    * Of the records that were committed in this process, those that latched a later epoch than this one.
    * @param epoch the newest one that has ended, or the one of the call before
    */
-  committedAfter(epoch: number): { readonly acknowledged: number; readonly undecodable: number } {
+  committedAfter(epoch: number): Readonly<CommitKinds> {
     return this.#committed.after(epoch);
   }
 
+  /** Records of this capture have left the spool. */
+  leftSpool({ kind, epochs, acknowledgement, tally }: SpoolLeave): void {
+    if (acknowledgement !== undefined) this.#offsets.note(acknowledgement);
+    const { spoolMissing } = this.#ring.status();
+    const records = epochs.reduce((total, [, count]) => total + count, 0);
+    this.#ring.noteSpool({
+      acknowledged: tally.acknowledged,
+      evicted: tally.evicted,
+      missing: spoolMissing + (kind === 'missing' ? records : 0),
+      firstOffset: this.#offsets.first,
+      lastOffset: this.#offsets.last,
+    });
+    for (const [epoch, count] of epochs) this.#count(kind, epoch, count);
+  }
+
   /** How many complete records were read, whether there may be more, and what is to be published of them. */
-  #read(): { readonly records: number; readonly full: boolean; readonly batch?: Batch<KernelRecord> } {
+  #read(): { readonly records: number; readonly full: boolean; readonly batch?: Batch<KernelRecord, Kept> } {
     const { records, bytes: used, position } = this.#ring.read(this.#buffer, recordsAtMost);
     const full = records === recordsAtMost || used > bufferBytes - longestRecord;
     const events: KernelRecord[] = [];
@@ -144,41 +172,61 @@ export class EventSource implements Source<KernelRecord> {
     }
     if (events.length === 0) {
       // Nothing to publish; discarded or broken records still give their room back, in their turn.
-      if (this.#outstanding === 0) this.#commit(position, events, undecodable, { firstOffset: -1, lastOffset: -1 });
-      else this.#uncommitted = undecodable;
+      if (this.#outstanding === 0) {
+        this.#commit(position, events, undecodable);
+        this.#end = position;
+      } else this.#uncommitted = undecodable;
       return { records, full };
     }
-    const commit = (acknowledgement: Acknowledgement) => {
-      this.#commit(position, events, undecodable, acknowledgement);
+    const span = { start: this.#end, end: position, undecodable: undecodable.length, epochs: () => epochsOf(events) };
+    this.#end = position;
+    const commit = (kept: Kept) => {
+      this.#commit(position, events, undecodable, kept);
       this.#outstanding -= 1;
       // Whoever waits for that gets another look at the ring.
       if (this.#outstanding === 0 && this.#onEmpty.length > 0) this.#wait.interrupt();
     };
     this.#outstanding += 1;
-    return { records, full, batch: { events, commit } };
+    return { records, full, batch: { events, span, commit } };
   }
 
+  /** @param kept undefined when there is nothing to keep */
   #commit(
     position: number,
     events: readonly Pick<KernelRecord, 'epoch'>[],
     undecodable: readonly number[],
-    offsets: Pick<Acknowledgement, 'firstOffset' | 'lastOffset'>,
+    kept?: Kept,
   ): void {
-    if (events.length > 0) this.#offsets.note(offsets);
+    const spooled = kept !== undefined && 'spoolId' in kept ? kept : undefined;
+    if (kept !== undefined && spooled === undefined) this.#offsets.note(kept as Acknowledgement);
     this.#ring.commit(position, {
-      acknowledged: events.length,
+      acknowledged: spooled === undefined ? events.length : 0,
       undecodable: undecodable.length,
+      spooled: spooled === undefined ? 0 : events.length,
+      spoolId: spooled?.spoolId ?? 0,
       firstOffset: this.#offsets.first,
       lastOffset: this.#offsets.last,
     });
+    spooled?.committed();
+    if (spooled === undefined)
+      for (const [epoch, records] of epochsOf(events)) this.#count('acknowledged', epoch, records);
+    for (const epoch of undecodable) this.#count('undecodable', epoch, 1);
+  }
+
+  #count(kind: keyof CommitKinds, epoch: number, records: number): void {
     // A broken record may have latched any number; no true one is past the capture's own.
-    const present = this.#presentEpoch();
-    for (const { epoch } of events) if (epoch <= present) this.#committed.of(epoch).acknowledged += 1;
-    for (const epoch of undecodable) if (epoch <= present) this.#committed.of(epoch).undecodable += 1;
+    if (epoch <= this.#presentEpoch()) this.#committed.of(epoch)[kind] += records;
   }
 
   /** Waits, but not past a wake-up, `finish` or `drained`. */
   async #sleep(millis: number): Promise<void> {
     await this.#wait.sleep(this.#finishing ? 0 : millis);
   }
+}
+
+/** How many of the records latched which epoch: few, since they come in the order of time. */
+function epochsOf(records: readonly Pick<KernelRecord, 'epoch'>[]): readonly EpochCount[] {
+  const counts = new Map<number, number>();
+  for (const { epoch } of records) counts.set(epoch, (counts.get(epoch) ?? 0) + 1);
+  return [...counts];
 }

@@ -76,6 +76,8 @@ describe('the ledger', () => {
       'small.',
       '--exec-ring-bytes',
       '65536',
+      '--spool-bytes',
+      '0',
       '--ledger-interval',
       '1s',
     ];

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -15,6 +17,7 @@ import { compare, startStorm } from '../support/storm.ts';
 import { plainExec } from '../unit/siem/execs.ts';
 
 const execute = promisify(execFile);
+const versions = ['22.23.3', '24.21.0', '26.10.0'];
 
 describe('the npm package, installed without a compiler and without install scripts', () => {
   let installed: InstalledPackage;
@@ -79,6 +82,28 @@ describe('the npm package, installed without a compiler and without install scri
     expect(Math.max(...minors)).toBeLessThanOrEqual(34);
   });
 
+  it.for(versions)('has a spool that needs no compiler, with Node.js %s', { timeout: 120_000 }, async (version) => {
+    const store = pathToFileURL(join(installed.directory, 'dist/spool/spool-store.js'));
+    const directory = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-spool-'));
+    try {
+      const use = `
+        import { SpoolStore } from '${store}';
+        const key = { ring: 'exec', order: 0, bootId: 'boot', attachId: 1, start: 0, end: 8 };
+        const index = { records: 1, undecodable: 0, bytes: 4096, epochs: [[1, 1]] };
+        const spool = await SpoolStore.create(process.argv[1], 1 << 20);
+        await spool.apply({ put: { key, index, value: Buffer.from('kept') } });
+        await spool.close();
+        const again = await SpoolStore.open(process.argv[1], 1 << 20);
+        console.log(String(again.read(key)));
+        await again.close();`;
+      const words = ['--input-type=module', '--eval', use, join(directory, 'spool')];
+      const { stdout } = await execute(await nodeOf(version), words);
+      expect(stdout).toBe('kept\n');
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
   describe('runs and publishes with Node.js', () => {
     let kafka: TestKafka;
     beforeAll(async () => {
@@ -86,7 +111,7 @@ describe('the npm package, installed without a compiler and without install scri
     });
     afterAll(() => kafka?.[Symbol.asyncDispose]());
 
-    it.for(['22.23.3', '24.21.0', '26.10.0'])('%s', { timeout: 120_000 }, async (version, { skip }) => {
+    it.for(versions)('%s', { timeout: 120_000 }, async (version, { skip }) => {
       const reason = whyNoCapture();
       skip(reason !== undefined, reason);
       const node = await nodeOf(version);

@@ -119,7 +119,7 @@ export const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').tr
 
 /** What a commit says of that many records that all reached the broker. */
 export function acknowledging(records: number): Committed {
-  return { acknowledged: records, undecodable: 0, firstOffset: -1, lastOffset: -1 };
+  return { acknowledged: records, undecodable: 0, spooled: 0, spoolId: 0, firstOffset: -1, lastOffset: -1 };
 }
 
 /** The rings of one stream and everything that was read from them. */

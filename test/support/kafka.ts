@@ -60,6 +60,10 @@ export class TestKafka implements AsyncDisposable {
     return this.#broker.pid;
   }
 
+  get running(): boolean {
+    return this.#broker !== undefined;
+  }
+
   /** Starts with the data and on the port of the last time. */
   async start(): Promise<void> {
     if (this.#broker !== undefined) throw new Error('this broker runs already');

@@ -63,8 +63,11 @@ function checkEnd(
   }
   // The first that stays open: at most one is at a time, and a restart begins another one.
   const open = entries.all.find((entry) => entry.epoch > closedEpoch);
-  if (open !== undefined && (ended || facts.now - open.intervalEnd > patience)) {
-    const since = ended ? 'and nothing came after it' : `for ${seconds(facts.now - open.intervalEnd)}`;
+  // The end was told with records in the spool: they are still to come, however old their epoch is.
+  const late = newest.state === 'closing' && !newest.closed;
+  const age = facts.now - (late ? newest : (open ?? newest)).intervalEnd;
+  if (open !== undefined && ((ended && !late) || age > patience)) {
+    const since = ended ? 'and nothing came after it' : `for ${seconds(age)}`;
     const text = `stays open: ${pending} ${measures[0]?.noun ?? 'records'} pending in epoch ${open.epoch}, ${since}`;
     findings.problem('stays_open', text, { epoch: open.epoch, count: pending });
   } else if (open !== undefined) {

@@ -2,7 +2,7 @@ import { sum } from '../account.ts';
 import type { Findings } from './findings.ts';
 import type { HistoryEntry } from './ledger-history.ts';
 import type { RecordTally } from './record-tally.ts';
-import { publishedBetween, type StreamEntries, upToReasons } from './stream-entries.ts';
+import { publishedBetween, type StreamEntries, upTo, upToReasons } from './stream-entries.ts';
 import type { Located, Measure, StreamKind } from './stream-kind.ts';
 
 const seqsNamed = 5;
@@ -117,7 +117,7 @@ export class EventRecords implements StreamKind {
       const low = this.#lowOf(index);
       holes += this.records.holes(this.#lowOf(index - 1), low);
       const ended = entry.state === 'stopped' && index === closed.length - 1;
-      const most = this.#lostWithSeq(index) - this.#lostWithSeq(start - 1);
+      const most = this.#lostWithSeq(index) - this.#lostWithSeq(start - 1) + this.#upTo(index) - this.#upTo(start - 1);
       const least = this.#lostWithSeq(ended ? index : index - 1) - this.#lostWithSeq(start);
       if (holes >= least && holes <= most) continue;
       if (this.#entries.inRange(entry)) {
@@ -149,6 +149,12 @@ export class EventRecords implements StreamKind {
 
   #lowOf(index: number): number {
     return Math.max(this.#entries.closed[index]?.lowWatermark ?? 0, this.#entries.attachId);
+  }
+
+  /** Losses that are known at most, through a closed entry. */
+  #upTo(index: number): number {
+    const entry = this.#entries.closed[index];
+    return entry === undefined ? 0 : upTo(entry);
   }
 
   /** Losses that certainly have a sequence number, through a closed entry. */

@@ -73,12 +73,13 @@ export class LedgerHistory {
   }
 
   /**
-   * By epoch, and those of one epoch as they must have come about: open ones first, `closing` last. Repeats are gone.
+   * By epoch, and those of one epoch as they must have come about: open ones first, `closing` last, of these too the open
+   * ones first. Repeats are gone.
    * A stream that had nothing pending can be told of twice, when another one of the same cut had.
    */
   ordered(): readonly HistoryEntry[] {
     const rank = ({ closed, state }: HistoryEntry) =>
-      state === 'closing' ? 3 : !closed ? 0 : state === 'stopped' ? 2 : 1;
+      state === 'closing' ? (closed ? 4 : 3) : !closed ? 0 : state === 'stopped' ? 2 : 1;
     this.#entries.sort(
       (a, b) => a.epoch - b.epoch || rank(a) - rank(b) || a.published - b.published || a.lastOffset - b.lastOffset,
     );

@@ -2,7 +2,7 @@ import { sum } from '../account.ts';
 import type { HistoryEntry, LedgerHistory } from './ledger-history.ts';
 
 /** Written for an attach that ended without a word: what was pending, of which some may have been published. */
-export const upToReasons: ReadonlySet<string> = new Set(['host_crash', 'pins_removed']);
+export const upToReasons: ReadonlySet<string> = new Set(['host_crash', 'pins_removed', 'spool_missing']);
 
 /** The time that is audited, milliseconds since 1970; without bounds: all of it. */
 export interface AuditRange {

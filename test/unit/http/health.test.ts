@@ -8,8 +8,10 @@ function exec(state: DeliveryHealth['state'], millisAgo: number, reason?: string
 }
 const ledger: DeliveryHealth = { topic: 'bpf2kafka-ledger', state: 'idle', since: now };
 
+const empty = { state: 'empty', directory: '/state/spool', batches: 0, records: 0, bytes: 0 } as const;
+
 function health(changes: Partial<Health>): Health {
-  return { capturing: true, stopping: false, deliveries: [exec('idle', 60_000), ledger], ...changes };
+  return { capturing: true, stopping: false, deliveries: [exec('idle', 60_000), ledger], spool: empty, ...changes };
 }
 
 test('who captures and has the acknowledgements is ready', () => {
@@ -51,4 +53,18 @@ test('programs that are no longer attached, and an end that has begun, are not r
     reasons: ['nothing is captured: the programs are no longer attached'],
   });
   expect(readinessOf(health({ stopping: true }), now).reasons).toEqual(['the sidecar is stopping']);
+});
+
+test('what waits on disk is told, and is no reason by itself', () => {
+  const spool = { ...empty, state: 'holding', batches: 2, records: 700, bytes: 300_000 } as const;
+  expect(readinessOf(health({ spool }), now)).toEqual({ ready: true, capturing: true, reasons: [], spool });
+});
+
+test.each([
+  ['full', undefined, '/state/spool: the spool is full; the kernel buffers'],
+  ['no_space', 'ENOSPC', '/state/spool: no_space: the disk of the spool is full; the kernel buffers; ENOSPC'],
+  ['failed', 'EIO', '/state/spool: the spool cannot be written; the kernel buffers; EIO'],
+] as const)('a spool that takes nothing more is a reason: %s', (state, reason, told) => {
+  const spool = { ...empty, state, records: 1, ...(reason === undefined ? {} : { reason }) };
+  expect(readinessOf(health({ spool }), now)).toMatchObject({ ready: false, reasons: [told] });
 });

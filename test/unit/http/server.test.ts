@@ -9,6 +9,7 @@ const healthy: Health = {
   capturing: true,
   stopping: false,
   deliveries: [{ topic: 'exec-events', state: 'idle', since: 0 }],
+  spool: { state: 'empty', directory: '/state/spool', batches: 0, records: 0, bytes: 0 },
 };
 const away: Health = {
   ...healthy,

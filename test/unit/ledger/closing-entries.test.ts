@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { FinalTotals } from '../../../src/kernel/addon.ts';
-import { detachedEntries, entriesBefore } from '../../../src/ledger/closing-entries.ts';
+import { detachedEntries, entriesBefore, lateEnd } from '../../../src/ledger/closing-entries.ts';
 import type { LedgerEntry } from '../../../src/schemas/ledger-entry.ts';
 
 const now = 1_764_000_000_000;
@@ -28,7 +28,7 @@ const entry: LedgerEntry = {
   program_tag: '',
 };
 const final: LedgerEntry = { ...entry, state: 'stopped', closed: true, pending: 0, published: 58 };
-const here = { bootId: 'boot', attachId: 1_000, nowMillis: now, moved: false };
+const here = { bootId: 'boot', attachId: 1_000, nowMillis: now, moved: false, spooled: () => 0 };
 
 const packets: LedgerEntry = {
   ...entry,
@@ -112,6 +112,10 @@ describe('the end of an attach that detach has removed', () => {
       firstOffset: 0,
       lastOffset: 59,
       discarded: 7,
+      spooled: 0,
+      spoolAcknowledged: 0,
+      spoolEvicted: 0,
+      spoolMissing: 0,
     },
     packets: [],
   };
@@ -199,5 +203,36 @@ describe('the end of an attach that detach has removed', () => {
     expect(detachedEntries([packets], { ...totals, packets: slots }, at)).toMatchObject([
       { stream_name: 'packets:eth0', unexplained: 1 },
     ]);
+  });
+});
+
+describe('an attach that is over, with records in the spool', () => {
+  const start = {
+    ...here,
+    bootId: 'another',
+    spooled: ({ stream_name }: LedgerEntry) => (stream_name === 'exec' ? 4 : 0),
+  };
+
+  test('what is there is pending, and only the rest is lost, at most', () => {
+    const [open] = entriesBefore([{ entry, published: true }], start);
+    expect(open).toMatchObject({ state: 'closing', closed: false, pending: 4, published: 48 });
+    expect(open?.lost).toEqual({ ring_full: 2, host_crash: 6 });
+    expect(open).toBeDefined();
+    // It is told once; a start in the middle does not count anew.
+    expect(entriesBefore([{ entry: open as LedgerEntry, published: true }], start)).toEqual([]);
+    expect(entriesBefore([{ entry: open as LedgerEntry, published: false }], start)).toEqual([open]);
+  });
+
+  test.each([
+    ['published', { acknowledged: 4, evicted: 0, lastOffset: 90 }, 52, {}],
+    ['dropped', { acknowledged: 1, evicted: 3, lastOffset: 90 }, 49, { spool_full: 3 }],
+    ['gone', { acknowledged: 1, evicted: 0, lastOffset: -1 }, 49, { spool_missing: 3 }],
+  ])('when they have left the account is closed: %s', (_, late, published, lost) => {
+    const [open] = entriesBefore([{ entry, published: true }], start) as [LedgerEntry];
+    const end = lateEnd(open, late);
+    expect(end).toMatchObject({ state: 'closing', closed: true, pending: 0, published, epoch: open.epoch });
+    expect(end.lost).toEqual({ ...open.lost, ...lost });
+    const sum = Object.values(end.lost).reduce((total, count) => total + count, end.published);
+    expect(sum).toBe(end.seen);
   });
 });

@@ -15,12 +15,21 @@ const cut: EpochCut = {
 const reader = (firstOffset: number, lastOffset: number, acknowledged: number): EventReader => ({
   firstOffset,
   lastOffset,
-  committedAfter: () => ({ acknowledged, undecodable: 0 }),
+  committedAfter: () => ({ acknowledged, undecodable: 0, evicted: 0, missing: 0 }),
+});
+
+const ringTotals = (acknowledged: number, undecodable: number) => ({
+  acknowledged,
+  undecodable,
+  spoolAcknowledged: 0,
+  spoolEvicted: 0,
+  spoolMissing: 0,
 });
 
 /** @param waiting what is still in the ring before this position */
 const ring = (acknowledged: number, undecodable: number, waiting: Readonly<Record<number, number>>) => ({
-  status: () => ({ ...counts, acknowledged, undecodable, unobservedMicros: 0, programHash: 'p' }) as StreamStatus,
+  status: () =>
+    ({ ...counts, ...ringTotals(acknowledged, undecodable), unobservedMicros: 0, programHash: 'p' }) as StreamStatus,
   pending: (_epoch: number, position: number) => waiting[position] ?? Number.NaN,
 });
 
@@ -49,6 +58,32 @@ test('an account is over both rings, each without what was committed of later ep
   expect(account.impaired()).toBe(16);
 });
 
+test('what was moved to the spool is pending until it has left, and then what became of it', () => {
+  const whole = ring(15, 1, { 700: 3 });
+  const account = new EventStreamAccount({
+    ...common,
+    name: 'exec',
+    stream: {
+      ...whole,
+      status: () => ({ ...whole.status(), spooled: 30, spoolAcknowledged: 9, spoolEvicted: 5, spoolMissing: 2 }),
+    },
+    reader: {
+      firstOffset: 0,
+      lastOffset: 1,
+      committedAfter: () => ({ acknowledged: 4, undecodable: 0, evicted: 3, missing: 1 }),
+    },
+    bare: { ring: ring(9, 2, { 70: 2 }), reader: reader(0, 1, 1) },
+    spool: { recordsThrough: (epoch) => (epoch === cut.epoch ? 11 : Number.NaN) },
+  });
+  expect(account.account(cut)).toMatchObject({
+    published: 15 + 9 - 4 + 9 - 1,
+    pending: 3 + 11 + 2,
+    lost: { ring_full: 4, undecodable: 3, spool_full: 2, spool_missing: 1 },
+    impaired: 4 + 9 + 3 + 2 + 1,
+  });
+  expect(account.impaired()).toBe(4 + 9 + 3 + 5 + 2);
+});
+
 test('offsets are the first and the last of both readers', () => {
   const offsetsOf = (whole: EventReader, bare: EventReader) => execs(whole, bare).account(cut)?.destination;
   expect(offsetsOf(reader(40, 90, 0), reader(60, 99, 0))).toMatchObject({ first_offset: 40, last_offset: 99 });
@@ -69,8 +104,12 @@ test('a stream without bare records has the account of its one ring', () => {
 });
 
 test('the offsets of an entry are those of its destination, not the ones that an earlier place left in the pins', () => {
-  const status = { acknowledged: 900, undecodable: 0, firstOffset: 7, lastOffset: 906 } as StreamStatus;
-  const reader = { firstOffset: -1, lastOffset: -1, committedAfter: () => ({ acknowledged: 0, undecodable: 0 }) };
+  const status = { ...ringTotals(900, 0), firstOffset: 7, lastOffset: 906 } as StreamStatus;
+  const reader = {
+    firstOffset: -1,
+    lastOffset: -1,
+    committedAfter: () => ({ acknowledged: 0, undecodable: 0, evicted: 0, missing: 0 }),
+  };
   const stream = new EventStreamAccount({
     name: 'exec',
     stream: { status: () => status, pending: () => 0 },

@@ -17,6 +17,10 @@ const steps: Readonly<Record<string, (model: Model, size: number) => unknown>> =
   commit: ({ host }, size) => host.commit(size * 3),
   'commit of bare records': ({ host }, size) => host.commit(size, 0, host.bare),
   'commit of a broken record': ({ host }, size) => host.commit(size, 1),
+  'move to the spool': ({ host }, size) => host.moveToSpool(size * 2),
+  'acknowledge from the spool': ({ host }, size) => host.leaveSpool(size, 'acknowledged'),
+  'drop from the spool': ({ host }, size) => host.leaveSpool(size, 'evicted'),
+  'lose the spool': ({ host }) => host.leaveSpool(host.spooled, 'missing'),
   packets: ({ host }, size) => host.packets(size % Math.max(1, host.slots.length), size),
   'packets without a key': ({ host }, size) => host.packets(size % Math.max(1, host.slots.length), size, 'overflow'),
   'packets that are filtered': ({ host }, size) =>
@@ -85,6 +89,7 @@ test('the accounts of all streams balance and close, however flips, commits and 
       check(batches.flat(), host);
 
       for (const ring of [host.whole, host.bare]) host.commit(ring.backlog, 0, ring);
+      host.leaveSpool(host.spooled, 'acknowledged');
       let finished: boolean | undefined;
       const finishing = ledger.finish('stopped', new AbortController().signal).then((closed) => {
         finished = closed;

@@ -27,6 +27,9 @@ class ModelRing {
   #acknowledged = 0;
   #undecodable = 0;
   readonly #committed = new CommittedByEpoch();
+  /** Epochs of the records that were moved to the spool, oldest first, and how many left it how. */
+  readonly #spool: number[] = [];
+  readonly #leftSpool = { acknowledged: 0, evicted: 0, missing: 0 };
 
   get end(): number {
     return this.#records.length;
@@ -62,6 +65,27 @@ class ModelRing {
     return this.#committed.after(epoch);
   }
 
+  moveToSpool(count: number): void {
+    const epochs = this.#records.slice(this.#consumed, this.#consumed + count);
+    this.#consumed += epochs.length;
+    this.#spool.push(...epochs);
+  }
+
+  leaveSpool(count: number, kind: 'acknowledged' | 'evicted' | 'missing'): void {
+    for (const epoch of this.#spool.splice(0, count)) {
+      this.#leftSpool[kind] += 1;
+      this.#committed.of(epoch)[kind] += 1;
+    }
+  }
+
+  get spooled(): number {
+    return this.#spool.length;
+  }
+
+  recordsThrough(epoch: number): number {
+    return this.#spool.filter((of) => of <= epoch).length;
+  }
+
   pending(epoch: number, end: number): number {
     return this.#records.filter((of, index) => index >= this.#consumed && index < end && of <= epoch).length;
   }
@@ -73,7 +97,13 @@ class ModelRing {
   }
 
   get status() {
-    return { acknowledged: this.#acknowledged, undecodable: this.#undecodable };
+    return {
+      acknowledged: this.#acknowledged,
+      undecodable: this.#undecodable,
+      spoolAcknowledged: this.#leftSpool.acknowledged,
+      spoolEvicted: this.#leftSpool.evicted,
+      spoolMissing: this.#leftSpool.missing,
+    };
   }
 }
 
@@ -117,6 +147,20 @@ export class ModelHost implements Epochs, PacketReader {
   /** Acknowledges the oldest records of a ring; the first ones make no sense. */
   commit(count: number, undecodable = 0, ring = this.whole): void {
     ring.commit(count, undecodable);
+  }
+
+  /** Moves the oldest whole records to the spool. */
+  moveToSpool(count: number): void {
+    this.whole.moveToSpool(count);
+  }
+
+  /** The oldest records of the spool leave it. */
+  leaveSpool(count: number, kind: 'acknowledged' | 'evicted' | 'missing'): void {
+    this.whole.leaveSpool(count, kind);
+  }
+
+  get spooled(): number {
+    return this.whole.spooled;
   }
 
   get backlog(): number {
@@ -271,6 +315,7 @@ export function ledgerOf(host: ModelHost, { intervalMillis = 10_000, exec = true
     stream: host.stream,
     reader: host.whole,
     bare: { ring: host.bareRing, reader: host.bare },
+    spool: host.whole,
     deliveryState: () => host.execState,
     destination,
   });

@@ -1,19 +1,19 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { CommittedByEpoch } from '../../../src/sources/committed-by-epoch.ts';
+import { type CommitKinds, CommittedByEpoch } from '../../../src/sources/committed-by-epoch.ts';
 
 type Step =
   | 'an epoch begins'
   | 'ask'
   | 'ask again'
   | { readonly kind: Kind; readonly count: number; readonly back: number };
-type Kind = 'acknowledged' | 'undecodable';
+type Kind = keyof CommitKinds;
 
 const record = fc.record({
-  kind: fc.constantFrom<Kind>('acknowledged', 'undecodable'),
+  kind: fc.constantFrom<Kind>('acknowledged', 'undecodable', 'evicted', 'missing'),
   count: fc.integer({ min: 1, max: 3 }),
-  /** Epochs before the present one. */
-  back: fc.nat(4),
+  /** Epochs before the present one; far back for what was in the spool. */
+  back: fc.nat(12),
 });
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: record },
@@ -28,7 +28,7 @@ test('counts what is of later epochs, however many end while one is open', () =>
     fc.property(fc.array(step, { minLength: 20, maxLength: 80 }), fc.boolean(), (steps, onItsWay) => {
       const committed = new CommittedByEpoch();
       const all: { epoch: number; kind: Kind }[] = [];
-      let present = 10;
+      let present = 20;
       let asked: number | undefined;
       for (const step of steps) {
         if (step === 'an epoch begins') {
@@ -46,6 +46,8 @@ test('counts what is of later epochs, however many end while one is open', () =>
           expect(committed.after(through)).toEqual({
             acknowledged: after('acknowledged'),
             undecodable: after('undecodable'),
+            evicted: after('evicted'),
+            missing: after('missing'),
           });
         }
       }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Acknowledgement } from '../../../src/batch.ts';
-import type { Committed, ReadResult } from '../../../src/kernel/addon.ts';
+import type { Committed, ReadResult, SpoolTotals, StreamStatus } from '../../../src/kernel/addon.ts';
 import { EventSource, type EventSourceOptions } from '../../../src/sources/event-source.ts';
 import type { RecordReader } from '../../../src/sources/kernel-record.ts';
 import { FakeClock, settle } from '../producers/fakes.ts';
@@ -31,6 +31,10 @@ class FakeRing implements Ring {
   /** The newest epoch that a record can have latched. */
   epoch = 1_000;
 
+  status(): StreamStatus {
+    return { consumerPosition: 0, spoolMissing: this.spooled.missing } as StreamStatus;
+  }
+
   read(into: Buffer, maxRecords: number): ReadResult {
     // An endless loop that waits for nothing would hang the test: make it fail.
     if (++this.reads > 10_000) throw new Error('it reads without a pause');
@@ -51,6 +55,12 @@ class FakeRing implements Ring {
 
   commit(position: number, committed: Committed): void {
     this.commits.push({ position, committed });
+  }
+
+  spooled: SpoolTotals = { acknowledged: 0, evicted: 0, missing: 0, firstOffset: -1, lastOffset: -1 };
+
+  noteSpool(totals: SpoolTotals): void {
+    this.spooled = totals;
   }
 
   arm(): boolean {
@@ -121,6 +131,8 @@ function consume(source: EventSource, options: { deliver?: () => Promise<void> }
   return { state, done };
 }
 
+const notSpooled = { spooled: 0, spoolId: 0 };
+
 const numbers = (from: number, count: number) => Array.from({ length: count }, (_, n) => from + n);
 const committed = (capture: FakeRing) => capture.commits.reduce((sum, one) => sum + one.committed.acknowledged, 0);
 
@@ -134,9 +146,9 @@ describe('batches', () => {
     const full = capture.commits.filter(({ committed: { acknowledged } }) => acknowledged > 0);
     expect(full.map(({ position }) => position)).toEqual([50_000, 100_000, 120_100]);
     expect(full.map((one) => one.committed)).toEqual([
-      { acknowledged: 500, undecodable: 0, firstOffset: 1000, lastOffset: 1499 },
-      { acknowledged: 500, undecodable: 0, firstOffset: 1000, lastOffset: 1999 },
-      { acknowledged: 201, undecodable: 0, firstOffset: 1000, lastOffset: 2200 },
+      { acknowledged: 500, undecodable: 0, ...notSpooled, firstOffset: 1000, lastOffset: 1499 },
+      { acknowledged: 500, undecodable: 0, ...notSpooled, firstOffset: 1000, lastOffset: 1999 },
+      { acknowledged: 201, undecodable: 0, ...notSpooled, firstOffset: 1000, lastOffset: 2200 },
     ]);
     source.finish();
   });
@@ -218,6 +230,7 @@ describe('offsets in the topic', () => {
     expect(capture.commits[0]?.committed).toEqual({
       acknowledged: 0,
       undecodable: 2,
+      ...notSpooled,
       firstOffset: 40,
       lastOffset: 999,
     });
@@ -445,4 +458,72 @@ test('of what was committed, it tells what belongs to a later epoch', async () =
   expect(source.committedAfter(7)).toMatchObject({ acknowledged: 2, undecodable: 1 });
   expect(source.committedAfter(8)).toMatchObject({ acknowledged: 0, undecodable: 0 });
   source.finish();
+});
+
+describe('a batch that goes to the spool', () => {
+  test('says where it stood, with all that lies between it and the one before', async () => {
+    const { capture, clock, source } = setUp();
+    const spans: unknown[] = [];
+    void (async () => {
+      for await (const batch of source) {
+        const { start, end, undecodable } = batch.span ?? {};
+        spans.push([start, end, undecodable, batch.span?.epochs()]);
+        await clock.sleep(1_000); // meanwhile one that makes no sense is read, and has to wait for the next commit
+        batch.commit(acknowledgement(0, batch.events.length));
+      }
+    })();
+    capture.add(2, { epoch: 7 });
+    capture.add(1, { epoch: 8 });
+    await clock.advance(1_010);
+    capture.add(1, { sound: false });
+    capture.add(2, { epoch: 8 });
+    await clock.advance(2_000);
+    expect(spans).toEqual([
+      [
+        0,
+        300,
+        0,
+        [
+          [7, 2],
+          [8, 1],
+        ],
+      ],
+      [300, 600, 1, [[8, 2]]],
+    ]);
+    source.finish();
+  });
+
+  test('is committed as spooled, and counts as acknowledged when it has left', async () => {
+    const { capture, clock, source } = setUp();
+    const order: string[] = [];
+    void (async () => {
+      for await (const batch of source)
+        batch.commit({ spoolId: 77, committed: () => void order.push(`${capture.commits.length} commits`) });
+    })();
+    capture.add(2, { epoch: 7 });
+    capture.add(1, { epoch: 8 });
+    await clock.advance(10);
+    expect(capture.commits.at(-1)?.committed).toMatchObject({ acknowledged: 0, spooled: 3, spoolId: 77 });
+    // The spool is told in the same turn, when the ring has been.
+    expect(order).toEqual([`${capture.commits.length} commits`]);
+    expect(source.committedAfter(6)).toMatchObject({ acknowledged: 0, evicted: 0 });
+    const epochs = [
+      [7, 2],
+      [8, 1],
+    ] as const;
+    const tally = { acknowledged: 3, evicted: 0 };
+    source.leftSpool({ kind: 'acknowledged', epochs, acknowledgement: acknowledgement(40, 3), tally });
+    expect(capture.spooled).toEqual({ acknowledged: 3, evicted: 0, missing: 0, firstOffset: 40, lastOffset: 42 });
+    expect(source.committedAfter(7)).toMatchObject({ acknowledged: 1 });
+    source.finish();
+  });
+
+  test.each(['evicted', 'missing'] as const)('counts as %s when it was', async (kind) => {
+    const { capture, source } = setUp();
+    const tally = { acknowledged: 0, evicted: kind === 'evicted' ? 5 : 0 };
+    source.leftSpool({ kind, epochs: [[7, 5]], acknowledgement: undefined, tally });
+    expect(capture.spooled).toMatchObject({ acknowledged: 0, evicted: 0, missing: 0, [kind]: 5 });
+    expect(source.committedAfter(6)).toMatchObject({ acknowledged: 0, evicted: 0, missing: 0, [kind]: 5 });
+    source.finish();
+  });
 });
