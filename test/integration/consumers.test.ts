@@ -17,6 +17,7 @@ import {
   whyNoJava,
   whyNoMaven,
   whyNoPython,
+  whyNotAsked,
 } from '../support/examples.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic, type TopicRecord } from '../support/kcat.ts';
@@ -215,7 +216,7 @@ describe('records of a newer version, without a registry', () => {
 });
 
 describe('Java', () => {
-  const whyNot = whyNoJava();
+  const whyNot = whyNotAsked() ?? whyNoJava();
   beforeEach(({ skip }) => skip(whyNot !== undefined, whyNot));
 
   test.each(framings)(
@@ -257,7 +258,7 @@ describe('Java', () => {
 });
 
 describe('ClickHouse', () => {
-  const whyNot = whyNoPython();
+  const whyNot = whyNotAsked() ?? whyNoPython();
   beforeEach(({ skip }) => skip(whyNot !== undefined, whyNot));
 
   test('has a row for each record', { timeout: 400_000 }, async () => {
@@ -280,7 +281,7 @@ describe('ClickHouse', () => {
 });
 
 describe('Kafka Connect', () => {
-  const whyNot = whyNoMaven();
+  const whyNot = whyNotAsked() ?? whyNoMaven();
   beforeEach(({ skip }) => skip(whyNot !== undefined, whyNot));
 
   test('writes a line for each exec', { timeout: 400_000 }, async () => {

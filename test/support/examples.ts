@@ -44,6 +44,11 @@ export function startExample(
   return new CommandProcess(words, environment, ['sh', '-c', 'cd "$0" && exec "$@"', directory]);
 }
 
+/** Why an engine that takes minutes to install is not asked; undefined when it is. */
+export function whyNotAsked(): string | undefined {
+  return process.env.BPF2KAFKA_TEST_EXAMPLES === 'all' ? undefined : '`npm run test:examples` runs it';
+}
+
 /** Why Maven does not run; undefined when it does. */
 export function whyNoMaven(): string | undefined {
   return spawnSync('mvn', ['-version']).status === 0 ? undefined : 'Maven is not installed';
