@@ -6,6 +6,8 @@ const mayKnow = {
   'main.ts': ['commands', 'config.ts'],
   commands: [
     'sidecar.ts',
+    'check',
+    'metrics',
     'config.ts',
     'sources',
     'ledger',
@@ -18,11 +20,15 @@ const mayKnow = {
     'enrich',
     'siem',
   ],
+  // Asks the same questions as the composition root, of the same parts, and builds nothing.
+  check: ['config.ts', 'outlets.ts', 'sources', 'ledger', 'kernel', 'schemas', 'kafka'],
   'sidecar.ts': [
     'config.ts',
     'inlets.ts',
     'outlets.ts',
     'pipelines.ts',
+    'figures-of.ts',
+    'metrics/figures.ts',
     'sources',
     'ledger',
     'kernel',
@@ -33,6 +39,7 @@ const mayKnow = {
     'http',
     'enrich',
   ],
+  'figures-of.ts': ['inlets.ts', 'outlets.ts', 'pipelines.ts', 'ledger', 'kernel', 'schemas', 'metrics/figures.ts'],
   'pipelines.ts': [
     'config.ts',
     'inlets.ts',
@@ -59,6 +66,7 @@ const mayKnow = {
   kafka: [],
   'embedded-kafka': [],
   http: [],
+  metrics: [],
   enrich: [],
 };
 
@@ -76,6 +84,7 @@ const importedBy = {
   yaml: '^src/config\\.ts$',
   pino: '^src/log\\.ts$',
   'pino-pretty': '^src/log\\.ts$',
+  'prom-client': '^src/metrics/exposition\\.ts$',
   '@kafkajs/confluent-schema-registry': '^src/schemas/registry\\.ts$',
 };
 

@@ -110,6 +110,11 @@ export interface RedactionConfig {
   readonly patterns: readonly SecretPattern[];
 }
 
+/** Of `check`: the settings of the `run` that is asked about. */
+export interface CheckConfig extends RunConfig {
+  readonly json: boolean;
+}
+
 export interface TailConfig {
   readonly brokers: readonly string[];
   readonly security: BrokerSecurity;
@@ -717,12 +722,13 @@ export interface Option {
   readonly description: string;
 }
 
-export type CommandName = 'run' | 'start' | 'tail' | 'audit' | 'schema' | 'detach';
+export type CommandName = 'run' | 'start' | 'check' | 'tail' | 'audit' | 'schema' | 'detach';
 
 export function optionsOf(command: CommandName): readonly Option[] {
   const names: Readonly<Record<CommandName, readonly Name[]>> = {
     run: runNames,
     start: runNames,
+    check: [...runNames, 'json'],
     tail: tailNames,
     audit: auditNames,
     schema: schemaNames,
@@ -889,6 +895,12 @@ export function loadRunConfig(
     },
     logLevel: read(settings.logLevel, lookup, facts),
   };
+}
+
+/** The same settings from the same places as `run`. Fails with ERR_CONFIG. */
+export function loadCheckConfig(flags: Flags, environment: Environment, facts: HostFacts = hostFacts()): CheckConfig {
+  const json = read(settings.json, lookupIn(flags, environment, new Map()), facts);
+  return { ...loadRunConfig('run', flags, environment, facts), json };
 }
 
 function givenIn(lookup: Lookup, facts: HostFacts): GivenSettings {

@@ -91,7 +91,8 @@ export async function openOutlets(
   };
 }
 
-function topicsOf({ exitRingBytes, packets }: RunConfig): readonly TopicName[] {
+/** The topics that a run with these settings writes to. */
+export function topicsOf({ exitRingBytes, packets }: RunConfig): readonly TopicName[] {
   const topics: TopicName[] = ['exec-events'];
   if (exitRingBytes !== undefined) topics.push('exit-events');
   if (packets !== undefined) topics.push('packet-counts');
