@@ -492,7 +492,7 @@ const settings = {
   http: setting<ListenAddress | 'off'>({
     name: 'http',
     placeholder: 'HOST:PORT',
-    description: 'where to answer /healthz and /readyz, or off',
+    description: 'where to answer /healthz, /readyz and /metrics, or off',
     fallbackText: '127.0.0.1:8080',
     value: listenAddress,
     fallback: () => ({ host: '127.0.0.1', port: 8080 }),

@@ -2,6 +2,7 @@ import type { Source } from './batch.ts';
 import { type OpenEnrichment, openEnrichment } from './enrich/enrichment.ts';
 import { reasonOf } from './errors.ts';
 import type { ExecFilters } from './exec-filters.ts';
+import { figuresOf } from './figures-of.ts';
 import type { Health } from './http/health.ts';
 import { closeInlets, type Inlets, openInlets } from './inlets.ts';
 import { isAttached } from './kernel/attached.ts';
@@ -10,9 +11,10 @@ import { EpochsOnDemand } from './ledger/epochs.ts';
 import { acknowledgedPlaces, LastEntries, refuseOtherHostId } from './ledger/last-entries.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { packetStreamName } from './ledger/packet-streams.ts';
+import type { Figures } from './metrics/figures.ts';
 import { type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
 import { type EventPipeline, eventPipelines, type PacketPipeline, packetPipeline } from './pipelines.ts';
-import type { Delivery } from './producers/delivery.ts';
+import type { BatchObserver, Delivery } from './producers/delivery.ts';
 import type { Codec } from './schemas/codec.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
 
@@ -82,6 +84,7 @@ export class Sidecar {
   #publishingPackets: Promise<void> | undefined;
   #accounting: Promise<void> | undefined;
   #stopping = false;
+  #ended = false;
 
   private constructor(
     options: SidecarOptions,
@@ -146,6 +149,24 @@ export class Sidecar {
     return { capturing: isAttached(this.#options.config.pinPath, names), stopping: this.#stopping, deliveries };
   }
 
+  /** What was counted until now; undefined when it has ended. */
+  get figures(): Figures | undefined {
+    if (this.#ended) return undefined;
+    const { capturing } = this.health;
+    return figuresOf({
+      capturing,
+      inlets: this.#inlets,
+      outlets: this.#outlets,
+      ledger: this.#ledger,
+      packets: this.#packets,
+    });
+  }
+
+  /** Hears of each batch that is acknowledged from now on, entries of the ledger among them. */
+  observe(observer: BatchObserver): void {
+    for (const outlet of Object.values(this.#outlets)) outlet?.delivery.observe(observer);
+  }
+
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
   async run(): Promise<void> {
     this.#timers.push(
@@ -207,6 +228,7 @@ export class Sidecar {
     } finally {
       deadline.removeEventListener('abort', giveUp);
       this.#enrichment.close();
+      this.#ended = true;
       capture.close();
     }
   }

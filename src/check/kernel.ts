@@ -2,7 +2,7 @@ import { release } from 'node:os';
 import type { RunConfig } from '../config.ts';
 import type { ProgramStream } from '../kernel/addon.ts';
 import type { ReadText } from './files.ts';
-import { type Finding, fail, failure, pass } from './finding.ts';
+import { degraded, type Finding, fail, failure, pass } from './finding.ts';
 
 const oldest = { major: 5, minor: 15 };
 const upgrade = 'run it on Linux 5.15 or newer with BTF';
@@ -19,12 +19,7 @@ export function releaseFinding(kernel: string = release()): Finding {
     known && (Number(major) > oldest.major || (Number(major) === oldest.major && Number(minor) >= oldest.minor));
   const wanted = `${oldest.major}.${oldest.minor} or newer is tested`;
   if (enough) return pass('kernel', `Linux ${kernel}; ${wanted}`);
-  return {
-    status: 'degraded',
-    subject: 'kernel',
-    found: `Linux ${kernel} is older than what is tested`,
-    remedy: upgrade,
-  };
+  return degraded('kernel', `Linux ${kernel} is older than what is tested`, upgrade);
 }
 
 export function btfFinding(isThere: (path: string) => boolean): Finding {
