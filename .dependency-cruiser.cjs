@@ -81,7 +81,7 @@ const importedBy = {
   commander: '^src/(main\\.ts$|commands/)',
   zod: '^src/(config|setting)\\.ts$',
   fastify: '^src/http/server\\.ts$',
-  yaml: '^src/config\\.ts$',
+  yaml: '^src/(config|commands/dry-run)\\.ts$',
   pino: '^src/log\\.ts$',
   'pino-pretty': '^src/log\\.ts$',
   'prom-client': '^src/metrics/exposition\\.ts$',

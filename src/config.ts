@@ -14,6 +14,7 @@ import {
   configError,
   environmentName,
   type HostFacts,
+  type InFile,
   matching,
   oneOf,
   path,
@@ -181,7 +182,13 @@ function list<Value>(
     .string()
     .transform((given) => itemsOf(given, separator))
     .pipe(z.array(item))
-    .transform((values) => [...new Map(values.map((value) => [identity(value), value])).values()]);
+    .transform((values) => [...new Map(values.map((value) => [identity(value), value])).values()])
+    .meta({ type: ['array', 'string', 'number'], items: inFileOf(item) });
+}
+
+function inFileOf(value: z.ZodType<unknown, string>): InFile {
+  const { $schema: _, ...inFile } = z.toJSONSchema(value, { io: 'input' });
+  return inFile;
 }
 
 function itemsOf(given: string, separator?: '\n'): string[] {
@@ -192,7 +199,10 @@ function wholeNumber(given: string): number | undefined {
   return /^\d{1,15}$/.test(given) ? Number(given) : undefined;
 }
 
-const positive = text('a whole number, 1 or more', (given) => wholeNumber(given) || undefined);
+const positive = text('a whole number, 1 or more', (given) => wholeNumber(given) || undefined, {
+  type: 'integer',
+  minimum: 1,
+});
 
 const brokerList = text(
   'a list of HOST:PORT with commas between, HOST a name or an IPv4 address, the port 1 to 65535',
@@ -200,6 +210,7 @@ const brokerList = text(
     const brokers = given.split(',').map((broker) => broker.trim());
     return brokers.every(isBroker) ? brokers : undefined;
   },
+  { type: ['string', 'array'], items: { type: 'string' } },
 );
 
 /** No IPv6 address: kafkajs cuts the text at the first colon (src/broker/index.js). A name may well stand for one. */
@@ -238,6 +249,10 @@ function durationMillis(given: string): number | undefined {
   return millis <= 2 ** 31 - 1 ? millis : undefined;
 }
 
+function durationText(millis: number): string {
+  return millis % 1_000 === 0 ? `${millis / 1_000}s` : `${millis}ms`;
+}
+
 const moment = text('a time as in 2026-11-24T22:00:00Z', (given) => {
   const millis = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(given)
     ? Date.parse(given)
@@ -249,11 +264,15 @@ const smallestRing = 64 * 1024;
 /** The kernel takes the size as an unsigned 32-bit number (max_entries). */
 const largestRing = 2 ** 31;
 
-const ringBytes = text('a number of bytes that is a power of two, 65536 (64 KiB) to 2147483648 (2 GiB)', (given) => {
-  const bytes = wholeNumber(given);
-  if (bytes === undefined || bytes < smallestRing || bytes > largestRing) return undefined;
-  return Number.isInteger(Math.log2(bytes)) ? bytes : undefined;
-});
+const ringBytes = text(
+  'a number of bytes that is a power of two, 65536 (64 KiB) to 2147483648 (2 GiB)',
+  (given) => {
+    const bytes = wholeNumber(given);
+    if (bytes === undefined || bytes < smallestRing || bytes > largestRing) return undefined;
+    return Number.isInteger(Math.log2(bytes)) ? bytes : undefined;
+  },
+  { type: 'integer', minimum: smallestRing, maximum: largestRing },
+);
 
 /** 512 KiB a processor, between 4 and 64 MiB, a power of two. */
 export function defaultRingBytes(processors: number): number {
@@ -288,10 +307,14 @@ const packetInterval = text('a time from 100ms to 60s, as in 1s', (given) => {
   return millis !== undefined && millis >= 100 && millis <= 60_000 ? millis : undefined;
 });
 
-const packetFlows = text('a whole number, 1024 to 16777216', (given) => {
-  const flows = wholeNumber(given);
-  return flows !== undefined && flows >= 1024 && flows <= 2 ** 24 ? flows : undefined;
-});
+const packetFlows = text(
+  'a whole number, 1024 to 16777216',
+  (given) => {
+    const flows = wholeNumber(given);
+    return flows !== undefined && flows >= 1024 && flows <= 2 ** 24 ? flows : undefined;
+  },
+  { type: 'integer', minimum: 1024, maximum: 2 ** 24 },
+);
 
 /** A name ends at the first equals sign. */
 const variableName = text('the name of an environment variable, without =', (given) =>
@@ -393,6 +416,7 @@ const settings = {
     fallbackText: '10s',
     value: duration,
     fallback: () => 10_000,
+    shown: durationText,
   }),
   execRingBytes: setting({
     name: 'exec-ring-bytes',
@@ -433,7 +457,7 @@ const settings = {
     repeatable: true,
     description: 'user, by number, whose execs are counted and not published',
     fallbackText: 'none',
-    value: list(text(uidAllowed, parseUid), String),
+    value: list(text(uidAllowed, parseUid, { type: 'integer', minimum: 0, maximum: 2 ** 32 - 2 }), String),
     fallback: () => [],
   }),
   excludeCgroupFile: setting<string | undefined>({
@@ -488,6 +512,7 @@ const settings = {
     fallbackText: '10s',
     value: duration,
     fallback: () => 10_000,
+    shown: durationText,
   }),
   http: setting<ListenAddress | 'off'>({
     name: 'http',
@@ -496,6 +521,7 @@ const settings = {
     fallbackText: '127.0.0.1:8080',
     value: listenAddress,
     fallback: () => ({ host: '127.0.0.1', port: 8080 }),
+    shown: (address) => (address === 'off' ? address : `${address.host}:${address.port}`),
   }),
   interfaces: setting<readonly string[]>({
     name: 'interface',
@@ -523,6 +549,7 @@ const settings = {
     fallbackText: '1s',
     value: packetInterval,
     fallback: () => 1_000,
+    shown: durationText,
   }),
   packetKey: setting<PacketKeyKind>({
     name: 'packet-key',
@@ -633,6 +660,12 @@ const settings = {
     value: toggle,
     fallback: off,
   }),
+  dryRun: setting({
+    name: 'dry-run',
+    description: 'print the settings that hold, each with where it comes from, as a configuration file; start nothing',
+    value: toggle,
+    fallback: off,
+  }),
   discard: setting({
     name: 'discard',
     description: 'detach although records wait that no broker has acknowledged, and count them as lost',
@@ -726,7 +759,7 @@ export type CommandName = 'run' | 'start' | 'check' | 'tail' | 'audit' | 'schema
 
 export function optionsOf(command: CommandName): readonly Option[] {
   const names: Readonly<Record<CommandName, readonly Name[]>> = {
-    run: runNames,
+    run: [...runNames, 'dryRun'],
     start: runNames,
     check: [...runNames, 'json'],
     tail: tailNames,
@@ -901,6 +934,59 @@ export function loadRunConfig(
 export function loadCheckConfig(flags: Flags, environment: Environment, facts: HostFacts = hostFacts()): CheckConfig {
   const json = read(settings.json, lookupIn(flags, environment, new Map()), facts);
   return { ...loadRunConfig('run', flags, environment, facts), json };
+}
+
+/** Whether `run` is only to say what it would do. */
+export function isDryRun(flags: Flags, environment: Environment): boolean {
+  return read(settings.dryRun, lookupIn(flags, environment, new Map()), noFacts);
+}
+
+/** One setting of `run` as it holds. */
+export interface EffectiveSetting {
+  readonly name: string;
+  /** As it stands in the file, one that is repeatable as a list, a secret as `***`; undefined: it has no value. */
+  readonly value: string | readonly string[] | undefined;
+  /** `the command line`, `the environment, NAME`, `FILE, line N`; undefined: the default. */
+  readonly origin: string | undefined;
+}
+
+/** Of settings that `loadRunConfig` has accepted. */
+export function effectiveSettings(
+  flags: Flags,
+  environment: Environment,
+  facts: HostFacts = hostFacts(),
+): readonly EffectiveSetting[] {
+  const lookup = lookupOf(flags, environment);
+  return runNames.map((setting) => {
+    const row: Setting<unknown> = settings[setting];
+    const { name, secret = false, repeatable = false, separator } = row;
+    const given = lookup(name);
+    if (given === undefined) return { name, value: fallbackText(row, facts), origin: undefined };
+    const { text: value, origin } = given;
+    if (secret) return { name, value: '***', origin };
+    return { name, value: repeatable ? itemsOf(value, separator) : value, origin };
+  });
+}
+
+function fallbackText(row: Setting<unknown>, facts: HostFacts): EffectiveSetting['value'] {
+  const value = row.fallback(facts);
+  // No default is a list that has something in it but this.
+  if (Array.isArray(value)) return value.length > 0 ? value.map(String) : undefined;
+  return value === undefined ? undefined : (row.shown?.(value) ?? String(value));
+}
+
+/** Of the configuration file, as JSON Schema. */
+export function fileSchema(): InFile {
+  const rows = runNames.map((setting): Setting<unknown> => settings[setting]);
+  const properties = rows.map((row) => [row.name, { description: row.description, ...inFileOf(row.value) }]);
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Configuration file of bpf2kafka',
+    description: 'What `bpf2kafka run --config FILE` takes: the names of its options without the dashes.',
+    type: ['object', 'null'],
+    additionalProperties: false,
+    properties: Object.fromEntries(properties),
+  };
 }
 
 function givenIn(lookup: Lookup, facts: HostFacts): GivenSettings {

@@ -2,7 +2,9 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import {
   type CommandName,
   type Environment,
+  effectiveSettings,
   type Flags,
+  isDryRun,
   loadAuditConfig,
   loadCheckConfig,
   loadDetachConfig,
@@ -31,6 +33,10 @@ const realCommands: Commands = {
   run: async (flags, environment, io) => {
     const read = () => loadRunConfig('run', flags, environment);
     const config = read();
+    if (isDryRun(flags, environment)) {
+      const { dryRunCommand } = await import('./commands/dry-run.ts');
+      return dryRunCommand(effectiveSettings(flags, environment), io);
+    }
     const { runCommand } = await import('./commands/run.ts');
     return runCommand(config, read, io);
   },
