@@ -28,6 +28,7 @@ const mayKnow = {
     'outlets.ts',
     'pipelines.ts',
     'figures-of.ts',
+    'host-record.ts',
     'metrics/figures.ts',
     'sources',
     'ledger',
@@ -39,6 +40,7 @@ const mayKnow = {
     'http',
     'enrich',
   ],
+  'host-record.ts': ['config.ts', 'inlets.ts', 'enrich', 'schemas'],
   'figures-of.ts': ['inlets.ts', 'outlets.ts', 'pipelines.ts', 'ledger', 'kernel', 'schemas', 'metrics/figures.ts'],
   'pipelines.ts': [
     'config.ts',

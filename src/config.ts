@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { cpus, hostname } from 'node:os';
@@ -47,6 +48,10 @@ export interface RunConfig {
   readonly stateDir: string;
   readonly hostId: string;
   readonly hostName: string;
+  /** Of the host, for `bpf2kafka-hosts`. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** SHA-256 of the settings that were given, without those that name the host and without secrets. */
+  readonly configHash: string;
   readonly clientId: string;
   /** What happens to the programs in the kernel when the process ends. */
   readonly onExit: 'detach' | 'keep';
@@ -330,6 +335,19 @@ const topicName = text('the name of a topic: 1 to 249 letters, digits, dots, das
 
 const identifier = (allowed: string) => matching(allowed, /^(?!\s)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,255}(?<!\s)$/u);
 
+interface Label {
+  readonly name: string;
+  readonly value: string;
+}
+
+const label = text<Label>(
+  'NAME=VALUE: the name 1 to 63 letters, digits, dots, dashes, underscores and slashes, the value at most 255 characters without control characters',
+  (given) => {
+    const [, name, value] = /^([A-Za-z0-9._/-]{1,63})=(\P{Cc}{0,255})$/u.exec(given) ?? [];
+    return name === undefined || value === undefined ? undefined : { name, value };
+  },
+);
+
 // ---- The table ----
 
 const none = (): undefined => undefined;
@@ -394,6 +412,15 @@ const settings = {
     fallbackText: "the system's host name",
     value: identifier('1 to 255 characters without control characters'),
     fallback: (facts) => facts.hostName,
+  }),
+  labels: setting<readonly Label[]>({
+    name: 'label',
+    placeholder: 'K=V',
+    repeatable: true,
+    description: 'label of this host in the topic bpf2kafka-hosts, as in site=fra1',
+    fallbackText: 'none',
+    value: list(label, ({ name, value }) => `${name}=${value}`),
+    fallback: () => [],
   }),
   clientId: setting({
     name: 'client-id',
@@ -687,6 +714,7 @@ const runNames = [
   'stateDir',
   'hostId',
   'hostName',
+  'labels',
   'clientId',
   'onExit',
   'drainTimeout',
@@ -902,6 +930,8 @@ export function loadRunConfig(
     stateDir: read(settings.stateDir, lookup, facts),
     hostId: read(settings.hostId, lookup, facts),
     hostName: read(settings.hostName, lookup, facts),
+    labels: readLabels(lookup, facts),
+    configHash: hashOf(lookup),
     clientId: read(settings.clientId, lookup, facts),
     onExit: read(settings.onExit, lookup, facts),
     drainTimeoutMillis: read(settings.drainTimeout, lookup, facts),
@@ -996,6 +1026,29 @@ function givenIn(lookup: Lookup, facts: HostFacts): GivenSettings {
 function readRegistry(lookup: Lookup, facts: HostFacts): Pick<RunConfig, 'registry' | 'registrySecurity'> {
   const registry = read(settings.registry, lookup, facts);
   return { registry, registrySecurity: readRegistrySecurity(givenIn(lookup, facts), registry) };
+}
+
+function readLabels(lookup: Lookup, facts: HostFacts): RunConfig['labels'] {
+  const labels = new Map<string, string>();
+  for (const { name, value } of read(settings.labels, lookup, facts)) {
+    if (labels.has(name))
+      throw configError({
+        operation: 'use',
+        subject: `--label ${name}=${value}`,
+        reason: `it has the value ${labels.get(name)} as well`,
+        remedy: 'give each label once',
+      });
+    labels.set(name, value);
+  }
+  return Object.fromEntries(labels);
+}
+
+/** Hosts that are set up alike have the same, whatever they are called. */
+function hashOf(lookup: Lookup): string {
+  const ofHost: readonly Name[] = ['hostId', 'hostName', 'labels'];
+  const rows = runNames.filter((name) => !ofHost.includes(name)).map((name): Setting<unknown> => settings[name]);
+  const given = rows.filter(({ secret = false }) => !secret).map(({ name }) => [name, lookup(name)?.text ?? null]);
+  return createHash('sha256').update(JSON.stringify(given)).digest('hex');
 }
 
 function readExits(lookup: Lookup, facts: HostFacts): number | undefined {

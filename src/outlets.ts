@@ -11,6 +11,7 @@ import { subjectOf, type TopicName, topicSchema } from './schemas/catalog.ts';
 import { type AvroCodec, createCodec, type Framing } from './schemas/codec.ts';
 import type { ExecEvent } from './schemas/exec-event.ts';
 import type { ExitEvent } from './schemas/exit-event.ts';
+import type { HostInfo } from './schemas/host-info.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
 import type { PacketCount } from './schemas/packet-count.ts';
 
@@ -21,14 +22,19 @@ export interface Outlets {
   readonly exit: Outlet<ExitEvent> | undefined;
   /** Undefined when packets are not counted. */
   readonly packets: Outlet<PacketCount> | undefined;
-  /** With a producer of its own, so that a heartbeat never waits behind a backlog of events; dead letters share it. */
-  readonly ledger: Outlet<LedgerEntry>;
+  /** With a producer of its own, so that a heartbeat never waits behind a backlog of events; dead letters and hosts share it. */
+  readonly ledger: LedgerOutlet;
 }
 
 export interface Outlet<Event> {
   readonly codec: AvroCodec<Event>;
   readonly delivery: Delivery;
   readonly destination: Destination;
+}
+
+export interface LedgerOutlet extends Outlet<LedgerEntry> {
+  /** Of the records about this host, which take the same way. */
+  readonly hosts: AvroCodec<HostInfo>;
 }
 
 export interface OutletsOptions {
@@ -76,6 +82,7 @@ export async function openOutlets(
     codec: await codecOf('bpf2kafka-ledger'),
     delivery: new Delivery(common),
     destination: destinationOf('bpf2kafka-ledger'),
+    hosts: await codecOf('bpf2kafka-hosts'),
   };
   const letters = { codec: await codecOf('bpf2kafka-dead-letter'), delivery: ledger.delivery };
   async function open<Topic extends EventTopic>(topic: Topic) {
@@ -96,7 +103,7 @@ export function topicsOf({ exitRingBytes, packets }: RunConfig): readonly TopicN
   const topics: TopicName[] = ['exec-events'];
   if (exitRingBytes !== undefined) topics.push('exit-events');
   if (packets !== undefined) topics.push('packet-counts');
-  return [...topics, 'bpf2kafka-ledger', 'bpf2kafka-dead-letter'];
+  return [...topics, 'bpf2kafka-ledger', 'bpf2kafka-dead-letter', 'bpf2kafka-hosts'];
 }
 
 async function framingOf(topic: TopicName, config: RunConfig, log: Log): Promise<Framing> {

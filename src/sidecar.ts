@@ -3,6 +3,7 @@ import { type OpenEnrichment, openEnrichment } from './enrich/enrichment.ts';
 import { reasonOf } from './errors.ts';
 import type { ExecFilters } from './exec-filters.ts';
 import { figuresOf } from './figures-of.ts';
+import { HostRecord } from './host-record.ts';
 import type { Health } from './http/health.ts';
 import { closeInlets, type Inlets, openInlets } from './inlets.ts';
 import { isAttached } from './kernel/attached.ts';
@@ -16,6 +17,7 @@ import { type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
 import { type EventPipeline, eventPipelines, type PacketPipeline, packetPipeline } from './pipelines.ts';
 import type { BatchObserver, Delivery } from './producers/delivery.ts';
 import type { Codec } from './schemas/codec.ts';
+import type { HostInfo } from './schemas/host-info.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
 
 /**
@@ -63,6 +65,8 @@ export interface StopReport {
 
 /** How often the distance between wall time and time since boot is looked at, milliseconds. */
 const clockSyncInterval = 10_000;
+/** How often it is looked whether the host is as it was told to be, milliseconds. */
+const hostInterval = 60_000;
 /** How often interfaces that have appeared are looked for, milliseconds. */
 const interfaceInterval = 1_000;
 
@@ -75,6 +79,7 @@ export class Sidecar {
   readonly #packets: PacketPipeline | undefined;
   readonly #ledger: Ledger;
   readonly #lastEntries: LastEntries;
+  readonly #host: HostRecord;
   /** Ends what waits for the broker. */
   readonly #abort = new AbortController();
   /** Ends the regular entries of the ledger. */
@@ -102,6 +107,7 @@ export class Sidecar {
     this.#lastEntries = lastEntries;
     this.#events = eventPipelines(options, inlets, outlets, enrichment);
     this.#packets = packetPipeline(options, inlets, outlets);
+    this.#host = new HostRecord({ config, inlets, clock, publish: (info) => this.#publishHost(info) });
     this.#ledger = new Ledger({
       epochs: this.#packets?.source ?? new EpochsOnDemand(capture),
       streamsOf: (cut) => [...this.#events.map(({ account }) => account), ...(this.#packets?.accounts.of(cut) ?? [])],
@@ -172,7 +178,9 @@ export class Sidecar {
     this.#timers.push(
       setInterval(() => this.#syncClock(), clockSyncInterval),
       setInterval(() => this.#inlets.packets?.watch.lookAgain(), interfaceInterval),
+      setInterval(() => this.#tellHost(), hostInterval),
     );
+    this.#tellHost();
     const { signal } = this.#abort;
     this.#publishingEvents = this.#events.flatMap((events) =>
       events.sources.map((source) => publish(source, events, signal)),
@@ -190,8 +198,10 @@ export class Sidecar {
   }
 
   /** Replaces the rules that keep execs out while it goes on; as Capture.exclude. */
-  exclude(filters: ExecFilters): Promise<void> {
-    return this.#inlets.capture.exclude(filters);
+  async exclude(filters: ExecFilters): Promise<void> {
+    await this.#inlets.capture.exclude(filters);
+    this.#host.filters = filters;
+    this.#tellHost();
   }
 
   /**
@@ -278,6 +288,19 @@ export class Sidecar {
     await this.#lastEntries.write(entries, { published: false });
     await delivery.accept(codec.encode(entries), this.#abort.signal);
     await this.#lastEntries.write(entries, { published: true });
+  }
+
+  async #publishHost(info: HostInfo): Promise<void> {
+    const { hosts, delivery } = this.#outlets.ledger;
+    await delivery.accept(hosts.encode([info]), this.#abort.signal);
+  }
+
+  /** Nobody waits for it: what an end interrupts is told by the next start. */
+  #tellHost(): void {
+    this.#host.tell().catch((error: unknown) => {
+      if (!this.#stopping)
+        this.#options.log.error({ reason: reasonOf(error) }, 'the record of this host was not published');
+    });
   }
 
   #endTimers(): void {

@@ -109,6 +109,7 @@ describe('what is right', () => {
       'topic right.packet-counts',
       'topic right.bpf2kafka-ledger',
       'topic right.bpf2kafka-dead-letter',
+      'topic right.bpf2kafka-hosts',
       'registry',
     ]);
     expect(of('topic right.exec-events')).toMatchObject({ status: 'pass', found: 'it does not exist; run creates it' });
