@@ -6,6 +6,8 @@ const mayKnow = {
   'main.ts': ['commands', 'config.ts'],
   commands: [
     'sidecar.ts',
+    'check',
+    'metrics',
     'config.ts',
     'sources',
     'ledger',
@@ -19,11 +21,16 @@ const mayKnow = {
     'enrich',
     'siem',
   ],
+  // Asks the same questions as the composition root, of the same parts, and builds nothing.
+  check: ['config.ts', 'outlets.ts', 'sources', 'ledger', 'kernel', 'schemas', 'kafka'],
   'sidecar.ts': [
     'config.ts',
     'inlets.ts',
     'outlets.ts',
     'pipelines.ts',
+    'figures-of.ts',
+    'host-record.ts',
+    'metrics/figures.ts',
     'sources',
     'ledger',
     'kernel',
@@ -35,6 +42,8 @@ const mayKnow = {
     'http',
     'enrich',
   ],
+  'host-record.ts': ['config.ts', 'inlets.ts', 'enrich', 'schemas'],
+  'figures-of.ts': ['inlets.ts', 'outlets.ts', 'pipelines.ts', 'ledger', 'kernel', 'schemas', 'metrics/figures.ts'],
   'pipelines.ts': [
     'spool',
     'config.ts',
@@ -63,6 +72,7 @@ const mayKnow = {
   kafka: [],
   'embedded-kafka': [],
   http: [],
+  metrics: [],
   enrich: [],
 };
 
@@ -78,9 +88,10 @@ const importedBy = {
   commander: '^src/(main\\.ts$|commands/)',
   zod: '^src/(config|setting)\\.ts$',
   fastify: '^src/http/server\\.ts$',
-  yaml: '^src/config\\.ts$',
+  yaml: '^src/(config|commands/dry-run)\\.ts$',
   pino: '^src/log\\.ts$',
   'pino-pretty': '^src/log\\.ts$',
+  'prom-client': '^src/metrics/exposition\\.ts$',
   '@kafkajs/confluent-schema-registry': '^src/schemas/registry\\.ts$',
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "addon_packets.h"
+#include "addon_probe.h"
 #include "addon_stream.h"
 #include "capture.h"
 #include "marshal.h"
@@ -231,6 +232,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("Capture", CaptureWrap::define(env));
   env.SetInstanceData(new Classes{Napi::Persistent(define_packets(env)), Napi::Persistent(define_stream(env))});
   exports.Set("detach", Napi::Function::New<detach>(env, "detach"));
+  add_probes(env, exports);
   exports.Set("tellServiceManager", Napi::Function::New<tell_manager>(env, "tellServiceManager"));
   return exports;
 }

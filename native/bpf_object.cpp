@@ -92,6 +92,12 @@ void BpfObject::load() {
   if (error) fail_with_warnings("load", what_, -error);
 }
 
+void BpfObject::load_unpinned() {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object_.get()) bpf_map__set_pin_path(map, nullptr);
+  load();
+}
+
 void BpfObject::fail_with_warnings(const std::string& operation, const std::string& subject, int number) {
   const std::string kept = std::exchange(warnings, {});
   fail(operation, subject, number, std::string(std::strerror(number)) + (kept.empty() ? "" : " (" + kept + ")"));

@@ -27,6 +27,8 @@ class BpfObject {
   }
   // Creates the maps that are not pinned, pins those that have a path, and loads the programs.
   void load();
+  // The same on maps that go with the object, whatever their paths: whether this kernel takes the programs.
+  void load_unpinned();
   // The same as fail, with what libbpf warned of: the verifier's reasons stand nowhere else.
   [[noreturn]] static void fail_with_warnings(const std::string& operation, const std::string& subject, int number);
 

@@ -33,6 +33,18 @@ Enumerators EventPrograms::record_enumerators() const {
 }
 
 void EventPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) {
+  set_up(paths, ring_bytes, attachment);
+  object_.load();
+  loaded();
+}
+
+void EventPrograms::try_load(std::uint64_t ring_bytes) {
+  set_up(PinPaths(""), ring_bytes, 0);
+  object_.load_unpinned();
+  tried();
+}
+
+void EventPrograms::set_up(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) {
   object_.set_constant("attachment", attachment);
   size_by_cpu(object_, map("_handoff"));
   pin(paths, "host");
@@ -40,8 +52,6 @@ void EventPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes, std::u
   set_up_ring(object_, paths, map("_ring"), ring_bytes);
   if (has_bare_ring()) set_up_ring(object_, paths, map("_bare_ring"), bare_ring_bytes(ring_bytes));
   prepare(paths, ring_bytes, attachment);
-  object_.load();
-  loaded();
 }
 
 void EventPrograms::install(const PinPaths& paths) {

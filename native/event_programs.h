@@ -34,6 +34,9 @@ class EventPrograms {
   // pinned already must have ring_bytes. attachment: number of the dispatcher, as in struct attachment.
   void load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment);
 
+  // Loads the programs on maps that go with them: whether this kernel takes them.
+  void try_load(std::uint64_t ring_bytes);
+
   // After load. Puts the program that writes records into slot 0, where every later run finds it.
   void install(const PinPaths& paths);
   // After install. Attaches the dispatcher and pins it and its link; the link's pin keeps it attached.
@@ -56,6 +59,8 @@ class EventPrograms {
   virtual void prepare(const PinPaths&, std::uint64_t /* ring_bytes */, std::uint64_t /* attachment */) {}
   virtual void loaded() {}
   virtual void installed(const PinPaths&) {}
+  // After the loading on trial.
+  virtual void tried() {}
 
   void pin(const PinPaths& paths, const std::string& name) { pin_map(object_, paths, name); }
   // Of any object: the map is the pinned one, or is pinned at the loading.
@@ -76,6 +81,8 @@ class EventPrograms {
 
  private:
   std::string map(const char* suffix) const { return stream_ + suffix; }
+  // Before the loading.
+  void set_up(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment);
 
   std::string stream_;
   std::vector<const char*> enums_;

@@ -98,6 +98,10 @@ void ExecPrograms::size_tables(BpfObject& object) const {
   }
 }
 
+void ExecPrograms::tried() {
+  if (failed_) failed_->load_unpinned();
+}
+
 void ExecPrograms::loaded() {
   enter_rules(object());
   if (!failed_) return;

@@ -23,6 +23,7 @@ class ExecPrograms : public EventPrograms {
  private:
   void prepare(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) override;
   void loaded() override;
+  void tried() override;
   void installed(const PinPaths& paths) override;
 
   // In each object the tables that its programs look rules up in.

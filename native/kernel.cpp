@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/timex.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -91,6 +92,13 @@ unsigned long long boot_nanoseconds() {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
   return static_cast<unsigned long long>(now.tv_sec) * 1000000000ULL + static_cast<unsigned long long>(now.tv_nsec);
+}
+
+bool clock_is_synchronised() {
+  timex state{};
+  const int result = ::adjtimex(&state);
+  if (result < 0) fail("ask for the state of", "the clock", errno);
+  return result != TIME_ERROR && !(state.status & STA_UNSYNC);
 }
 
 }  // namespace bpf2kafka

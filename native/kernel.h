@@ -30,4 +30,7 @@ class Barrier {
 // CLOCK_BOOTTIME, nanoseconds.
 unsigned long long boot_nanoseconds();
 
+// Whether something disciplines the wall clock, as the kernel was told by it (adjtimex(2)); needs no right.
+bool clock_is_synchronised();
+
 }  // namespace bpf2kafka

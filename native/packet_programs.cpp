@@ -37,7 +37,7 @@ Enumerators PacketPrograms::enumerators() const {
   return all;
 }
 
-void PacketPrograms::load(const PinPaths& paths, const PacketSettings& settings) {
+void PacketPrograms::set_up(const PacketSettings& settings) {
   const auto of_family = [&](int family) {
     return std::count_if(settings.excluded.begin(), settings.excluded.end(),
                          [&](const Prefix& prefix) { return prefix.family == family; });
@@ -54,6 +54,15 @@ void PacketPrograms::load(const PinPaths& paths, const PacketSettings& settings)
   bpf_map__set_max_entries(object_.map("excluded_ipv6"), static_cast<__u32>(std::max(of_family(6), 1L)));
   for (const char* name : {"packet_flows_0", "packet_flows_1"})
     bpf_map__set_max_entries(object_.map(name), settings.flows);
+}
+
+void PacketPrograms::try_load(const PacketSettings& settings) {
+  set_up(settings);
+  object_.load_unpinned();
+}
+
+void PacketPrograms::load(const PinPaths& paths, const PacketSettings& settings) {
+  set_up(settings);
   for (const char* name :
        {"host", "packet_control", "packet_interfaces", "packet_counters", "packet_flows_0", "packet_flows_1"})
     bpf_map__set_pin_path(object_.map(name), paths.map(name).c_str());

@@ -37,10 +37,14 @@ class PacketPrograms {
   // Creates the maps that are not pinned yet, pins them, and loads the program on them; once. Key kind and size
   // of maps that are pinned already must be theirs.
   void load(const PinPaths& paths, const PacketSettings& settings);
+  // Loads the program on maps that go with it: whether this kernel takes it.
+  void try_load(const PacketSettings& settings);
   // After load.
   int program() const { return bpf_program__fd(object_.program("count_packets")); }
 
  private:
+  // Before the loading.
+  void set_up(const PacketSettings& settings);
   void exclude(const std::vector<Prefix>& prefixes) const;
 
   BpfObject object_;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { cpus, hostname } from 'node:os';
@@ -14,6 +15,7 @@ import {
   configError,
   environmentName,
   type HostFacts,
+  type InFile,
   matching,
   oneOf,
   path,
@@ -46,6 +48,10 @@ export interface RunConfig {
   readonly stateDir: string;
   readonly hostId: string;
   readonly hostName: string;
+  /** Of the host, for `bpf2kafka-hosts`. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** SHA-256 of the settings that were given, without those that name the host and without secrets. */
+  readonly configHash: string;
   readonly clientId: string;
   /** What happens to the programs in the kernel when the process ends. */
   readonly onExit: 'detach' | 'keep';
@@ -114,6 +120,11 @@ export interface RedactionConfig {
   readonly patterns: readonly SecretPattern[];
 }
 
+/** Of `check`: the settings of the `run` that is asked about. */
+export interface CheckConfig extends RunConfig {
+  readonly json: boolean;
+}
+
 export interface TailConfig {
   readonly brokers: readonly string[];
   readonly security: BrokerSecurity;
@@ -180,7 +191,13 @@ function list<Value>(
     .string()
     .transform((given) => itemsOf(given, separator))
     .pipe(z.array(item))
-    .transform((values) => [...new Map(values.map((value) => [identity(value), value])).values()]);
+    .transform((values) => [...new Map(values.map((value) => [identity(value), value])).values()])
+    .meta({ type: ['array', 'string', 'number'], items: inFileOf(item) });
+}
+
+function inFileOf(value: z.ZodType<unknown, string>): InFile {
+  const { $schema: _, ...inFile } = z.toJSONSchema(value, { io: 'input' });
+  return inFile;
 }
 
 function itemsOf(given: string, separator?: '\n'): string[] {
@@ -191,7 +208,10 @@ function wholeNumber(given: string): number | undefined {
   return /^\d{1,15}$/.test(given) ? Number(given) : undefined;
 }
 
-const positive = text('a whole number, 1 or more', (given) => wholeNumber(given) || undefined);
+const positive = text('a whole number, 1 or more', (given) => wholeNumber(given) || undefined, {
+  type: 'integer',
+  minimum: 1,
+});
 
 const brokerList = text(
   'a list of HOST:PORT with commas between, HOST a name or an IPv4 address, the port 1 to 65535',
@@ -199,6 +219,7 @@ const brokerList = text(
     const brokers = given.split(',').map((broker) => broker.trim());
     return brokers.every(isBroker) ? brokers : undefined;
   },
+  { type: ['string', 'array'], items: { type: 'string' } },
 );
 
 /** No IPv6 address: kafkajs cuts the text at the first colon (src/broker/index.js). A name may well stand for one. */
@@ -237,6 +258,10 @@ function durationMillis(given: string): number | undefined {
   return millis <= 2 ** 31 - 1 ? millis : undefined;
 }
 
+function durationText(millis: number): string {
+  return millis % 1_000 === 0 ? `${millis / 1_000}s` : `${millis}ms`;
+}
+
 const moment = text('a time as in 2026-11-24T22:00:00Z', (given) => {
   const millis = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(given)
     ? Date.parse(given)
@@ -248,16 +273,24 @@ const smallestRing = 64 * 1024;
 /** The kernel takes the size as an unsigned 32-bit number (max_entries). */
 const largestRing = 2 ** 31;
 
-const ringBytes = text('a number of bytes that is a power of two, 65536 (64 KiB) to 2147483648 (2 GiB)', (given) => {
-  const bytes = wholeNumber(given);
-  if (bytes === undefined || bytes < smallestRing || bytes > largestRing) return undefined;
-  return Number.isInteger(Math.log2(bytes)) ? bytes : undefined;
-});
+const ringBytes = text(
+  'a number of bytes that is a power of two, 65536 (64 KiB) to 2147483648 (2 GiB)',
+  (given) => {
+    const bytes = wholeNumber(given);
+    if (bytes === undefined || bytes < smallestRing || bytes > largestRing) return undefined;
+    return Number.isInteger(Math.log2(bytes)) ? bytes : undefined;
+  },
+  { type: 'integer', minimum: smallestRing, maximum: largestRing },
+);
 
-const spoolBytes = text('0, or a number of bytes, 1048576 (1 MiB) to 1099511627776 (1 TiB)', (given) => {
-  const bytes = wholeNumber(given);
-  return bytes !== undefined && (bytes === 0 || (bytes >= 2 ** 20 && bytes <= 2 ** 40)) ? bytes : undefined;
-});
+const spoolBytes = text(
+  '0, or a number of bytes, 1048576 (1 MiB) to 1099511627776 (1 TiB)',
+  (given) => {
+    const bytes = wholeNumber(given);
+    return bytes !== undefined && (bytes === 0 || (bytes >= 2 ** 20 && bytes <= 2 ** 40)) ? bytes : undefined;
+  },
+  { type: 'integer', minimum: 0, maximum: 2 ** 40 },
+);
 
 /** 512 KiB a processor, between 4 and 64 MiB, a power of two. */
 export function defaultRingBytes(processors: number): number {
@@ -292,10 +325,14 @@ const packetInterval = text('a time from 100ms to 60s, as in 1s', (given) => {
   return millis !== undefined && millis >= 100 && millis <= 60_000 ? millis : undefined;
 });
 
-const packetFlows = text('a whole number, 1024 to 16777216', (given) => {
-  const flows = wholeNumber(given);
-  return flows !== undefined && flows >= 1024 && flows <= 2 ** 24 ? flows : undefined;
-});
+const packetFlows = text(
+  'a whole number, 1024 to 16777216',
+  (given) => {
+    const flows = wholeNumber(given);
+    return flows !== undefined && flows >= 1024 && flows <= 2 ** 24 ? flows : undefined;
+  },
+  { type: 'integer', minimum: 1024, maximum: 2 ** 24 },
+);
 
 /** A name ends at the first equals sign. */
 const variableName = text('the name of an environment variable, without =', (given) =>
@@ -310,6 +347,19 @@ const topicName = text('the name of a topic: 1 to 249 letters, digits, dots, das
 );
 
 const identifier = (allowed: string) => matching(allowed, /^(?!\s)[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]{1,255}(?<!\s)$/u);
+
+interface Label {
+  readonly name: string;
+  readonly value: string;
+}
+
+const label = text<Label>(
+  'NAME=VALUE: the name 1 to 63 letters, digits, dots, dashes, underscores and slashes, the value at most 255 characters without control characters',
+  (given) => {
+    const [, name, value] = /^([A-Za-z0-9._/-]{1,63})=(\P{Cc}{0,255})$/u.exec(given) ?? [];
+    return name === undefined || value === undefined ? undefined : { name, value };
+  },
+);
 
 // ---- The table ----
 
@@ -376,6 +426,15 @@ const settings = {
     value: identifier('1 to 255 characters without control characters'),
     fallback: (facts) => facts.hostName,
   }),
+  labels: setting<readonly Label[]>({
+    name: 'label',
+    placeholder: 'K=V',
+    repeatable: true,
+    description: 'label of this host in the topic bpf2kafka-hosts, as in site=fra1',
+    fallbackText: 'none',
+    value: list(label, ({ name, value }) => `${name}=${value}`),
+    fallback: () => [],
+  }),
   clientId: setting({
     name: 'client-id',
     placeholder: 'ID',
@@ -397,6 +456,7 @@ const settings = {
     fallbackText: '10s',
     value: duration,
     fallback: () => 10_000,
+    shown: durationText,
   }),
   execRingBytes: setting({
     name: 'exec-ring-bytes',
@@ -454,7 +514,7 @@ const settings = {
     repeatable: true,
     description: 'user, by number, whose execs are counted and not published',
     fallbackText: 'none',
-    value: list(text(uidAllowed, parseUid), String),
+    value: list(text(uidAllowed, parseUid, { type: 'integer', minimum: 0, maximum: 2 ** 32 - 2 }), String),
     fallback: () => [],
   }),
   excludeCgroupFile: setting<string | undefined>({
@@ -509,14 +569,16 @@ const settings = {
     fallbackText: '10s',
     value: duration,
     fallback: () => 10_000,
+    shown: durationText,
   }),
   http: setting<ListenAddress | 'off'>({
     name: 'http',
     placeholder: 'HOST:PORT',
-    description: 'where to answer /healthz and /readyz, or off',
+    description: 'where to answer /healthz, /readyz and /metrics, or off',
     fallbackText: '127.0.0.1:8080',
     value: listenAddress,
     fallback: () => ({ host: '127.0.0.1', port: 8080 }),
+    shown: (address) => (address === 'off' ? address : `${address.host}:${address.port}`),
   }),
   interfaces: setting<readonly string[]>({
     name: 'interface',
@@ -544,6 +606,7 @@ const settings = {
     fallbackText: '1s',
     value: packetInterval,
     fallback: () => 1_000,
+    shown: durationText,
   }),
   packetKey: setting<PacketKeyKind>({
     name: 'packet-key',
@@ -654,6 +717,12 @@ const settings = {
     value: toggle,
     fallback: off,
   }),
+  dryRun: setting({
+    name: 'dry-run',
+    description: 'print the settings that hold, each with where it comes from, as a configuration file; start nothing',
+    value: toggle,
+    fallback: off,
+  }),
   discard: setting({
     name: 'discard',
     description: 'detach although records wait that no broker has acknowledged, and count them as lost',
@@ -675,6 +744,7 @@ const runNames = [
   'stateDir',
   'hostId',
   'hostName',
+  'labels',
   'clientId',
   'onExit',
   'drainTimeout',
@@ -745,12 +815,13 @@ export interface Option {
   readonly description: string;
 }
 
-export type CommandName = 'run' | 'start' | 'tail' | 'audit' | 'schema' | 'detach';
+export type CommandName = 'run' | 'start' | 'check' | 'tail' | 'audit' | 'schema' | 'detach';
 
 export function optionsOf(command: CommandName): readonly Option[] {
   const names: Readonly<Record<CommandName, readonly Name[]>> = {
-    run: runNames,
+    run: [...runNames, 'dryRun'],
     start: runNames,
+    check: [...runNames, 'json'],
     tail: tailNames,
     audit: auditNames,
     schema: schemaNames,
@@ -891,6 +962,8 @@ export function loadRunConfig(
     stateDir: read(settings.stateDir, lookup, facts),
     hostId: read(settings.hostId, lookup, facts),
     hostName: read(settings.hostName, lookup, facts),
+    labels: readLabels(lookup, facts),
+    configHash: hashOf(lookup),
     clientId: read(settings.clientId, lookup, facts),
     onExit: read(settings.onExit, lookup, facts),
     drainTimeoutMillis: read(settings.drainTimeout, lookup, facts),
@@ -921,6 +994,65 @@ export function loadRunConfig(
   };
 }
 
+/** The same settings from the same places as `run`. Fails with ERR_CONFIG. */
+export function loadCheckConfig(flags: Flags, environment: Environment, facts: HostFacts = hostFacts()): CheckConfig {
+  const json = read(settings.json, lookupIn(flags, environment, new Map()), facts);
+  return { ...loadRunConfig('run', flags, environment, facts), json };
+}
+
+/** Whether `run` is only to say what it would do. */
+export function isDryRun(flags: Flags, environment: Environment): boolean {
+  return read(settings.dryRun, lookupIn(flags, environment, new Map()), noFacts);
+}
+
+/** One setting of `run` as it holds. */
+export interface EffectiveSetting {
+  readonly name: string;
+  /** As it stands in the file, one that is repeatable as a list, a secret as `***`; undefined: it has no value. */
+  readonly value: string | readonly string[] | undefined;
+  /** `the command line`, `the environment, NAME`, `FILE, line N`; undefined: the default. */
+  readonly origin: string | undefined;
+}
+
+/** Of settings that `loadRunConfig` has accepted. */
+export function effectiveSettings(
+  flags: Flags,
+  environment: Environment,
+  facts: HostFacts = hostFacts(),
+): readonly EffectiveSetting[] {
+  const lookup = lookupOf(flags, environment);
+  return runNames.map((setting) => {
+    const row: Setting<unknown> = settings[setting];
+    const { name, secret = false, repeatable = false, separator } = row;
+    const given = lookup(name);
+    if (given === undefined) return { name, value: fallbackText(row, facts), origin: undefined };
+    const { text: value, origin } = given;
+    if (secret) return { name, value: '***', origin };
+    return { name, value: repeatable ? itemsOf(value, separator) : value, origin };
+  });
+}
+
+function fallbackText(row: Setting<unknown>, facts: HostFacts): EffectiveSetting['value'] {
+  const value = row.fallback(facts);
+  // No default is a list that has something in it but this.
+  if (Array.isArray(value)) return value.length > 0 ? value.map(String) : undefined;
+  return value === undefined ? undefined : (row.shown?.(value) ?? String(value));
+}
+
+/** Of the configuration file, as JSON Schema. */
+export function fileSchema(): InFile {
+  const rows = runNames.map((setting): Setting<unknown> => settings[setting]);
+  const properties = rows.map((row) => [row.name, { description: row.description, ...inFileOf(row.value) }]);
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: 'Configuration file of bpf2kafka',
+    description: 'What `bpf2kafka run --config FILE` takes: the names of its options without the dashes.',
+    type: ['object', 'null'],
+    additionalProperties: false,
+    properties: Object.fromEntries(properties),
+  };
+}
+
 function givenIn(lookup: Lookup, facts: HostFacts): GivenSettings {
   return { value: (row) => read(row, lookup, facts), fileOf: ({ name }) => lookup(name)?.file };
 }
@@ -928,6 +1060,29 @@ function givenIn(lookup: Lookup, facts: HostFacts): GivenSettings {
 function readRegistry(lookup: Lookup, facts: HostFacts): Pick<RunConfig, 'registry' | 'registrySecurity'> {
   const registry = read(settings.registry, lookup, facts);
   return { registry, registrySecurity: readRegistrySecurity(givenIn(lookup, facts), registry) };
+}
+
+function readLabels(lookup: Lookup, facts: HostFacts): RunConfig['labels'] {
+  const labels = new Map<string, string>();
+  for (const { name, value } of read(settings.labels, lookup, facts)) {
+    if (labels.has(name))
+      throw configError({
+        operation: 'use',
+        subject: `--label ${name}=${value}`,
+        reason: `it has the value ${labels.get(name)} as well`,
+        remedy: 'give each label once',
+      });
+    labels.set(name, value);
+  }
+  return Object.fromEntries(labels);
+}
+
+/** Hosts that are set up alike have the same, whatever they are called. */
+function hashOf(lookup: Lookup): string {
+  const ofHost: readonly Name[] = ['hostId', 'hostName', 'labels'];
+  const rows = runNames.filter((name) => !ofHost.includes(name)).map((name): Setting<unknown> => settings[name]);
+  const given = rows.filter(({ secret = false }) => !secret).map(({ name }) => [name, lookup(name)?.text ?? null]);
+  return createHash('sha256').update(JSON.stringify(given)).digest('hex');
 }
 
 function readExits(lookup: Lookup, facts: HostFacts): number | undefined {

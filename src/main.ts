@@ -2,8 +2,11 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import {
   type CommandName,
   type Environment,
+  effectiveSettings,
   type Flags,
+  isDryRun,
   loadAuditConfig,
+  loadCheckConfig,
   loadDetachConfig,
   loadRunConfig,
   loadSchemaConfig,
@@ -19,6 +22,7 @@ import { version } from './version.ts';
 export interface Commands {
   run(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   start(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
+  check(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   tail(stream: StreamName, flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   audit(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   schema(name: string | undefined, flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
@@ -29,6 +33,10 @@ const realCommands: Commands = {
   run: async (flags, environment, io) => {
     const read = () => loadRunConfig('run', flags, environment);
     const config = read();
+    if (isDryRun(flags, environment)) {
+      const { dryRunCommand } = await import('./commands/dry-run.ts');
+      return dryRunCommand(effectiveSettings(flags, environment), io);
+    }
     const { runCommand } = await import('./commands/run.ts');
     return runCommand(config, read, io);
   },
@@ -36,6 +44,11 @@ const realCommands: Commands = {
     const config = loadRunConfig('start', flags, environment);
     const { startCommand } = await import('./commands/start.ts');
     return startCommand(config, io);
+  },
+  check: async (flags, environment, io) => {
+    const config = loadCheckConfig(flags, environment);
+    const { checkCommand } = await import('./commands/check.ts');
+    return checkCommand(config, io);
   },
   tail: async (stream, flags, environment, io) => {
     const config = loadTailConfig(flags, environment);
@@ -146,6 +159,11 @@ function build(environment: Environment, io: CommandIo, commands: Commands, done
   ).action(async (_options, command) => {
     done(await commands.start(flagsOf(command), environment, io));
   });
+  add('check', 'say whether run would work here, and what to mend; 1 when it would not', settingsHelp('check')).action(
+    async (_options, command) => {
+      done(await commands.check(flagsOf(command), environment, io));
+    },
+  );
   add('tail', 'print what a topic holds', tailHelp)
     .addArgument(new Argument('<stream>', 'what to print').choices(streamNames))
     .action(async (stream, _options, command) => {
@@ -186,6 +204,7 @@ const examples = `
 Examples:
   bpf2kafka run --brokers kafka-1:9092,kafka-2:9092 --registry http://registry:8081
   bpf2kafka run --brokers localhost:9092 --create-topics
+  bpf2kafka check --brokers kafka-1:9092,kafka-2:9092
   bpf2kafka tail exec --brokers localhost:9092 --json --limit 10
   bpf2kafka tail packets --brokers localhost:9092
   bpf2kafka audit --brokers localhost:9092

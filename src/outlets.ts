@@ -12,6 +12,7 @@ import { type AvroCodec, createCodec, type Framing, frameOf } from './schemas/co
 import type { ExecEvent } from './schemas/exec-event.ts';
 import type { ExitEvent } from './schemas/exit-event.ts';
 import type { AvroSchema } from './schemas/fingerprint.ts';
+import type { HostInfo } from './schemas/host-info.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
 import type { PacketCount } from './schemas/packet-count.ts';
 
@@ -22,8 +23,8 @@ export interface Outlets {
   readonly exit: EventOutlet<ExitEvent> | undefined;
   /** Undefined when packets are not counted. */
   readonly packets: EventOutlet<PacketCount> | undefined;
-  /** With a producer of its own, so that a heartbeat never waits behind a backlog of events; dead letters share it. */
-  readonly ledger: Outlet<LedgerEntry>;
+  /** With a producer of its own, so that a heartbeat never waits behind a backlog of events; dead letters and hosts share it. */
+  readonly ledger: LedgerOutlet;
 }
 
 export interface Outlet<Event> {
@@ -35,6 +36,11 @@ export interface Outlet<Event> {
 export interface EventOutlet<Event> extends Outlet<Event> {
   /** What stands before values of another schema of the topic. @throws Bpf2KafkaError ERR_REGISTRY */
   frameOf(schema: AvroSchema): Promise<Buffer>;
+}
+
+export interface LedgerOutlet extends Outlet<LedgerEntry> {
+  /** Of the records about this host, which take the same way. */
+  readonly hosts: AvroCodec<HostInfo>;
 }
 
 export interface OutletsOptions {
@@ -82,6 +88,7 @@ export async function openOutlets(
     codec: await codecOf('bpf2kafka-ledger'),
     delivery: new Delivery(common),
     destination: destinationOf('bpf2kafka-ledger'),
+    hosts: await codecOf('bpf2kafka-hosts'),
   };
   const letters = { codec: await codecOf('bpf2kafka-dead-letter'), delivery: ledger.delivery };
   async function open<Topic extends EventTopic>(topic: Topic) {
@@ -99,11 +106,12 @@ export async function openOutlets(
   };
 }
 
-function topicsOf({ exitRingBytes, packets }: RunConfig): readonly TopicName[] {
+/** The topics that a run with these settings writes to. */
+export function topicsOf({ exitRingBytes, packets }: RunConfig): readonly TopicName[] {
   const topics: TopicName[] = ['exec-events'];
   if (exitRingBytes !== undefined) topics.push('exit-events');
   if (packets !== undefined) topics.push('packet-counts');
-  return [...topics, 'bpf2kafka-ledger', 'bpf2kafka-dead-letter'];
+  return [...topics, 'bpf2kafka-ledger', 'bpf2kafka-dead-letter', 'bpf2kafka-hosts'];
 }
 
 async function framingOf(

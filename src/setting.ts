@@ -28,6 +28,8 @@ export interface Setting<Value> {
   /** Reads the text; its message says what is allowed. */
   readonly value: z.ZodType<Value, string>;
   readonly fallback: (facts: HostFacts) => Value;
+  /** The text that gives this value, where String does not make it. */
+  shown?(value: Value): string;
 }
 
 export function setting<Value>(row: Setting<Value>): Setting<Value> {
@@ -40,27 +42,50 @@ export function environmentName(name: string): string {
 
 // ---- What values look like ----
 
-/** Text that `read` accepts; otherwise the message, which completes 'must be …'. */
-export function text<Value>(allowed: string, read: (text: string) => Value | undefined): z.ZodType<Value, string> {
-  return z.string().transform((given, context) => {
-    const value = read(given);
-    if (value !== undefined) return value;
-    context.addIssue({ code: 'custom', message: allowed });
-    return z.NEVER;
+/** How a value stands in the configuration file, for JSON Schema: a scalar of YAML is taken as the text that it is. */
+export type InFile = Readonly<Record<string, unknown>>;
+
+const asText: InFile = { type: 'string' };
+
+/**
+ * Text that `read` accepts; otherwise the message, which completes 'must be …'.
+ * @param inFile what an editor can tell beforehand; never narrower than `read`
+ */
+export function text<Value>(
+  allowed: string,
+  read: (text: string) => Value | undefined,
+  inFile: InFile = asText,
+): z.ZodType<Value, string> {
+  return z
+    .string()
+    .transform((given, context) => {
+      const value = read(given);
+      if (value !== undefined) return value;
+      context.addIssue({ code: 'custom', message: allowed });
+      return z.NEVER;
+    })
+    .meta(inFile);
+}
+
+/** Numbers and truth values may be among what matches: YAML does not know that they are names. */
+export function matching(allowed: string, pattern: RegExp): z.ZodType<string, string> {
+  return text(allowed, (given) => (pattern.test(given) ? given : undefined), {
+    type: ['string', 'number', 'boolean'],
+    // Not every reader of a schema takes a pattern for one of Unicode.
+    ...(pattern.unicode ? {} : { pattern: pattern.source }),
   });
 }
 
-export function matching(allowed: string, pattern: RegExp): z.ZodType<string, string> {
-  return text(allowed, (given) => (pattern.test(given) ? given : undefined));
-}
-
 export function oneOf<const Choice extends string>(...choices: readonly Choice[]): z.ZodType<Choice, string> {
-  return text(`one of ${choices.join(', ')}`, (given) => choices.find((choice) => choice === given));
+  return text(`one of ${choices.join(', ')}`, (given) => choices.find((choice) => choice === given), {
+    enum: choices,
+  });
 }
 
 export const toggle = text(
   'true or false',
   (given) => ({ true: true, false: false, 1: true, 0: false })[given.toLowerCase()],
+  { type: ['boolean', 'integer'], enum: [true, false, 1, 0] },
 );
 
 export const path = text('a path', (given) => (given === '' || given.includes('\0') ? undefined : resolve(given)));

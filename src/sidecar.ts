@@ -2,6 +2,8 @@ import type { Kept, OutgoingBatch, Source } from './batch.ts';
 import { type OpenEnrichment, openEnrichment } from './enrich/enrichment.ts';
 import { reasonOf } from './errors.ts';
 import type { ExecFilters } from './exec-filters.ts';
+import { figuresOf } from './figures-of.ts';
+import { HostRecord } from './host-record.ts';
 import type { Health } from './http/health.ts';
 import { closeInlets, type Inlets, openInlets } from './inlets.ts';
 import { isAttached } from './kernel/attached.ts';
@@ -11,6 +13,7 @@ import { EpochsOnDemand } from './ledger/epochs.ts';
 import { acknowledgedPlaces, LastEntries, refuseOtherHostId } from './ledger/last-entries.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { packetStreamName } from './ledger/packet-streams.ts';
+import type { Figures } from './metrics/figures.ts';
 import { type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
 import {
   type EventPipeline,
@@ -21,7 +24,9 @@ import {
   type PacketPipeline,
   packetPipeline,
 } from './pipelines.ts';
+import type { BatchObserver } from './producers/delivery.ts';
 import type { Codec } from './schemas/codec.ts';
+import type { HostInfo } from './schemas/host-info.ts';
 import type { Spool } from './spool/spool.ts';
 
 /**
@@ -78,6 +83,8 @@ export interface StopReport {
 
 /** How often the distance between wall time and time since boot is looked at, milliseconds. */
 const clockSyncInterval = 10_000;
+/** How often it is looked whether the host is as it was told to be, milliseconds. */
+const hostInterval = 60_000;
 /** How often interfaces that have appeared are looked for, milliseconds. */
 const interfaceInterval = 1_000;
 
@@ -92,6 +99,7 @@ export class Sidecar {
   readonly #ledger: Ledger;
   readonly #lastEntries: LastEntries;
   readonly #entries: EntryPublisher;
+  readonly #host: HostRecord;
   /** Ends what waits for the broker. */
   readonly #abort = new AbortController();
   /** Ends the regular entries of the ledger. */
@@ -102,6 +110,7 @@ export class Sidecar {
   #publishingPackets: Promise<void> | undefined;
   #accounting: Promise<void> | undefined;
   #stopping = false;
+  #ended = false;
 
   private constructor(
     options: SidecarOptions,
@@ -129,6 +138,7 @@ export class Sidecar {
       log,
       signal: this.#abort.signal,
     });
+    this.#host = new HostRecord({ config, inlets, clock, publish: (info) => this.#publishHost(info) });
     this.#ledger = new Ledger({
       epochs: this.#packets?.source ?? new EpochsOnDemand(capture),
       streamsOf: (cut) => [...this.#events.map(({ account }) => account), ...(this.#packets?.accounts.of(cut) ?? [])],
@@ -184,12 +194,32 @@ export class Sidecar {
     return { capturing, stopping: this.#stopping, deliveries, spool: this.#spool.state };
   }
 
+  /** What was counted until now; undefined when it has ended. */
+  get figures(): Figures | undefined {
+    if (this.#ended) return undefined;
+    const { capturing } = this.health;
+    return figuresOf({
+      capturing,
+      inlets: this.#inlets,
+      outlets: this.#outlets,
+      ledger: this.#ledger,
+      packets: this.#packets,
+    });
+  }
+
+  /** Hears of each batch that is acknowledged from now on, entries of the ledger among them. */
+  observe(observer: BatchObserver): void {
+    for (const outlet of Object.values(this.#outlets)) outlet?.delivery.observe(observer);
+  }
+
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
   async run(): Promise<void> {
     this.#timers.push(
       setInterval(() => this.#syncClock(), clockSyncInterval),
       setInterval(() => this.#inlets.packets?.watch.lookAgain(), interfaceInterval),
+      setInterval(() => this.#tellHost(), hostInterval),
     );
+    this.#tellHost();
     const { signal } = this.#abort;
     this.#publishingEvents = this.#ways.map((way) => publish(way.source, way, signal));
     this.#draining = Promise.all(this.#events.map(({ drain }) => drain?.(signal))).then(() => {});
@@ -206,8 +236,10 @@ export class Sidecar {
   }
 
   /** Replaces the rules that keep execs out while it goes on; as Capture.exclude. */
-  exclude(filters: ExecFilters): Promise<void> {
-    return this.#inlets.capture.exclude(filters);
+  async exclude(filters: ExecFilters): Promise<void> {
+    await this.#inlets.capture.exclude(filters);
+    this.#host.filters = filters;
+    this.#tellHost();
   }
 
   /**
@@ -248,6 +280,7 @@ export class Sidecar {
       deadline.removeEventListener('abort', giveUp);
       this.#enrichment.close();
       await this.#spool.close();
+      this.#ended = true;
       capture.close();
     }
   }
@@ -306,6 +339,19 @@ export class Sidecar {
       this.#options.log.warn({ reason: reasonOf(error) }, 'the last entries of the ledger were not published');
       return false;
     }
+  }
+
+  async #publishHost(info: HostInfo): Promise<void> {
+    const { hosts, delivery } = this.#outlets.ledger;
+    await delivery.accept(hosts.encode([info]), this.#abort.signal);
+  }
+
+  /** Nobody waits for it: what an end interrupts is told by the next start. */
+  #tellHost(): void {
+    this.#host.tell().catch((error: unknown) => {
+      if (!this.#stopping)
+        this.#options.log.error({ reason: reasonOf(error) }, 'the record of this host was not published');
+    });
   }
 
   #endTimers(): void {

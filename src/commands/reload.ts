@@ -42,7 +42,7 @@ export function reloadOnHangup(options: ReloadOptions): Disposable {
 /** @returns the settings that hold from now on */
 async function reload({ config, reread, exclude, log }: ReloadOptions): Promise<RunConfig> {
   try {
-    const { execFilters, ...others } = reread();
+    const { execFilters, configHash: _, ...others } = reread();
     warnOfOthers(config, others, log);
     const before = ruleNames(config.execFilters);
     const now = ruleNames(execFilters);
@@ -62,7 +62,7 @@ async function reload({ config, reread, exclude, log }: ReloadOptions): Promise<
   }
 }
 
-function warnOfOthers(config: RunConfig, others: Omit<RunConfig, 'execFilters'>, log: Log): void {
+function warnOfOthers(config: RunConfig, others: Omit<RunConfig, 'execFilters' | 'configHash'>, log: Log): void {
   // As text: a pattern is compiled anew each time.
   const settings = (Object.keys(others) as (keyof typeof others)[]).filter(
     (name) => JSON.stringify(others[name]) !== JSON.stringify(config[name]),

@@ -36,7 +36,10 @@ export async function answerHttp(
 ): Promise<AsyncDisposable | undefined> {
   if (http === undefined) return undefined;
   const { startHttp } = await import('../http/server.ts');
-  return startHttp({ address: http, health: () => sidecar.health, clock: systemClock, log });
+  const { createExposition } = await import('../metrics/exposition.ts');
+  const metrics = createExposition(() => sidecar.figures);
+  sidecar.observe(metrics.delivered);
+  return startHttp({ address: http, health: () => sidecar.health, metrics, clock: systemClock, log });
 }
 
 /** `ready`, then the streams, packets by interface: `ready exec exit packets:eth0 packets:lo`. */

@@ -14,9 +14,17 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** What Prometheus reads. */
+export interface MetricsPage {
+  readonly contentType: string;
+  /** Undefined when there is nothing to count any more. */
+  text(): Promise<string | undefined>;
+}
+
 export interface HttpOptions {
   readonly address: ListenAddress;
   readonly health: () => Health;
+  readonly metrics: MetricsPage;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -45,7 +53,7 @@ export async function startHttp(options: HttpOptions): Promise<HttpServer | unde
   }
 }
 
-function createApp({ address, health, clock, log }: HttpOptions): FastifyInstance {
+function createApp({ address, health, metrics, clock, log }: HttpOptions): FastifyInstance {
   // A client that keeps its connection must not hold the end of the process up.
   const app = fastify({ forceCloseConnections: true, logger: false });
   app.addHook('onRequest', async (request, reply) => {
@@ -54,7 +62,7 @@ function createApp({ address, health, clock, log }: HttpOptions): FastifyInstanc
     await reply.code(421).send({ error: 'this is not the host that the request names', remedy: 'ask by its address' });
   });
   app.setNotFoundHandler(async (_request, reply) => {
-    await reply.code(404).send({ error: 'there is no such page', pages: ['/healthz', '/readyz'] });
+    await reply.code(404).send({ error: 'there is no such page', pages: ['/healthz', '/readyz', '/metrics'] });
   });
   app.setErrorHandler(async (error, _request, reply) => {
     const { statusCode = 500 } = error as { statusCode?: number };
@@ -62,6 +70,11 @@ function createApp({ address, health, clock, log }: HttpOptions): FastifyInstanc
     await reply.code(statusCode).send({ error: statusCode >= 500 ? 'internal error' : reasonOf(error) });
   });
   addHealthRoutes(app, health, clock);
+  app.get('/metrics', async (_request, reply) => {
+    const text = await metrics.text();
+    if (text === undefined) return reply.code(503).send({ error: 'the sidecar has ended' });
+    return reply.type(metrics.contentType).send(text);
+  });
   return app;
 }
 

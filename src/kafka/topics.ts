@@ -54,7 +54,8 @@ export interface PrepareTopicsOptions {
 }
 
 const dayMillis = 24 * 60 * 60 * 1_000;
-const wantedReplicas = 3;
+/** With fewer, one broker that is lost can take acknowledged records with it. */
+export const wantedReplicas = 3;
 const leaderDeadlineMillis = 10_000;
 const leaderPauseMillis = 100;
 
@@ -62,6 +63,8 @@ const leaderPauseMillis = 100;
 export const batchBytes = 512 * 1024;
 /** Framing of 500 records and of the batch that a broker counts in `max.message.bytes`, when nothing compresses. */
 const framingBytes = 32 * 1024;
+/** The `max.message.bytes` with which no batch has to be made smaller. */
+export const fullBatchBytes = batchBytes + framingBytes;
 
 /**
  * Checks each topic and answers with its facts, by name without prefix.
@@ -145,7 +148,8 @@ function factsOf(
   };
 }
 
-function isEventTopic(name: TopicName): boolean {
+/** Its records are events; otherwise it keeps the newest record of each key. */
+export function isEventTopic(name: TopicName): boolean {
   return 'retentionDays' in topicPlans[name];
 }
 
@@ -158,11 +162,11 @@ function retentionOf(settings: ReadonlyMap<string, string>): number {
 function maxBatchBytesOf(topic: string, settings: ReadonlyMap<string, string>, log: Log): number {
   const setting = settings.get('max.message.bytes');
   const maxMessageBytes = setting === undefined ? Number.POSITIVE_INFINITY : Number(setting);
-  if (maxMessageBytes >= batchBytes + framingBytes) return batchBytes;
+  if (maxMessageBytes >= fullBatchBytes) return batchBytes;
   // The framing shrinks with the batch, but not below that of a few records.
   const maxBatchBytes = Math.max(1, maxMessageBytes - Math.min(framingBytes, Math.ceil(maxMessageBytes / 8)));
   log.warn(
-    { topic, maxMessageBytes, wanted: batchBytes + framingBytes, maxBatchBytes },
+    { topic, maxMessageBytes, wanted: fullBatchBytes, maxBatchBytes },
     'max.message.bytes is smaller than a full batch: batches are made smaller, and a larger record is refused',
   );
   return maxBatchBytes;

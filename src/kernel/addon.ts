@@ -245,6 +245,17 @@ export interface NetworkInterface {
   readonly attached: boolean;
 }
 
+/** An interface as someone sees it who counts on none. */
+export interface PresentInterface extends Omit<NetworkInterface, 'attached'> {
+  /** It has an XDP program, ours or not. */
+  readonly hasProgram: boolean;
+  /** Of that program; 0 when it has one for each mode. */
+  readonly programId: number;
+}
+
+/** What the kernel side has programs for. */
+export type ProgramStream = 'exec' | 'failed execs' | 'exit' | 'packets';
+
 /** What the epoch that ended last has counted. */
 export interface FrozenPackets {
   readonly epoch: number;
@@ -407,6 +418,9 @@ interface NativeSettings extends ExecSettings {
 }
 
 interface NativeAddon {
+  tryPrograms(stream: ProgramStream): void;
+  interfaces(): PresentInterface[];
+  isClockSynchronised(): boolean;
   Capture: new (pinPath: string, settings: NativeSettings) => NativeCapture;
   detach(pinPath: string, discard: boolean): FinalTotals | undefined;
   tellServiceManager(socket: string, message: string): number;
@@ -533,6 +547,24 @@ export function hasPinnedPackets(capture: Capture): boolean {
  */
 export function detachPinned(pinPath: string, discard: boolean): FinalTotals | undefined {
   return translated(() => addon().detach(pinPath, discard));
+}
+
+/**
+ * Loads the programs of a stream, on maps of their own, and lets go of them: nothing is attached or pinned.
+ * @throws Bpf2KafkaError ERR_KERNEL_UNSUPPORTED, ERR_PERMISSION, ERR_BPF with the verifier's words
+ */
+export function tryPrograms(stream: ProgramStream): void {
+  translated(() => addon().tryPrograms(stream));
+}
+
+/** Every interface of this network namespace, without a capture. */
+export function presentInterfaces(): readonly PresentInterface[] {
+  return translated(() => addon().interfaces());
+}
+
+/** Whether something disciplines the wall clock, as adjtimex(2) has it. */
+export function isClockSynchronised(): boolean {
+  return translated(() => addon().isClockSynchronised());
 }
 
 /**

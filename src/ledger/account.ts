@@ -23,6 +23,17 @@ export function unexplained({ seen, published, pending, filtered, lost }: Accoun
   return seen - published - pending - sum(filtered) - sum(lost);
 }
 
+/** Why an event can be lost before it is told which: all of them, whether they have happened or not. */
+export const lossReasons = [
+  'skipped',
+  'fell_through',
+  'ring_full',
+  'ring_busy',
+  'undecodable',
+  'spool_full',
+  'spool_missing',
+] as const;
+
 /** What the reader did with the records that latched the cut's epoch or an earlier one. */
 export interface ReaderTotals {
   readonly published: number;
@@ -38,7 +49,7 @@ export type KernelTotals = Omit<StreamCut, 'seq' | 'bare' | 'producerPosition' |
 
 /** The account of a stream of events through the end of the epoch at which both were counted. */
 export function eventAccount(cut: KernelTotals, reader: ReaderTotals): Account {
-  const lost = {
+  const lost: Record<(typeof lossReasons)[number], number> = {
     skipped: cut.skipped,
     fell_through: cut.fellThrough,
     ring_full: cut.ringFull,

@@ -80,6 +80,12 @@ export class Ledger {
     }
   }
 
+  /** The newest entry of each stream, of an earlier process until this one has told its own. */
+  get newest(): readonly LedgerEntry[] {
+    const told = [...this.#lines.values()].flatMap(({ last }) => last ?? []);
+    return [...new Map([...this.#resumed, ...told.map((entry) => [entry.stream_name, entry] as const)]).values()];
+  }
+
   /** Publishes entries at once, then each interval and at every loss or change of state, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { epochs, clock, intervalMillis } = this.#options;

@@ -32,7 +32,7 @@ export interface DeadLettersOptions<Topic extends EventTopic> {
 }
 
 /** Whose records are events of the host. */
-export type EventTopic = Exclude<TopicName, 'bpf2kafka-ledger' | 'bpf2kafka-dead-letter'>;
+export type EventTopic = Exclude<TopicName, 'bpf2kafka-ledger' | 'bpf2kafka-dead-letter' | 'bpf2kafka-hosts'>;
 
 /** Publishes what one topic does not take to the topic `bpf2kafka-dead-letter`. */
 export function createDeadLetters<Topic extends EventTopic>({

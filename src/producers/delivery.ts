@@ -61,6 +61,9 @@ export interface DeliveryOptions {
   readonly random?: () => number;
 }
 
+/** Hears of each batch that the broker has acknowledged, and how long that took from the first attempt. */
+export type BatchObserver = (topic: string, seconds: number) => void;
+
 /** With which a broker can refuse a record for what it is; another limit may be too small for any. */
 const deadLetterCodes = new Set(['MESSAGE_TOO_LARGE', 'INVALID_RECORD', 'INVALID_TIMESTAMP']);
 
@@ -79,6 +82,7 @@ export class Delivery implements AsyncDisposable {
   /** By topic, the newest record that was accepted: a broker that takes it once more takes records. */
   readonly #witnesses = new Map<string, OutgoingRecord>();
   #deadLetters = 0;
+  #observer: BatchObserver = () => {};
   #closed: Promise<void> | undefined;
 
   constructor(options: DeliveryOptions) {
@@ -97,6 +101,11 @@ export class Delivery implements AsyncDisposable {
     return { ...this.#sender.figures, deadLetters: this.#deadLetters };
   }
 
+  /** From now on; one at a time. */
+  observe(observer: BatchObserver): void {
+    this.#observer = observer;
+  }
+
   /**
    * Resolves when the broker has acknowledged every record, in its topic or as a dead letter. Calls are served in their
    * order, one at a time. Records may be written more than once, in order within each attempt; consumers know repeats by
@@ -113,7 +122,10 @@ export class Delivery implements AsyncDisposable {
     const turn = this.#turns.take();
     try {
       await aborted(turn, stop.signal);
-      return await this.#deliverAll(batch, destination, stop.signal);
+      const began = this.#options.clock.elapsedMillis();
+      const acknowledgement = await this.#deliverAll(batch, destination, stop.signal);
+      this.#observer(destination.topic, (this.#options.clock.elapsedMillis() - began) / 1_000);
+      return acknowledgement;
     } catch (error) {
       if (stop.signal.aborted) throw this.#undelivered(destination.topic, error);
       throw error;

@@ -4,6 +4,7 @@ import { eventHeaders } from './event-headers.ts';
 import type { ExecEvent } from './exec-event.ts';
 import type { ExitEvent } from './exit-event.ts';
 import type { AvroSchema } from './fingerprint.ts';
+import type { HostInfo } from './host-info.ts';
 import type { LedgerEntry } from './ledger-entry.ts';
 import type { PacketCount } from './packet-count.ts';
 
@@ -14,6 +15,7 @@ export interface TopicEvents {
   'packet-counts': PacketCount;
   'bpf2kafka-ledger': LedgerEntry;
   'bpf2kafka-dead-letter': DeadLetter;
+  'bpf2kafka-hosts': HostInfo;
 }
 
 export type TopicName = keyof TopicEvents;
@@ -76,6 +78,14 @@ const catalog: { readonly [Topic in TopicName]: TopicSchema<Topic> } = {
     timestampOf: (letter) => letter.event_time,
     headersOf: () => ({}),
     streamOf: (letter) => letter.stream_name,
+  },
+  'bpf2kafka-hosts': {
+    topic: 'bpf2kafka-hosts',
+    schema: load('bpf2kafka-hosts.avsc'),
+    released: [],
+    timestampOf: (host) => host.event_time,
+    headersOf: () => ({}),
+    streamOf: () => 'hosts',
   },
 };
 

@@ -41,7 +41,7 @@ class Unavailable extends Error {}
 export async function resolveSchemaId(request: SchemaIdRequest): Promise<number> {
   const { subject, security = {}, stateDir, log } = request;
   const url = baseUrl(request.url);
-  const key = `${url} ${subject} ${fingerprint(request.schema).toString('hex')}`;
+  const key = keyOf(url, subject, request.schema);
   const ids = stateDir === undefined ? {} : await readIds(stateDir, log);
   const known = ids[key];
   const registry = new Registry(url, security, known === undefined ? requestMillis : requestMillisWhenKnown);
@@ -70,6 +70,40 @@ export async function resolveSchemaId(request: SchemaIdRequest): Promise<number>
   }
   if (known !== id && stateDir !== undefined) await writeIds(stateDir, { ...ids, [key]: id }, log);
   return id;
+}
+
+/** What a start would find. `kept`: the registry is away, for this reason, and an earlier start has kept the id. */
+export type SchemaLookup =
+  | { readonly kind: 'registered'; readonly id: number }
+  | { readonly kind: 'kept'; readonly id: number; readonly reason: string }
+  /** The subject lacks the schema, and would take it or not. */
+  | { readonly kind: 'missing' | 'incompatible' };
+
+/** The same questions as `resolveSchemaId`; nothing is registered or kept. Fails with ERR_REGISTRY. */
+export async function lookUpSchema({
+  url: given,
+  security = {},
+  subject,
+  schema,
+  stateDir,
+  log,
+}: Omit<SchemaIdRequest, 'register'>): Promise<SchemaLookup> {
+  const url = baseUrl(given);
+  const known = stateDir === undefined ? undefined : (await readIds(stateDir, log))[keyOf(url, subject, schema)];
+  const registry = new Registry(url, security, requestMillis);
+  try {
+    const id = await registry.find(subject, schema);
+    if (id !== undefined) return { kind: 'registered', id };
+    return { kind: (await registry.accepts(subject, schema)) ? 'missing' : 'incompatible' };
+  } catch (error) {
+    if (!(error instanceof Unavailable)) throw error;
+    if (known !== undefined) return { kind: 'kept', id: known, reason: error.message };
+    throw registry.unavailable('look up the schema of', subject, error);
+  }
+}
+
+function keyOf(url: string, subject: string, schema: AvroSchema): string {
+  return `${url} ${subject} ${fingerprint(schema).toString('hex')}`;
 }
 
 /** Schemas by id, each asked for once. The function fails with ERR_REGISTRY. */
@@ -160,6 +194,14 @@ class Registry {
     } catch (error) {
       throw this.#explain(error, `register the schema of ${subject}`);
     }
+  }
+
+  /** Whether the subject would take the schema beside its newest one. */
+  async accepts(subject: string, schema: AvroSchema): Promise<boolean> {
+    const path = `/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest`;
+    const answer = await this.#ask('POST', path, { schema: JSON.stringify(schema), schemaType: 'AVRO' });
+    // A subject that is not there has nothing against it.
+    return (answer as { is_compatible?: boolean } | undefined)?.is_compatible ?? true;
   }
 
   async byId(id: number): Promise<AvroSchema> {

@@ -9,10 +9,18 @@ export interface InterfaceWatchOptions {
   readonly log: Log;
 }
 
-const automatic = 'auto';
+/** Stands for every physical interface. */
+export const automatic = 'auto';
 /** Under which a failure of the look itself is told; no interface has this name. */
 const everyInterface = '*';
 const notCounted = 'packets are not counted there';
+
+export function isWantedAmong(
+  wanted: readonly string[],
+  { name, kind }: Pick<NetworkInterface, 'name' | 'kind'>,
+): boolean {
+  return wanted.includes(name) || (wanted.includes(automatic) && kind === 'physical');
+}
 
 /**
  * Puts the packet program on the interfaces that are wanted, also on those that appear later or come up. One that
@@ -39,7 +47,7 @@ export class InterfaceWatch {
     const present = packets.interfaces();
     const attached = new Set<string>();
     for (const found of present) {
-      const isWanted = this.#isWanted(found);
+      const isWanted = isWantedAmong(wanted, found);
       if (found.attached && (isWanted || !this.#detach(found))) attached.add(found.name);
       if (!found.attached && isWanted && this.#isUp(found) && this.#attach(found)) attached.add(found.name);
     }
@@ -66,11 +74,6 @@ export class InterfaceWatch {
     } catch (error) {
       this.#tell(everyInterface, reasonOf(error), 'cannot look for interfaces');
     }
-  }
-
-  #isWanted({ name, kind }: NetworkInterface): boolean {
-    const { wanted } = this.#options;
-    return wanted.includes(name) || (wanted.includes(automatic) && kind === 'physical');
   }
 
   #isUp({ name, up }: NetworkInterface): boolean {

@@ -131,7 +131,7 @@ it('--no-exit captures none, needs no topic for them, and does not leave a captu
 }, async () => {
   await using place = await SidecarPlace.create('no-exit');
   const flags = ['--topic-prefix', 'none.', '--on-exit', 'keep'];
-  for (const topic of ['exec-events', 'bpf2kafka-ledger', 'bpf2kafka-dead-letter'])
+  for (const topic of ['exec-events', 'bpf2kafka-ledger', 'bpf2kafka-dead-letter', 'bpf2kafka-hosts'])
     await kafka.createTopic(`none.${topic}`);
   await using without = await place.run(kafka.brokers, ...flags, '--no-exit');
   expect(without.lines[0]).toBe('ready exec');

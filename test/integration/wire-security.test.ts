@@ -175,7 +175,7 @@ describe('over a listener that is secured', { timeout: 180_000 }, () => {
   });
 
   it('a host that may write and describe publishes; reading takes other rights', async () => {
-    const topics = ['exec-events', 'exit-events', 'bpf2kafka-ledger', 'bpf2kafka-dead-letter'].map(
+    const topics = ['exec-events', 'exit-events', 'bpf2kafka-ledger', 'bpf2kafka-dead-letter', 'bpf2kafka-hosts'].map(
       (topic) => `rights.${topic}`,
     );
     for (const topic of topics) await secure.kafka.createTopic(topic);

@@ -3,6 +3,7 @@ import type { TopicEvents, TopicName } from '../../src/schemas/catalog.ts';
 import { createDecoder } from '../../src/schemas/codec.ts';
 import type { DeadLetter } from '../../src/schemas/dead-letter.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
+import type { HostInfo } from '../../src/schemas/host-info.ts';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
 import type { PacketCount } from '../../src/schemas/packet-count.ts';
 import { readTopic, type TopicRecord } from './kcat.ts';
@@ -55,6 +56,11 @@ export async function contradictionsIn(
 export async function readLedger(brokers: string, prefix: string, stream: string): Promise<LedgerEntry[]> {
   const entries = await readEvents(brokers, 'bpf2kafka-ledger', prefix);
   return entries.map(({ event }) => event).filter(({ stream_name }) => stream_name === stream);
+}
+
+/** The records about hosts, in the order of their topic's partitions. */
+export async function readHosts(brokers: string, prefix: string): Promise<HostInfo[]> {
+  return (await readEvents(brokers, 'bpf2kafka-hosts', prefix)).map(({ event }) => event);
 }
 
 /** The dead letters, in the order of their topic's partitions, with the headers of the refused records. */

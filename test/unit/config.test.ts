@@ -59,6 +59,8 @@ describe('defaults', () => {
       stateDir: '/var/lib/bpf2kafka',
       hostId: '0123456789abcdef0123456789abcdef',
       hostName: 'web-17',
+      labels: {},
+      configHash: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
       clientId: 'bpf2kafka',
       onExit: 'detach',
       drainTimeoutMillis: 10_000,
@@ -583,5 +585,58 @@ describe('settings of redaction', () => {
     expect(failure(() => run(brokers, { BPF2KAFKA_REDACT: 'a\n' })).message).toBe(
       'cannot use --redact "" (from the environment, BPF2KAFKA_REDACT): it must be a pattern in RE2\'s syntax; this one matches the empty text, and so everything',
     );
+  });
+});
+
+describe('labels', () => {
+  const labelsOf = (...label: string[]) => run({ ...brokers, label }).labels;
+
+  test('names and values; what follows the first equals sign is the value', () => {
+    expect(labelsOf('site=fra1', 'team/owner=web ops', 'empty=', 'url=a=b')).toEqual({
+      site: 'fra1',
+      'team/owner': 'web ops',
+      empty: '',
+      url: 'a=b',
+    });
+    expect(run(brokers, { BPF2KAFKA_LABEL: 'site=fra1, rack=7' }).labels).toEqual({ site: 'fra1', rack: '7' });
+    expect(run({ ...brokers, config: file('label: [site=fra1, rack=7]\n') }).labels).toEqual({
+      site: 'fra1',
+      rack: '7',
+    });
+  });
+
+  test('the same twice is one, another value for it is refused', () => {
+    expect(labelsOf('site=fra1', 'site=fra1')).toEqual({ site: 'fra1' });
+    const { code, message } = failure(() => labelsOf('site=fra1', 'site=ams2'));
+    expect([code, message]).toEqual([
+      'ERR_CONFIG',
+      expect.stringContaining('--label site=ams2: it has the value fra1'),
+    ]);
+  });
+
+  test.each(['site', '=x', 'a b=c', `${'n'.repeat(64)}=x`, `a=${'v'.repeat(256)}`, 'a=b\nc'])('refuses %o', (label) => {
+    expect(failure(() => labelsOf(label))).toMatchObject({
+      code: 'ERR_CONFIG',
+      message: expect.stringContaining('it must be NAME=VALUE') as string,
+    });
+  });
+});
+
+describe('the hash of the configuration', () => {
+  const hashOf = (flags: Flags, environment: Environment = {}, host: HostFacts = facts) =>
+    run({ ...brokers, ...flags }, environment, host).configHash;
+  const plain = hashOf({});
+
+  test('is the same wherever a setting is given, and on every host', () => {
+    expect(hashOf({ 'topic-prefix': 'p.' })).toBe(hashOf({}, { BPF2KAFKA_TOPIC_PREFIX: 'p.' }));
+    expect(hashOf({ 'host-id': 'x', 'host-name': 'y', label: ['a=b'] })).toBe(plain);
+    expect(hashOf({}, {}, { ...facts, processors: 2, hostName: 'other' })).toBe(plain);
+  });
+
+  test('is another one with another setting, but not with another secret', () => {
+    expect(hashOf({ 'topic-prefix': 'p.' })).not.toBe(plain);
+    expect(hashOf({ 'exclude-uid': ['5'] })).not.toBe(plain);
+    const login = { tls: true, 'sasl-mechanism': 'PLAIN', 'sasl-username': 'u' };
+    expect(hashOf(login, { BPF2KAFKA_SASL_PASSWORD: 'a' })).toBe(hashOf(login, { BPF2KAFKA_SASL_PASSWORD: 'b' }));
   });
 });

@@ -2,7 +2,7 @@ import { createServer, request } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { expect, test } from 'vitest';
 import type { Health } from '../../../src/http/health.ts';
-import { type HttpServer, startHttp } from '../../../src/http/server.ts';
+import { type HttpServer, type MetricsPage, startHttp } from '../../../src/http/server.ts';
 import { FakeClock, fakeLog } from '../producers/fakes.ts';
 
 const healthy: Health = {
@@ -16,9 +16,12 @@ const away: Health = {
   deliveries: [{ topic: 'exec-events', state: 'retrying', since: 0, reason: 'connect ECONNREFUSED' }],
 };
 
-async function serve(health: () => Health): Promise<HttpServer> {
+const noMetrics: MetricsPage = { contentType: 'text/plain', text: async () => undefined };
+
+async function serve(health: () => Health, metrics = noMetrics): Promise<HttpServer> {
   const { log } = fakeLog();
-  const server = await startHttp({ address: { host: '127.0.0.1', port: 0 }, health, clock: new FakeClock(), log });
+  const address = { host: '127.0.0.1', port: 0 };
+  const server = await startHttp({ address, health, metrics, clock: new FakeClock(), log });
   if (server === undefined) throw new Error('it does not listen');
   return server;
 }
@@ -73,7 +76,7 @@ test('a page that is not there says which are', async () => {
   await using server = await serve(() => healthy);
   const response = await fetch(`${server.url}/absent`);
   expect(response.status).toBe(404);
-  expect(await response.json()).toMatchObject({ pages: ['/healthz', '/readyz'] });
+  expect(await response.json()).toMatchObject({ pages: ['/healthz', '/readyz', '/metrics'] });
 });
 
 test('a fault of ours is not explained to the client', async () => {
@@ -92,7 +95,9 @@ test('a taken port is a warning that names it, not a failure', async () => {
   const { log, lines } = fakeLog();
   const address = { host: '127.0.0.1', port };
   try {
-    expect(await startHttp({ address, health: () => healthy, clock: new FakeClock(), log })).toBeUndefined();
+    expect(
+      await startHttp({ address, health: () => healthy, metrics: noMetrics, clock: new FakeClock(), log }),
+    ).toBeUndefined();
   } finally {
     other.close();
   }
@@ -108,4 +113,14 @@ test('an open connection does not hold the end up', async () => {
   await new Promise((resolve) => socket.on('connect', resolve));
   await server[Symbol.asyncDispose]();
   await closed;
+});
+
+test('/metrics is the page of metrics as it is, and 503 when there is none any more', async () => {
+  let content: string | undefined = 'up 1\n';
+  const contentType = 'text/plain; version=0.0.4; charset=utf-8';
+  await using server = await serve(() => healthy, { contentType, text: async () => content });
+  const page = await fetch(`${server.url}/metrics`);
+  expect([page.status, page.headers.get('content-type'), await page.text()]).toEqual([200, contentType, 'up 1\n']);
+  content = undefined;
+  expect((await fetch(`${server.url}/metrics`)).status).toBe(503);
 });
