@@ -71,6 +71,8 @@ struct attachment {
 	__u64 number;
 };
 
+#define ORPHANED (1ULL << 63)
+
 /* Who moves the consumer positions. The flock on the pin directory decides; this only names its holder. */
 struct owner {
 	__u64 pid;	     /* in its own pid namespace; 0: nobody */
@@ -92,7 +94,11 @@ struct host_control {
 	__u64 boundary_boot_ns[2]; /* by parity of the epoch: when that epoch began, CLOCK_BOOTTIME, ns */
 	__u64 clock_count;	   /* offsets written so far; the newest is clock[(clock_count - 1) % CLOCK_OFFSETS] */
 	struct attachment exit;
-	__u64 reserved_2;
+	/*
+	 * Until when somebody reads what is captured: CLOCK_MONOTONIC, ns, which the owner moves on; 0: for ever. A dispatcher
+	 * that finds it passed writes since when nothing is captured, CLOCK_BOOTTIME, ns, with the bit ORPHANED.
+	 */
+	__u64 read_until;
 	struct clock_offset clock[CLOCK_OFFSETS];
 };
 

@@ -3,6 +3,8 @@
 #ifndef BPF2KAFKA_HOST_H
 #define BPF2KAFKA_HOST_H
 
+#include <stdbool.h>
+
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
@@ -14,5 +16,27 @@ struct {
 	__type(key, __u32);
 	__type(value, struct host_control);
 } host SEC(".maps");
+
+/* Whether it is known that nobody reads. */
+static __always_inline bool is_orphaned(const struct host_control *h)
+{
+	return *(volatile __u64 *)&h->read_until & ORPHANED;
+}
+
+/*
+ * The same, looking at the time: only where events are seldom. Monotonic time stands still while the host sleeps, and so
+ * does the owner.
+ */
+static __always_inline bool becomes_orphaned(struct host_control *h)
+{
+	__u64 until = *(volatile __u64 *)&h->read_until;
+
+	if (!until || (!(until & ORPHANED) && bpf_ktime_get_ns() < until))
+		return false;
+	if (!(until & ORPHANED))
+		until = __sync_val_compare_and_swap(&h->read_until, until, ORPHANED | bpf_ktime_get_boot_ns());
+	/* The owner may have come back in between. */
+	return is_orphaned(h);
+}
 
 #endif

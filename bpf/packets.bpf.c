@@ -175,6 +175,8 @@ int count_packets(struct xdp_md *ctx)
 
 	if (!h || slot == PACKET_INTERFACES)
 		return XDP_PASS; /* never: an interface is entered before it gets the program */
+	if (is_orphaned(h))
+		return XDP_PASS;
 
 	__u64 epoch = *(volatile __u64 *)&h->epoch;
 	__u32 element = 2 * slot + (epoch & 1);

@@ -78,7 +78,7 @@ static __always_inline void dispatch(void *ctx, struct host_control *h, struct a
 	if (!stream || !handoff)
 		return; /* never: the maps have these elements */
 	/* The kernel may keep it attached for a while after its link is gone. */
-	if (*(volatile __u64 *)&attached->number != attachment)
+	if (*(volatile __u64 *)&attached->number != attachment || becomes_orphaned(h))
 		return;
 
 	__u64 epoch = *(volatile __u64 *)&h->epoch;

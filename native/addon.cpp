@@ -51,6 +51,7 @@ CaptureSettings settings_of(const Napi::Object& options) {
   if (named == std::end(args_names)) throw Error("ERR_ADDON", "capture of argv", args, EINVAL);
   return {.exec_ring_bytes = unsigned_of(options.Get("execRingBytes")),
           .exit_ring_bytes = unsigned_of(options.Get("exitRingBytes")),
+          .orphan_after_ns = unsigned_of(options.Get("orphanAfterMillis")) * 1'000'000,
           .exec = {.args = static_cast<exec_args>(named - std::begin(args_names)),
                    .env = options.Get("env").As<Napi::Boolean>().Value(),
                    .failed = options.Get("failed").ToBoolean().Value(),
@@ -69,6 +70,7 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
                            InstanceMethod<&CaptureWrap::status>("status"),
                            InstanceMethod<&CaptureWrap::clock_offsets>("clockOffsets"),
                            InstanceMethod<&CaptureWrap::sync_clock>("syncClock"),
+                           InstanceMethod<&CaptureWrap::heartbeat>("heartbeat"),
                            InstanceMethod<&CaptureWrap::advance_epoch>("advanceEpoch"),
                            InstanceMethod<&CaptureWrap::open_packets>("openPackets"),
                            InstanceMethod<&CaptureWrap::has_pinned_packets>("hasPinnedPackets"),
@@ -149,6 +151,10 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
 
   void sync_clock(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] { capture().sync_clock(); });
+  }
+
+  void heartbeat(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] { capture().heartbeat(); });
   }
 
   Napi::Value advance_epoch(const Napi::CallbackInfo& info) {

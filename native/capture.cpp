@@ -74,6 +74,7 @@ Capture::Capture(const std::string& pin_path, const CaptureSettings& settings)
     create();
   control().owner = {.pid = static_cast<__u64>(::getpid()), .start_boot_ns = boot_nanoseconds()};
   sync_clock();
+  heartbeat();
 }
 
 Capture::~Capture() {
@@ -181,6 +182,27 @@ EpochCut Capture::advance_epoch() {
   for (const PacketTotals& frozen : packets_ ? packets_->totals(cut.epoch & 1) : std::vector<PacketTotals>())
     add_totals(cut.packets, frozen);
   return cut;
+}
+
+void Capture::heartbeat() {
+  __u64& until = control().read_until;
+  const __u64 next = settings_.orphan_after_ns ? monotonic_nanoseconds() + settings_.orphan_after_ns : 0;
+  __u64 found = __atomic_load_n(&until, __ATOMIC_ACQUIRE);
+  do {
+    if (!(found & ORPHANED)) continue;
+    const __u64 now = boot_nanoseconds();
+    add_unobserved(now - (found & ~ORPHANED));
+    // So that a start that is killed here counts that time once.
+    __atomic_store_n(&until, found = ORPHANED | now, __ATOMIC_RELEASE);
+  } while (!__atomic_compare_exchange_n(&until, &found, next, false, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE));
+}
+
+// To whatever was attached meanwhile; the time without a program is counted from the detachment on.
+void Capture::add_unobserved(std::uint64_t ns) {
+  host_control& shared = control();
+  if (!shared.exec.detached_boot_ns) shared.exec.unobserved_ns += ns;
+  if (exit_ && !shared.exit.detached_boot_ns) shared.exit.unobserved_ns += ns;
+  if (auto packets = PinnedPackets::open(paths_, shared)) packets->add_unobserved(ns);
 }
 
 void Capture::sync_clock() {

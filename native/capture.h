@@ -31,6 +31,7 @@ struct EpochCut {
 struct CaptureSettings {
   std::uint64_t exec_ring_bytes = 0;  // of a new ring
   std::uint64_t exit_ring_bytes = 0;  // the same; 0: exits are not captured
+  std::uint64_t orphan_after_ns = 0;  // so long after the last heartbeat nothing is captured any more; 0: never
   ExecSettings exec;
 };
 
@@ -65,6 +66,10 @@ class Capture {
   // Notes how far wall time is from the time since boot, when that has changed by more than 5 ms.
   void sync_clock();
 
+  // Says that somebody reads. When that had not been said for too long, the programs have stopped: they go on, and the time
+  // between counts as unobserved.
+  void heartbeat();
+
   // Claims the next advance_epoch, on the main thread; throws when one is under way.
   void begin_advance();
   // Ends the present epoch and begins the next. May run on any thread, one at a time; takes some 20 ms.
@@ -83,6 +88,7 @@ class Capture {
   bool is_complete() const;
   void create();
   void resume();
+  void add_unobserved(std::uint64_t ns);
   host_control& control() { return *host_mapping_.as<host_control>(); }
 
   struct KernelCheck {

@@ -88,11 +88,18 @@ void Barrier::wait() const {
   if (bpf_map_update_elem(outer_.get(), &key, &value, BPF_ANY) != 0) fail("update", "the map of the barrier", errno);
 }
 
-unsigned long long boot_nanoseconds() {
+namespace {
+
+unsigned long long nanoseconds_of(clockid_t clock) {
   timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  ::clock_gettime(clock, &now);
   return static_cast<unsigned long long>(now.tv_sec) * 1000000000ULL + static_cast<unsigned long long>(now.tv_nsec);
 }
+
+}  // namespace
+
+unsigned long long boot_nanoseconds() { return nanoseconds_of(CLOCK_BOOTTIME); }
+unsigned long long monotonic_nanoseconds() { return nanoseconds_of(CLOCK_MONOTONIC); }
 
 bool clock_is_synchronised() {
   timex state{};

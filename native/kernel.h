@@ -29,6 +29,8 @@ class Barrier {
 
 // CLOCK_BOOTTIME, nanoseconds.
 unsigned long long boot_nanoseconds();
+// CLOCK_MONOTONIC, nanoseconds: without the time that the host slept.
+unsigned long long monotonic_nanoseconds();
 
 // Whether something disciplines the wall clock, as the kernel was told by it (adjtimex(2)); needs no right.
 bool clock_is_synchronised();

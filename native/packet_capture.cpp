@@ -204,6 +204,11 @@ std::optional<PinnedPackets> PinnedPackets::open(const PinPaths& paths, const ho
 
 void PinnedPackets::detach() { links_.detach_all(); }
 
+void PinnedPackets::add_unobserved(std::uint64_t ns) {
+  for (const std::uint32_t index : links_.attached())
+    if (const auto slot = maps_.slot_of(index)) maps_.interfaces()[*slot].unobserved_ns += ns;
+}
+
 std::vector<FinalPackets> PinnedPackets::final_totals() const {
   const std::vector<std::uint64_t> discarded = maps_.unacknowledged(epoch_);
   const packet_commit& commit = maps_.commit();

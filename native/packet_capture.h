@@ -87,6 +87,8 @@ class PinnedPackets {
 
   // Takes the program off every interface.
   void detach();
+  // To each interface that has the program.
+  void add_unobserved(std::uint64_t ns);
   // Packets that no broker has acknowledged, filtered ones left out.
   std::uint64_t backlog() const { return maps_.backlog(epoch_); }
   std::vector<FinalPackets> final_totals() const;

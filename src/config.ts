@@ -55,6 +55,8 @@ export interface RunConfig {
   readonly clientId: string;
   /** What happens to the programs in the kernel when the process ends. */
   readonly onExit: 'detach' | 'keep';
+  /** So long after the last sign of a reader the kernel side stops to capture. */
+  readonly orphanAfterMillis: number;
   readonly drainTimeoutMillis: number;
   readonly execRingBytes: number;
   /** Undefined when exits are not captured. */
@@ -247,6 +249,11 @@ const registryUrl = text('an http or https address without user, password, query
 });
 
 const duration = text('a number with ms, s, m or h, as in 10s', durationMillis);
+
+const orphanTime = text('a time of 1m or more, as in 24h', (given) => {
+  const millis = durationMillis(given);
+  return millis !== undefined && millis >= 60_000 ? millis : undefined;
+});
 
 function durationMillis(given: string): number | undefined {
   const [, number, unit] = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(given) ?? [];
@@ -448,6 +455,16 @@ const settings = {
     description: 'whether the kernel goes on capturing for the next start when the sidecar ends',
     value: oneOf('detach', 'keep'),
     fallback: () => 'detach',
+  }),
+  orphanAfter: setting({
+    name: 'orphan-after',
+    placeholder: 'TIME',
+    description:
+      'how long the kernel side goes on when nobody reads it, 1m or more; the time after that counts as unobserved',
+    fallbackText: '24h',
+    value: orphanTime,
+    fallback: () => 24 * 3_600_000,
+    shown: durationText,
   }),
   drainTimeout: setting({
     name: 'drain-timeout',
@@ -747,6 +764,7 @@ const runNames = [
   'labels',
   'clientId',
   'onExit',
+  'orphanAfter',
   'drainTimeout',
   'execRingBytes',
   'spoolBytes',
@@ -966,6 +984,7 @@ export function loadRunConfig(
     configHash: hashOf(lookup),
     clientId: read(settings.clientId, lookup, facts),
     onExit: read(settings.onExit, lookup, facts),
+    orphanAfterMillis: read(settings.orphanAfter, lookup, facts),
     drainTimeoutMillis: read(settings.drainTimeout, lookup, facts),
     execRingBytes: read(settings.execRingBytes, lookup, facts),
     exitRingBytes: readExits(lookup, facts),

@@ -35,8 +35,15 @@ interface InletsOptions {
  */
 export function openInlets(options: InletsOptions): Inlets {
   const { config } = options;
-  const { args, execEnv, failedExecs, execFilters, exitRingBytes } = config;
-  const settings = { args, env: execEnv.length > 0, failed: failedExecs, excluded: execFilters, exitRingBytes };
+  const { args, execEnv, failedExecs, execFilters, exitRingBytes, orphanAfterMillis } = config;
+  const settings = {
+    args,
+    env: execEnv.length > 0,
+    failed: failedExecs,
+    excluded: execFilters,
+    exitRingBytes,
+    orphanAfterMillis,
+  };
   const capture = openCapture(config.pinPath, config.execRingBytes, settings);
   const { attachId } = capture.status();
   const identity = { hostId: config.hostId, hostName: config.hostName, bootId: readBootId(), attachId };

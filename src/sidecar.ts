@@ -83,6 +83,7 @@ export interface StopReport {
 
 /** How often the distance between wall time and time since boot is looked at, milliseconds. */
 const clockSyncInterval = 10_000;
+const heartbeatInterval = 10_000;
 /** How often it is looked whether the host is as it was told to be, milliseconds. */
 const hostInterval = 60_000;
 /** How often interfaces that have appeared are looked for, milliseconds. */
@@ -215,6 +216,7 @@ export class Sidecar {
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
   async run(): Promise<void> {
     this.#timers.push(
+      setInterval(() => this.#inlets.capture.heartbeat(), heartbeatInterval),
       setInterval(() => this.#syncClock(), clockSyncInterval),
       setInterval(() => this.#inlets.packets?.watch.lookAgain(), interfaceInterval),
       setInterval(() => this.#tellHost(), hostInterval),

@@ -181,6 +181,8 @@ export interface ExecSettings {
 export interface CaptureSettings extends ExecSettings {
   /** Size of the ring of exits, where there is none yet; undefined: exits are not captured. */
   readonly exitRingBytes?: number | undefined;
+  /** So long after the last `heartbeat` nothing is captured any more; undefined or 0: never. */
+  readonly orphanAfterMillis?: number;
 }
 
 /** What makes a key besides the interface (enum packet_key_kind), and where XDP counts (enum packet_mode). */
@@ -384,6 +386,11 @@ export interface Capture {
   /** Notes a new clock offset when wall time was set or has drifted by more than 5 ms. */
   syncClock(): void;
   /**
+   * Says that somebody reads: at least twice in `orphanAfterMillis`. Where that was missed the programs have stopped; they go
+   * on, and the time between counts as unobserved.
+   */
+  heartbeat(): void;
+  /**
    * Ends the present epoch and begins the next. One at a time, and with packets only when the epoch before is cleared;
    * the main loop goes on meanwhile, some 20 ms.
    */
@@ -504,7 +511,12 @@ export function openCapture(
   const native = translating(
     translated(
       () =>
-        new (addon().Capture)(pinPath, { ...settings, execRingBytes: ringBytes, exitRingBytes: exitRingBytes ?? 0 }),
+        new (addon().Capture)(pinPath, {
+          orphanAfterMillis: 0,
+          ...settings,
+          execRingBytes: ringBytes,
+          exitRingBytes: exitRingBytes ?? 0,
+        }),
     ),
   );
   const exit = native.openExit();

@@ -223,12 +223,14 @@ export class CaptureReader extends RingReader<ExecEvent> implements Disposable {
       failed = false,
       excluded = {},
       exitRingBytes,
+      orphanAfterMillis = 0,
     }: {
       args?: ExecArgs;
       env?: readonly string[];
       failed?: boolean;
       excluded?: Partial<ExecFilters>;
       exitRingBytes?: number;
+      orphanAfterMillis?: number;
     } = {},
   ) {
     const capture = openCapture(pinPath, ringBytes, {
@@ -237,6 +239,7 @@ export class CaptureReader extends RingReader<ExecEvent> implements Disposable {
       failed,
       excluded: { ...noFilters, ...excluded },
       exitRingBytes,
+      orphanAfterMillis,
     });
     const layout = capture.exec.layout();
     super(

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { noFilters } from '../../src/exec-filters.ts';
 import {
   type Capture,
   type EpochCut,
@@ -74,9 +75,10 @@ export class PacketReader implements Disposable {
   readonly pinPath: string;
   readonly #decoderOf: ReturnType<typeof createPacketDecoder>;
 
-  constructor(pinPath: string, settings: Partial<PacketSettings> = {}) {
+  constructor(pinPath: string, settings: Partial<PacketSettings> = {}, orphanAfterMillis = 0) {
     this.pinPath = pinPath;
-    this.capture = openCapture(pinPath, 64 * 1024);
+    const execs = { args: 'full', env: false, excluded: noFilters } as const;
+    this.capture = openCapture(pinPath, 64 * 1024, { ...execs, orphanAfterMillis });
     try {
       this.packets = openPackets(this.capture, { keyKind: 'flow', flows: 4096, excluded: [], ...settings });
     } catch (error) {

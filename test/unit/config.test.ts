@@ -63,6 +63,7 @@ describe('defaults', () => {
       configHash: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
       clientId: 'bpf2kafka',
       onExit: 'detach',
+      orphanAfterMillis: 86_400_000,
       drainTimeoutMillis: 10_000,
       execRingBytes: 8 * 1024 * 1024,
       spoolBytes: 1024 ** 3,
