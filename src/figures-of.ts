@@ -2,7 +2,14 @@ import type { Inlets } from './inlets.ts';
 import type { EventRing } from './kernel/addon.ts';
 import { lossReasons } from './ledger/account.ts';
 import type { Ledger } from './ledger/ledger.ts';
-import type { DeliveryFigures, Figures, PacketFigures, RingFigures, StreamFigures } from './metrics/figures.ts';
+import type {
+  DeliveryFigures,
+  Figures,
+  PacketFigures,
+  RingFigures,
+  SpoolFigures,
+  StreamFigures,
+} from './metrics/figures.ts';
 import type { Outlets } from './outlets.ts';
 import type { PacketPipeline } from './pipelines.ts';
 import type { LedgerEntry } from './schemas/ledger-entry.ts';
@@ -14,10 +21,11 @@ export interface CountingParts {
   readonly outlets: Outlets;
   readonly ledger: Pick<Ledger, 'newest'>;
   readonly packets: PacketPipeline | undefined;
+  readonly spool: SpoolFigures;
 }
 
 /** Reads what is counted anyway; nothing is done for it between two calls. */
-export function figuresOf({ capturing, inlets, outlets, ledger, packets }: CountingParts): Figures {
+export function figuresOf({ capturing, inlets, outlets, ledger, packets, spool }: CountingParts): Figures {
   const { exec, exit } = inlets.capture;
   return {
     capturing,
@@ -28,6 +36,7 @@ export function figuresOf({ capturing, inlets, outlets, ledger, packets }: Count
       ringFigures('exec_bare', exec.bare),
       ...(exit === undefined ? [] : [ringFigures('exit', exit)]),
     ],
+    spool,
     packets: inlets.packets && packetFigures(inlets.packets, packets),
     deliveries: Object.values(outlets).flatMap((outlet) => (outlet === undefined ? [] : [deliveryFigures(outlet)])),
   };

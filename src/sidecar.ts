@@ -205,6 +205,7 @@ export class Sidecar {
       outlets: this.#outlets,
       ledger: this.#ledger,
       packets: this.#packets,
+      spool: { ...this.#spool.state, capacityBytes: this.#options.config.spoolBytes },
     });
   }
 

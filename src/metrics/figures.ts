@@ -8,6 +8,7 @@ export interface Figures {
   /** As of the newest entry of the ledger, one a stream: its terms are of one cut, so that the account closes. */
   readonly streams: readonly StreamFigures[];
   readonly rings: readonly RingFigures[];
+  readonly spool: SpoolFigures;
   /** Undefined when packets are not counted. */
   readonly packets: PacketFigures | undefined;
   /** One a topic. */
@@ -38,6 +39,17 @@ export interface RingFigures {
   readonly usedBytes: number;
   readonly highWaterBytes: number;
 }
+
+export interface SpoolFigures {
+  readonly state: SpoolStateName;
+  readonly records: number;
+  /** Of their batches, and how many they may have. */
+  readonly bytes: number;
+  readonly capacityBytes: number;
+}
+
+export const spoolStates = ['empty', 'holding', 'full', 'no_space', 'failed'] as const;
+export type SpoolStateName = (typeof spoolStates)[number];
 
 export interface PacketFigures {
   /** Names of those that are counted on. */

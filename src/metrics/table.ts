@@ -1,4 +1,4 @@
-import { deliveryStates, type Figures } from './figures.ts';
+import { deliveryStates, type Figures, spoolStates } from './figures.ts';
 
 /** One metric that is read off the figures when it is asked for. */
 export interface Metric {
@@ -131,6 +131,34 @@ export const metrics: readonly Metric[] = [
     help: 'The most that ever waited in the ring',
     labels: ['ring'],
     samples: perRing(({ highWaterBytes }) => highWaterBytes),
+  },
+  {
+    name: 'bpf2kafka_spool_state',
+    type: 'gauge',
+    help: '1 for what the spool is, 0 for what it is not; full, no_space, failed: it takes nothing, and the ring holds',
+    labels: ['state'],
+    samples: ({ spool }) => spoolStates.map((state): Sample => [spool.state === state ? 1 : 0, state]),
+  },
+  {
+    name: 'bpf2kafka_spool_records',
+    type: 'gauge',
+    help: 'Records on disk that no broker has acknowledged',
+    labels: [],
+    samples: ({ spool }) => [[spool.records]],
+  },
+  {
+    name: 'bpf2kafka_spool_used_bytes',
+    type: 'gauge',
+    help: 'What their batches take',
+    labels: [],
+    samples: ({ spool }) => [[spool.bytes]],
+  },
+  {
+    name: 'bpf2kafka_spool_capacity_bytes',
+    type: 'gauge',
+    help: 'What they may take: --spool-bytes',
+    labels: [],
+    samples: ({ spool }) => [[spool.capacityBytes]],
   },
   {
     name: 'bpf2kafka_interface_counted',
