@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -175,4 +176,39 @@ test('what an excluded exec leaves behind is kept out at its exit: the process, 
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+});
+
+test('an exec that fails is recorded on request, with what it was given', async () => {
+  using reader = new CaptureReader(pinPath, undefined, { failed: true });
+  const { pid, status } = spawnSync(tool('exec_with'), ['/absent/program', Buffer.from('zero').toString('hex')]);
+  expect(status).toBe(1);
+  const { event } = await reader.find((e) => e.pid === pid && e.exec_result !== 0, 'the failure');
+  expect(event).toMatchObject({
+    exec_result: -constants.errno.ENOENT,
+    filename: '/absent/program',
+    args: ['zero'],
+    comm: 'exec_with',
+    exe: null,
+    degraded: [],
+  });
+});
+
+test('what nobody reads stops, and goes on with the next heartbeat', async () => {
+  using reader = new CaptureReader(pinPath, undefined, { orphanAfterMillis: 300 });
+  const { exec } = reader.capture;
+  await waitFor(
+    () => {
+      const before = exec.status().entered;
+      run(tool('noop'), []);
+      return exec.status().entered === before;
+    },
+    { what: 'the programs have stopped' },
+  );
+  const { attachId, nextSeq, entered } = reader.status;
+  expect(nextSeq - attachId).toBe(entered);
+  reader.capture.heartbeat();
+  expect(exec.status().unobservedMicros).toBeGreaterThan(0);
+  const token = newToken();
+  run(tool('noop'), [token]);
+  await reader.find((e) => e.args?.[1] === token, 'an exec behind the heartbeat');
 });
