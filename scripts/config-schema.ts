@@ -4,7 +4,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileSchema } from '../src/config.ts';
+import { fileSchema } from '../src/config/effective.ts';
 
 export const configSchema = join(import.meta.dirname, '../deploy/config.schema.json');
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from './clock.ts';
-import type { RunConfig } from './config.ts';
+import type { RunConfig } from './config/types.ts';
 import { type HostFacts, readHostFacts } from './enrich/host.ts';
 import { type ExecFilters, ruleNames } from './exec-filters.ts';
 import type { Inlets } from './inlets.ts';

@@ -1,4 +1,4 @@
-import type { RunConfig } from './config.ts';
+import type { RunConfig } from './config/types.ts';
 import { Bpf2KafkaError } from './errors.ts';
 import { ruleNames } from './exec-filters.ts';
 import {

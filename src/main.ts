@@ -1,9 +1,6 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { effectiveSettings } from './config/effective.ts';
 import {
-  type CommandName,
-  type Environment,
-  effectiveSettings,
-  type Flags,
   isDryRun,
   loadAuditConfig,
   loadCheckConfig,
@@ -11,8 +8,9 @@ import {
   loadRunConfig,
   loadSchemaConfig,
   loadTailConfig,
-  optionsOf,
-} from './config.ts';
+} from './config/load.ts';
+import { type CommandName, optionsOf } from './config/options.ts';
+import type { Environment, Flags } from './config/types.ts';
 import { Bpf2KafkaError, reasonOf } from './errors.ts';
 import { type StreamName, streamNames } from './streams.ts';
 import type { CommandIo } from './terminal.ts';

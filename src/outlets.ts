@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts';
-import type { RunConfig } from './config.ts';
+import type { RunConfig } from './config/types.ts';
 import { createKafkaClient } from './kafka/client.ts';
 import { loadCodec } from './kafka/compression.ts';
 import { prepareTopics } from './kafka/topics.ts';

@@ -1,6 +1,6 @@
 import type { Kept, OutgoingBatch } from './batch.ts';
 import type { Clock } from './clock.ts';
-import type { RunConfig } from './config.ts';
+import type { RunConfig } from './config/types.ts';
 import type { Enrichment } from './enrich/enrichment.ts';
 import type { Inlets } from './inlets.ts';
 import type { EventRing, EventStream } from './kernel/addon.ts';

@@ -1,4 +1,4 @@
-import type { RunConfig } from '../config.ts';
+import type { RunConfig } from '../config/types.ts';
 import { createKafkaClient, type KafkaAdmin } from '../kafka/client.ts';
 import { loadCodec } from '../kafka/compression.ts';
 import type { Log } from '../log.ts';

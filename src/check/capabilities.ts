@@ -1,4 +1,4 @@
-import type { RunConfig } from '../config.ts';
+import type { RunConfig } from '../config/types.ts';
 import { degraded, type Finding, fail, pass } from './finding.ts';
 
 /** Bits of include/uapi/linux/capability.h. */

@@ -1,5 +1,5 @@
 import { release } from 'node:os';
-import type { RunConfig } from '../config.ts';
+import type { RunConfig } from '../config/types.ts';
 import type { ProgramStream } from '../kernel/addon.ts';
 import type { ReadText } from './files.ts';
 import { degraded, type Finding, fail, failure, pass } from './finding.ts';

@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import type { RunConfig } from '../config.ts';
+import type { RunConfig } from '../config/types.ts';
 import type { ReadText } from './files.ts';
 import { degraded, type Finding, fail, pass } from './finding.ts';
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RunConfig } from '../config.ts';
+import type { RunConfig } from '../config/types.ts';
 import { reasonOf } from '../errors.ts';
 import { type Finding, fail, pass } from './finding.ts';
 

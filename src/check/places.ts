@@ -1,6 +1,6 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { createServer } from 'node:net';
-import type { ListenAddress } from '../config.ts';
+import type { ListenAddress } from '../config/types.ts';
 import { reasonOf } from '../errors.ts';
 import { nearestDirectory } from './files.ts';
 import { degraded, type Finding, fail, pass } from './finding.ts';

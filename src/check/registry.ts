@@ -1,4 +1,4 @@
-import type { RunConfig } from '../config.ts';
+import type { RunConfig } from '../config/types.ts';
 import type { Log } from '../log.ts';
 import { topicsOf } from '../outlets.ts';
 import { subjectOf, topicSchema } from '../schemas/catalog.ts';

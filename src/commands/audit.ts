@@ -1,4 +1,4 @@
-import type { AuditConfig } from '../config.ts';
+import type { AuditConfig } from '../config/types.ts';
 import { createKafkaClient } from '../kafka/client.ts';
 import type { ReadRecord } from '../kafka/reader.ts';
 import { readSnapshot, type Snapshot, type SnapshotOptions } from '../kafka/snapshot.ts';

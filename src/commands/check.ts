@@ -12,7 +12,7 @@ import { headRoom, kernelBytes, memoryFinding } from '../check/memory.ts';
 import { type Pins, pinsFinding, readPins, unreadablePins } from '../check/pins.ts';
 import { httpFinding, stateDirFinding } from '../check/places.ts';
 import { registryFindings } from '../check/registry.ts';
-import type { CheckConfig } from '../config.ts';
+import type { CheckConfig } from '../config/types.ts';
 import { isClockSynchronised, presentInterfaces, tryPrograms } from '../kernel/addon.ts';
 import { readBootId } from '../kernel/boot-id.ts';
 import { LastEntries } from '../ledger/last-entries.ts';

@@ -1,5 +1,5 @@
 import { systemClock } from '../clock.ts';
-import type { DetachConfig } from '../config.ts';
+import type { DetachConfig } from '../config/types.ts';
 import { detachPinned, type FinalTotals } from '../kernel/addon.ts';
 import { readBootId } from '../kernel/boot-id.ts';
 import { detachedEntries, discardedRecords } from '../ledger/closing-entries.ts';

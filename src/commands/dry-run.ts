@@ -1,5 +1,5 @@
 import { Document } from 'yaml';
-import type { EffectiveSetting } from '../config.ts';
+import type { EffectiveSetting } from '../config/effective.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { OutgoingRecord } from '../batch.ts';
 import { systemClock as clock } from '../clock.ts';
-import type { ForwardConfig, TailConfig } from '../config.ts';
+import type { ForwardConfig, TailConfig } from '../config/types.ts';
 import { Bpf2KafkaError } from '../errors.ts';
 import { createKafkaClient } from '../kafka/client.ts';
 import type { ReadRecord } from '../kafka/reader.ts';

@@ -1,4 +1,4 @@
-import type { TailConfig } from '../config.ts';
+import type { TailConfig } from '../config/types.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { StreamName } from '../streams.ts';

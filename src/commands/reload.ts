@@ -1,4 +1,4 @@
-import type { RunConfig } from '../config.ts';
+import type { RunConfig } from '../config/types.ts';
 import { reasonOf } from '../errors.ts';
 import { type ExecFilters, linksAmong, ruleNames } from '../exec-filters.ts';
 import type { Log } from '../log.ts';

@@ -1,5 +1,5 @@
 import { systemClock } from '../clock.ts';
-import type { RunConfig } from '../config.ts';
+import type { RunConfig } from '../config/types.ts';
 import { Bpf2KafkaError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { Sidecar, type StopReport } from '../sidecar.ts';

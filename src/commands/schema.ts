@@ -1,4 +1,4 @@
-import type { SchemaConfig } from '../config.ts';
+import type { SchemaConfig } from '../config/types.ts';
 import { Bpf2KafkaError } from '../errors.ts';
 import { createLog } from '../log.ts';
 import { isTopicName, subjectOf, topicNames, topicSchema } from '../schemas/catalog.ts';

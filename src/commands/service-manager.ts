@@ -1,4 +1,4 @@
-import type { ServiceManagerConfig } from '../config.ts';
+import type { ServiceManagerConfig } from '../config/types.ts';
 import { tellServiceManager } from '../kernel/addon.ts';
 import type { Log } from '../log.ts';
 

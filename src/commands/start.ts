@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { systemClock } from '../clock.ts';
-import type { RunConfig } from '../config.ts';
+import type { RunConfig } from '../config/types.ts';
 import { EmbeddedKafka } from '../embedded-kafka/embedded-kafka.ts';
 import { createLog, type Log } from '../log.ts';
 import { Sidecar } from '../sidecar.ts';

@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import type { Writable } from 'node:stream';
 import { getSystemErrorMap } from 'node:util';
 import { type Clock, systemClock } from '../clock.ts';
-import type { TailConfig } from '../config.ts';
+import type { TailConfig } from '../config/types.ts';
 import { Bpf2KafkaError } from '../errors.ts';
 import { createKafkaClient } from '../kafka/client.ts';
 import { createLog, type Log } from '../log.ts';

@@ -2,16 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import {
-  defaultRingBytes,
-  type Environment,
-  type Flags,
-  loadDetachConfig,
-  loadRunConfig,
-  loadSchemaConfig,
-  loadTailConfig,
-  type RunConfig,
-} from '../../src/config.ts';
+import { loadDetachConfig, loadRunConfig, loadSchemaConfig, loadTailConfig } from '../../src/config/load.ts';
+import type { Environment, Flags, RunConfig } from '../../src/config/types.ts';
+import { defaultRingBytes } from '../../src/config/values.ts';
 import type { Bpf2KafkaError } from '../../src/errors.ts';
 import type { HostFacts } from '../../src/setting.ts';
 

@@ -6,7 +6,7 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Flags } from '../../src/config.ts';
+import type { Flags } from '../../src/config/types.ts';
 import { Bpf2KafkaError } from '../../src/errors.ts';
 import { type Commands, main } from '../../src/main.ts';
 

@@ -2,14 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import {
-  type Environment,
-  type Flags,
-  loadAuditConfig,
-  loadRunConfig,
-  loadSchemaConfig,
-  optionsOf,
-} from '../../src/config.ts';
+import { loadAuditConfig, loadRunConfig, loadSchemaConfig } from '../../src/config/load.ts';
+import { optionsOf } from '../../src/config/options.ts';
+import type { Environment, Flags } from '../../src/config/types.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'wire-settings-test-'));
 afterAll(() => rmSync(directory, { recursive: true }));

@@ -9,7 +9,9 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { configSchema, makeConfigSchema } from '../../../scripts/config-schema.ts';
 import { dryRunCommand } from '../../../src/commands/dry-run.ts';
-import { type Environment, effectiveSettings, type Flags, loadRunConfig } from '../../../src/config.ts';
+import { effectiveSettings } from '../../../src/config/effective.ts';
+import { loadRunConfig } from '../../../src/config/load.ts';
+import type { Environment, Flags } from '../../../src/config/types.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'dry-run-test-'));
 afterAll(() => rmSync(directory, { recursive: true }));

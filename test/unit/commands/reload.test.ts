@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { reloadOnHangup } from '../../../src/commands/reload.ts';
-import { loadRunConfig, type RunConfig } from '../../../src/config.ts';
+import { loadRunConfig } from '../../../src/config/load.ts';
+import type { RunConfig } from '../../../src/config/types.ts';
 import { type ExecFilters, noFilters } from '../../../src/exec-filters.ts';
 import { fakeLog, settle } from '../producers/fakes.ts';
 

@@ -2,7 +2,7 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
 import { schemaCommand } from '../../../src/commands/schema.ts';
-import type { SchemaConfig } from '../../../src/config.ts';
+import type { SchemaConfig } from '../../../src/config/types.ts';
 import { topicNames } from '../../../src/schemas/catalog.ts';
 
 const config: SchemaConfig = {

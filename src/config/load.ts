@@ -1,0 +1,245 @@
+import { readFileSync } from 'node:fs';
+import { reasonOf } from '../errors.ts';
+import { parseCgroups } from '../exec-filters.ts';
+import { configError, environmentName, type HostFacts } from '../setting.ts';
+import { siemFormats } from '../siem/formats.ts';
+import { type GivenSettings, readBrokerSecurity, readRegistrySecurity } from '../wire-settings.ts';
+import { hashOf } from './effective.ts';
+import { hostFacts } from './host-facts.ts';
+import { type Lookup, lookupIn, lookupOf, read } from './lookup.ts';
+import { noFacts } from './options.ts';
+import { settings } from './settings.ts';
+import type {
+  AuditConfig,
+  CheckConfig,
+  DetachConfig,
+  Environment,
+  Flags,
+  PacketsConfig,
+  RunConfig,
+  SchemaConfig,
+  ServiceManagerConfig,
+  TailConfig,
+} from './types.ts';
+
+/** From flags, environment and file to the settings of each command. */
+
+/** Settings of `run`, and of `start`, for which `brokers` may be absent. Fails with ERR_CONFIG. */
+export function loadRunConfig(
+  command: 'run' | 'start',
+  flags: Flags,
+  environment: Environment,
+  facts: HostFacts = hostFacts(),
+): RunConfig {
+  const lookup = lookupOf(flags, environment);
+  const http = read(settings.http, lookup, facts);
+  const brokers = command === 'run' ? requiredBrokers(lookup, facts) : read(settings.brokers, lookup, facts);
+  const security = readBrokerSecurity(givenIn(lookup, facts));
+  if (brokers.length === 0 && (security.tls ?? security.sasl) !== undefined) throw noBrokersToSecure();
+  return {
+    brokers,
+    security,
+    ...readRegistry(lookup, facts),
+    registerSchemas: read(settings.registerSchemas, lookup, facts),
+    topicPrefix: read(settings.topicPrefix, lookup, facts),
+    createTopics: read(settings.createTopics, lookup, facts),
+    stateDir: read(settings.stateDir, lookup, facts),
+    hostId: read(settings.hostId, lookup, facts),
+    hostName: read(settings.hostName, lookup, facts),
+    labels: readLabels(lookup, facts),
+    configHash: hashOf(lookup),
+    clientId: read(settings.clientId, lookup, facts),
+    onExit: read(settings.onExit, lookup, facts),
+    orphanAfterMillis: read(settings.orphanAfter, lookup, facts),
+    drainTimeoutMillis: read(settings.drainTimeout, lookup, facts),
+    execRingBytes: read(settings.execRingBytes, lookup, facts),
+    exitRingBytes: readExits(lookup, facts),
+    spoolBytes: read(settings.spoolBytes, lookup, facts),
+    spoolFull: read(settings.spoolFull, lookup, facts),
+    args: read(settings.args, lookup, facts),
+    execEnv: read(settings.execEnv, lookup, facts),
+    failedExecs: read(settings.failedExecs, lookup, facts),
+    execFilters: {
+      exes: read(settings.excludeExe, lookup, facts),
+      uids: read(settings.excludeUid, lookup, facts),
+      cgroups: readCgroups(read(settings.excludeCgroupFile, lookup, facts)),
+    },
+    pinPath: read(settings.pinPath, lookup, facts),
+    compression: read(settings.compression, lookup, facts),
+    maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
+    ledgerIntervalMillis: read(settings.ledgerInterval, lookup, facts),
+    http: http === 'off' ? undefined : http,
+    serviceManager: readServiceManager(environment),
+    packets: readPackets(lookup, facts),
+    redaction: {
+      defaults: !read(settings.noRedactDefaults, lookup, facts),
+      patterns: read(settings.redact, lookup, facts),
+    },
+    logLevel: read(settings.logLevel, lookup, facts),
+  };
+}
+
+/** The same settings from the same places as `run`. Fails with ERR_CONFIG. */
+export function loadCheckConfig(flags: Flags, environment: Environment, facts: HostFacts = hostFacts()): CheckConfig {
+  const json = read(settings.json, lookupIn(flags, environment, new Map()), facts);
+  return { ...loadRunConfig('run', flags, environment, facts), json };
+}
+
+/** Whether `run` is only to say what it would do. */
+export function isDryRun(flags: Flags, environment: Environment): boolean {
+  return read(settings.dryRun, lookupIn(flags, environment, new Map()), noFacts);
+}
+
+function givenIn(lookup: Lookup, facts: HostFacts): GivenSettings {
+  return { value: (row) => read(row, lookup, facts), fileOf: ({ name }) => lookup(name)?.file };
+}
+
+function readRegistry(lookup: Lookup, facts: HostFacts): Pick<RunConfig, 'registry' | 'registrySecurity'> {
+  const registry = read(settings.registry, lookup, facts);
+  return { registry, registrySecurity: readRegistrySecurity(givenIn(lookup, facts), registry) };
+}
+
+function readLabels(lookup: Lookup, facts: HostFacts): RunConfig['labels'] {
+  const labels = new Map<string, string>();
+  for (const { name, value } of read(settings.labels, lookup, facts)) {
+    if (labels.has(name))
+      throw configError({
+        operation: 'use',
+        subject: `--label ${name}=${value}`,
+        reason: `it has the value ${labels.get(name)} as well`,
+        remedy: 'give each label once',
+      });
+    labels.set(name, value);
+  }
+  return Object.fromEntries(labels);
+}
+
+function readExits(lookup: Lookup, facts: HostFacts): number | undefined {
+  // As with packets, a wrong size is refused even where there is no ring.
+  const bytes = read(settings.exitRingBytes, lookup, facts);
+  return read(settings.noExit, lookup, facts) ? undefined : bytes;
+}
+
+function readPackets(lookup: Lookup, facts: HostFacts): PacketsConfig | undefined {
+  // All are read, so that a wrong one is refused even where it would not matter.
+  const packets = {
+    interfaces: read(settings.interfaces, lookup, facts),
+    excluded: read(settings.excludeIp, lookup, facts),
+    intervalMillis: read(settings.packetInterval, lookup, facts),
+    keyKind: read(settings.packetKey, lookup, facts),
+    budget: read(settings.packetBudget, lookup, facts),
+    flows: read(settings.packetFlows, lookup, facts),
+  };
+  return read(settings.noPackets, lookup, facts) ? undefined : packets;
+}
+
+export function loadTailConfig(flags: Flags, environment: Environment): TailConfig {
+  const lookup = lookupOf(flags, environment);
+  return {
+    brokers: requiredBrokers(lookup, noFacts),
+    security: readBrokerSecurity(givenIn(lookup, noFacts)),
+    ...readRegistry(lookup, noFacts),
+    topicPrefix: read(settings.topicPrefix, lookup, noFacts),
+    json: read(settings.json, lookup, noFacts),
+    ...readDocuments(lookup),
+    fromBeginning: read(settings.fromBeginning, lookup, noFacts),
+    limit: read(settings.limit, lookup, noFacts),
+  };
+}
+
+function readDocuments(lookup: Lookup): Pick<TailConfig, 'format' | 'forward'> {
+  const format = read(settings.format, lookup, noFacts);
+  const topic = read(settings.to, lookup, noFacts);
+  const group = read(settings.group, lookup, noFacts);
+  const refuse = (flags: string, reason: string, remedy: string) =>
+    configError({ operation: 'use', subject: flags, reason, remedy });
+  if (format !== undefined && read(settings.json, lookup, noFacts))
+    throw refuse('--format with --json', 'both say what is printed', 'leave one of them out');
+  if (topic === undefined && group === undefined) return { format, forward: undefined };
+  if (topic === undefined) throw refuse('--group', 'without --to nothing is remembered', 'give --to TOPIC');
+  if (format === undefined)
+    throw refuse('--to', '--format is not given', `give --format, one of ${siemFormats.join(', ')}`);
+  if (group === undefined)
+    throw refuse(
+      '--to',
+      '--group is not given',
+      'give --group GROUP, so that the next start goes on where this one ends',
+    );
+  if (read(settings.fromBeginning, lookup, noFacts))
+    throw refuse('--from-beginning with --to', 'the group says where to begin', 'give a new --group to begin anew');
+  return { format, forward: { topic, group } };
+}
+
+export function loadAuditConfig(flags: Flags, environment: Environment): AuditConfig {
+  const lookup = lookupOf(flags, environment);
+  return {
+    brokers: requiredBrokers(lookup, noFacts),
+    security: readBrokerSecurity(givenIn(lookup, noFacts)),
+    ...readRegistry(lookup, noFacts),
+    topicPrefix: read(settings.topicPrefix, lookup, noFacts),
+    json: read(settings.json, lookup, noFacts),
+    since: read(settings.since, lookup, noFacts),
+    until: read(settings.until, lookup, noFacts),
+  };
+}
+
+export function loadSchemaConfig(flags: Flags, environment: Environment): SchemaConfig {
+  const lookup = lookupOf(flags, environment);
+  return {
+    register: read(settings.register, lookup, noFacts),
+    ...readRegistry(lookup, noFacts),
+    topicPrefix: read(settings.topicPrefix, lookup, noFacts),
+    logLevel: read(settings.logLevel, lookup, noFacts),
+  };
+}
+
+export function loadDetachConfig(flags: Flags, environment: Environment): DetachConfig {
+  const lookup = lookupIn(flags, environment, new Map());
+  return {
+    discard: read(settings.discard, lookup, noFacts),
+    pinPath: read(settings.pinPath, lookup, noFacts),
+    stateDir: read(settings.stateDir, lookup, noFacts),
+    logLevel: read(settings.logLevel, lookup, noFacts),
+  };
+}
+
+/** sd_notify(3), sd_watchdog_enabled(3). */
+function readServiceManager(environment: Environment): ServiceManagerConfig | undefined {
+  const { NOTIFY_SOCKET: socket, WATCHDOG_USEC: micros, WATCHDOG_PID: pid } = environment;
+  if (socket === undefined || socket === '') return undefined;
+  const watched = pid === undefined || Number(pid) === process.pid;
+  const watchdogMillis = watched && micros !== undefined ? Math.floor(Number(micros) / 1000) : 0;
+  return { socket, watchdogMillis: watchdogMillis > 0 ? watchdogMillis : undefined };
+}
+
+function requiredBrokers(lookup: Lookup, facts: HostFacts): readonly string[] {
+  const brokers = read(settings.brokers, lookup, facts);
+  if (brokers.length > 0) return brokers;
+  throw configError({
+    operation: 'tell which Kafka to use',
+    reason: '--brokers is not given',
+    remedy: `give --brokers HOST:PORT or ${environmentName('brokers')}`,
+  });
+}
+
+function noBrokersToSecure() {
+  return configError({
+    operation: 'use TLS or SASL',
+    reason: 'the Kafka that is started when no --brokers is given has neither',
+    remedy: 'give --brokers as well',
+  });
+}
+
+function readCgroups(name: string | undefined): readonly string[] {
+  if (name === undefined) return [];
+  const fail = (reason: string) => configError({ operation: 'use the list of cgroups in', subject: name, reason });
+  let content: string;
+  try {
+    content = readFileSync(name, 'utf8');
+  } catch (error) {
+    throw fail(reasonOf(error));
+  }
+  const parsed = parseCgroups(content);
+  if ('cgroups' in parsed) return parsed.cgroups;
+  throw fail(`line ${parsed.line}: it must be ${parsed.allowed}`);
+}
