@@ -140,11 +140,10 @@ async function measure({ rounds = 5, progress }: Context): Promise<readonly Figu
   const execs = await measureExecs(pinPath, inspector, rival, { rounds, progress });
   progress(`${rounds} rounds with failed execs`);
   const systemCalls: Figure = {
-    what: 'BPF time a system call of any kind, with --failed-execs',
+    what: 'BPF time a system call of any kind, with --failed-execs (in it a clock of the statistics)',
     unit: 'ns',
     ours: await measureSystemCalls(pinPath, inspector, rounds),
     goals: [],
-    notes: ['in it one clock of the statistics themselves'],
   };
   return [...execs, systemCalls];
 }

@@ -1,21 +1,17 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { startKafka } from '../test/support/kafka.ts';
 import { readTopic } from '../test/support/kcat.ts';
 import { compare, holesIn, startStorm } from '../test/support/storm.ts';
-import { statsOfProcess } from './harness/bpf-stats.ts';
-import { Child } from './harness/children.ts';
 import { atEnd } from './harness/cleanup.ts';
 import type { Figure } from './harness/figure.ts';
 import { execsnoop } from './harness/rivals.ts';
 import { type Context, type Row, Unmeasurable } from './harness/row.ts';
 import { needCapture, Place, Sidecar } from './harness/sidecar.ts';
+import { quiet, startSnoop } from './harness/snoop.ts';
 
 const spawns = 20_000;
-/** Until execsnoop has printed what it had: long after the storm its output does not grow any more. */
-const settleMillis = 500;
 
 /** The rival where it can be installed; the row stands without it. */
 function rivalProgram(): string | Unmeasurable {
@@ -70,30 +66,6 @@ async function measure({ rounds = 1, progress }: Context): Promise<readonly Figu
     },
     { what: 'holes in seq meanwhile', unit: '', ours: [holes], goals: [{ of: 'ours', atMost: 0 }] },
   ];
-}
-
-async function startSnoop(program: string, output: string): Promise<Child> {
-  const file = openSync(output, 'w');
-  const child = new Child(program, [], { stdout: file });
-  closeSync(file);
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    if (child.ended) throw new Error(`execsnoop ended: ${child.errors}`);
-    // Its programs are there and its header is printed: it polls.
-    if (statsOfProcess(child.pid).size > 0 && readFileSync(output, 'utf8').includes('PCOMM')) break;
-    await sleep(50);
-  }
-  await sleep(settleMillis);
-  return child;
-}
-
-async function quiet(path: string): Promise<void> {
-  let bytes = -1;
-  for (let attempt = 0; attempt < 60; attempt += 1) {
-    const now = readFileSync(path).length;
-    if (now === bytes) return;
-    bytes = now;
-    await sleep(settleMillis);
-  }
 }
 
 export const lost: Row = { target: 3, title: 'execs lost in a storm', measure };

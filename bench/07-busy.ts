@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startKafka, type TestKafka } from '../test/support/kafka.ts';
+import { startStorm } from '../test/support/storm.ts';
+import { waitFor } from '../test/support/wait-for.ts';
+import { enableBpfStats, programOfLink, statsOfProcess, statsOfProgram } from './harness/bpf-stats.ts';
+import { atEnd } from './harness/cleanup.ts';
+import type { Figure } from './harness/figure.ts';
+import { cpuNanosOf, treeOf } from './harness/machine.ts';
+import { bpftool, execsnoop } from './harness/rivals.ts';
+import { type Context, interleaved, type Row } from './harness/row.ts';
+import { needCapture, Place, Sidecar } from './harness/sidecar.ts';
+
+const rate = 1_000;
+const seconds = 10;
+const warmupSeconds = 3;
+
+/** Percent of a core over `seconds` of a storm, after its first seconds. */
+async function percentOver(nanos: () => number): Promise<number> {
+  const storm = startStorm({ count: rate * (warmupSeconds + seconds + 1), rate });
+  await sleep(warmupSeconds * 1000);
+  const before = nanos();
+  const begun = performance.now();
+  await sleep(seconds * 1000);
+  const percent = ((nanos() - before) / 1e6 / (performance.now() - begun)) * 100;
+  await storm.ended;
+  return percent;
+}
+
+/** The process, and what its programs take from whoever execs. */
+async function oursOver(kafka: TestKafka, inspector: string, round: number): Promise<number> {
+  await using place = new Place();
+  const flags = ['--create-topics', '--topic-prefix', `busy${round}.`, '--no-exit'];
+  await using sidecar = new Sidecar(place, kafka.brokers, flags);
+  await sidecar.ready();
+  const programs = ['exec_link', 'exec_fork_link'].map((link) =>
+    programOfLink(inspector, `${place.pinPath}/v1/${link}`),
+  );
+  const percent = await percentOver(
+    () =>
+      treeOf(sidecar.pid).reduce((sum, pid) => sum + cpuNanosOf(pid), 0) +
+      programs.reduce((sum, id) => sum + statsOfProgram(inspector, id).nanos, 0),
+  );
+  await sidecar.finish();
+  return percent;
+}
+
+/** execsnoop piped to kcat: both processes, and the programs. */
+async function theirsOver(kafka: TestKafka, program: string): Promise<number> {
+  const snoop = spawn(program, [], { stdio: ['ignore', 'pipe', 'ignore'] });
+  using _snoop = atEnd(() => snoop.kill('SIGKILL'));
+  const kcat = spawn('kcat', ['-P', '-q', '-b', kafka.brokers, '-t', 'execsnoop'], {
+    stdio: [snoop.stdout, 'ignore', 'inherit'],
+  });
+  using _kcat = atEnd(() => kcat.kill('SIGKILL'));
+  const pids = [snoop.pid as number, kcat.pid as number];
+  await waitFor(() => statsOfProcess(pids[0] as number).size > 0, { what: 'execsnoop is attached' });
+  return percentOver(
+    () =>
+      pids.reduce((sum, pid) => sum + cpuNanosOf(pid), 0) +
+      [...statsOfProcess(pids[0] as number).values()].reduce((sum, { nanos }) => sum + nanos, 0),
+  );
+}
+
+async function measure({ rounds = 3, progress }: Context): Promise<readonly Figure[]> {
+  needCapture();
+  const rival = execsnoop();
+  const inspector = bpftool();
+  using _stats = enableBpfStats();
+  await using kafka = await startKafka();
+  await kafka.createTopic('execsnoop');
+  const [ours, theirs] = (await interleaved(rounds, [
+    (round) => {
+      progress(`round ${round + 1}: ${rate} execs/s for ${warmupSeconds + seconds} s, ours and execsnoop with kcat`);
+      return oursOver(kafka, inspector, round);
+    },
+    () => theirsOver(kafka, rival),
+  ])) as [number[], number[]];
+  return [
+    {
+      what: `CPU at ${rate.toLocaleString('en-US')} execs/s, processes and their BPF programs; rival: execsnoop piped to kcat`,
+      unit: '% of a core',
+      ours,
+      rival: theirs,
+      goals: [
+        { of: 'ours', atMost: 3 },
+        { of: 'ratio', atMost: 0.25 },
+      ],
+    },
+  ];
+}
+
+export const busy: Row = { target: 7, title: 'CPU at 1,000 execs/s', measure };
