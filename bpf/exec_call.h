@@ -13,13 +13,16 @@
 #include "kernel_types.h"
 #include "scratch.h"
 
+/* The addon sets it before it loads the programs. */
+const volatile __u32 args_mode = EXEC_ARGS_FULL; /* enum exec_args */
+
 #define GIVEN_ARGS 512 /* that are looked at */
 
 /* Addresses in the memory of the program. */
 struct exec_call {
 	__u64 filename;
 	__u64 argv;
-	__u64 narrow; /* 1: the pointers in argv have 32 bits */
+	__u64 pointer_bytes; /* in argv: 4 or 8 */
 };
 
 #ifdef __TARGET_ARCH_x86
@@ -37,7 +40,7 @@ static __always_inline bool read_exec_call(struct task_struct *task, struct pt_r
 
 	if (!execve && !execveat)
 		return false;
-	call->narrow = compat || (nr & X32_SYSCALL);
+	call->pointer_bytes = compat || nr & X32_SYSCALL ? 4 : 8;
 	if (compat) {
 		call->filename = execve ? regs->bx : regs->cx;
 		call->argv = execve ? regs->cx : regs->dx;
@@ -62,7 +65,7 @@ static __always_inline bool read_exec_call(struct task_struct *task, struct pt_r
 
 	if (!execve && !execveat)
 		return false;
-	call->narrow = compat;
+	call->pointer_bytes = compat ? 4 : 8;
 	call->filename = execve ? regs->orig_x0 : regs->regs[1];
 	call->argv = execve ? regs->regs[1] : regs->regs[2];
 	return true;
@@ -70,19 +73,15 @@ static __always_inline bool read_exec_call(struct task_struct *task, struct pt_r
 
 #endif
 
-static __always_inline bool read_argument_pointer(__u64 *argument, __u64 argv, __u64 index, __u64 narrow)
-{
-	*argument = 0;
-	return narrow ? bpf_probe_read_user(argument, sizeof(__u32), (const void *)(argv + index * sizeof(__u32))) == 0
-		      : bpf_probe_read_user(argument, sizeof(__u64), (const void *)(argv + index * sizeof(__u64))) == 0;
-}
-
 /*
- * Writes the arguments that the call was given, or as many of them as `mode` says, to data + offset, and returns the offset
- * behind them. Where memory is absent, an argument has more than a page, or there are too many, the rest is missing: then
- * the field is marked, and neither count nor bytes are those of all.
+ * Writes the arguments that the call was given, or as many of them as args_mode says, to data + offset, and returns the
+ * offset behind them. Where memory is absent, an argument has more than a page, or there are too many, the rest is missing:
+ * then the field is marked, and neither count nor bytes are those of all.
+ *
+ * The verifier goes through each turn of the loop. What does not change in it must not be a branch there, or it tries both
+ * ways in each turn: so the mode is a constant, and the width of a pointer a number.
  */
-__noinline long copy_given_argv(__u64 argv, __u64 narrow, __u64 mode, __u64 offset)
+__noinline long copy_given_argv(__u64 argv, __u64 pointer_bytes, __u64 offset)
 {
 	struct scratch *scratch = scratch_of_cpu();
 	__u64 start = offset;
@@ -91,16 +90,20 @@ __noinline long copy_given_argv(__u64 argv, __u64 narrow, __u64 mode, __u64 offs
 
 	if (!scratch)
 		return 0; /* never */
+	if (pointer_bytes != 4)
+		pointer_bytes = 8;
 	for (; !whole && count < GIVEN_ARGS; count++) {
-		__u64 argument;
+		__u64 argument = 0;
 
-		if (!read_argument_pointer(&argument, argv, count, narrow))
+		hide_bounds(pointer_bytes);
+		if (pointer_bytes > sizeof(argument) ||
+		    bpf_probe_read_user(&argument, pointer_bytes, (const void *)(argv + count * pointer_bytes)))
 			break;
 		if (argument == 0) {
 			whole = true;
 			break;
 		}
-		if (mode == EXEC_ARGS_NONE || (mode == EXEC_ARGS_PROGRAM && count > 0))
+		if (args_mode == EXEC_ARGS_NONE || (args_mode == EXEC_ARGS_PROGRAM && count > 0))
 			continue;
 		if (offset - start > ARGS_CAPTURED_BYTES - ARGS_PAGE_BYTES || !is_in_data(offset))
 			break;
@@ -116,7 +119,7 @@ __noinline long copy_given_argv(__u64 argv, __u64 narrow, __u64 mode, __u64 offs
 
 	struct exec_record *record = &scratch->record;
 
-	record->args_mode = mode;
+	record->args_mode = args_mode;
 	record->args_count = count;
 	record->args_bytes = offset - start;
 	record->args_page_offset = 0;

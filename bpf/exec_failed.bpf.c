@@ -36,9 +36,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* The addon sets it before it loads the programs. */
-const volatile __u32 args_mode = EXEC_ARGS_FULL; /* enum exec_args */
-
 DISPATCH_MAPS(exec_failed);
 
 SEC("tp_btf/sys_exit")
@@ -112,7 +109,7 @@ int BPF_PROG(exec_failed_record, struct pt_regs *regs, long result)
 	offset = copy_cwd(record, offset);
 	offset = enter_string(record, &record->tty, EXEC_FIELD_TTY, offset, copy_tty(scratch, task, offset));
 	record->env.offset = sizeof(*record) + offset;
-	offset = copy_given_argv(call.argv, call.narrow, args_mode, offset);
+	offset = copy_given_argv(call.argv, call.pointer_bytes, offset);
 
 	__u64 bytes = sizeof(*record) + offset;
 	hide_bounds(bytes);
