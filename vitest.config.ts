@@ -12,6 +12,20 @@ const oneFileAtATime = { fileParallelism: false, maxWorkers: 1 };
 
 const bootPanics: BootPanic[] = [];
 
+/** Long outages: for those who ask for them (scripts/test-fault.sh). */
+const faults = {
+  test: {
+    name: 'fault',
+    include: ['test/fault/**/*.test.ts'],
+    pool: 'forks' as const,
+    ...oneFileAtATime,
+    sequence: { groupOrder: 4 },
+    testTimeout: 3_600_000,
+    hookTimeout: 120_000,
+    retry: 0,
+  },
+};
+
 export default defineConfig({
   test: {
     reporters: ['default', new KernelTableReporter(bootPanics), new SummaryReporter()],
@@ -21,6 +35,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
+          maxWorkers: 2,
           sequence: { groupOrder: 0 },
           testTimeout: 10_000,
           retry: 0,
@@ -51,6 +66,7 @@ export default defineConfig({
           retry: 0,
         },
       },
+      ...(process.env.BPF2KAFKA_TEST_FAULT === undefined ? [] : [faults]),
     ],
   },
 });

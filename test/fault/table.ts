@@ -1,0 +1,22 @@
+/** What became of the execs that a generator made while something happened. */
+export interface FaultRow {
+  readonly fault: string;
+  readonly done: string;
+  /** Made by the generator. */
+  readonly execs: number;
+  /** Of those, in the topic, by an argument of their own; a bare record has none. */
+  readonly found: number;
+  readonly missing: number;
+  /** Of those found, how many more than once. */
+  readonly repeated: number;
+  /** Its last line. */
+  readonly audit: string;
+}
+
+const columns = ['fault', 'done', 'execs', 'found', 'missing', 'repeated', 'audit'] as const;
+
+/** As Markdown. */
+export function faultTable(rows: readonly FaultRow[]): string {
+  const lines = [columns, columns.map(() => '---'), ...rows.map((row) => columns.map((column) => `${row[column]}`))];
+  return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
