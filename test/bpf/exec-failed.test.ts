@@ -1,41 +1,16 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { constants, tmpdir } from 'node:os';
+import { chmodSync, copyFileSync, existsSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, type TestContext, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ExecFilters } from '../../src/exec-filters.ts';
 import type { ExecArgs } from '../../src/kernel/addon.ts';
-import {
-  CaptureReader,
-  endEverything,
-  newPinPath,
-  newToken,
-  removePins,
-  run,
-  storm,
-  tool,
-  whyNoCapture,
-} from '../support/capture.ts';
+import { CaptureReader, newToken, run, storm, tool } from '../support/capture.ts';
+import { eachWithPinsAndDirectory } from '../support/capture-tests.ts';
 
 /** Execs that fail, which are captured on request: what was given, by whom, and why it failed. */
 
-let pinPath: string;
-let directory: string;
-
-beforeEach((ctx: TestContext) => {
-  const reason = whyNoCapture();
-  if (reason !== undefined) return ctx.skip(reason);
-  pinPath = newPinPath();
-  directory = mkdtempSync(join(tmpdir(), 'bpf2kafka-test-'));
-  chmodSync(directory, 0o755);
-});
-
-afterEach(() => {
-  if (whyNoCapture() !== undefined) return;
-  endEverything();
-  removePins(pinPath);
-  rmSync(directory, { recursive: true, force: true });
-});
+const place = eachWithPinsAndDirectory();
 
 interface Options {
   readonly failed?: boolean;
@@ -45,7 +20,7 @@ interface Options {
 }
 
 const capturing = ({ ringBytes, failed = true, ...options }: Options = {}) =>
-  new CaptureReader(pinPath, ringBytes, { failed, ...options });
+  new CaptureReader(place.pinPath, ringBytes, { failed, ...options });
 
 const { ENOENT, EACCES, ENOEXEC, E2BIG, ENOTDIR } = constants.errno;
 const hex = (text: string) => Buffer.from(text).toString('hex');
@@ -54,7 +29,7 @@ const hex = (text: string) => Buffer.from(text).toString('hex');
 function fail(path: string, args: readonly string[] = [], options: readonly string[] = []): number {
   const { pid, status } = spawnSync(tool('exec_with'), [...options, path, ...args], {
     timeout: 20_000,
-    cwd: directory,
+    cwd: place.directory,
   });
   if (status !== 1) throw new Error(`exec_with ended with ${status}`);
   return pid;
@@ -69,7 +44,7 @@ async function recordsOf(reader: CaptureReader, pid: number) {
 }
 
 function file(name: string, content: string | Buffer, mode: number): string {
-  const path = join(directory, name);
+  const path = join(place.directory, name);
   writeFileSync(path, content);
   chmodSync(path, mode);
   return path;
@@ -77,7 +52,7 @@ function file(name: string, content: string | Buffer, mode: number): string {
 
 describe('why it failed', () => {
   test.each([
-    ['there is no such file', ENOENT, () => join(directory, 'absent')],
+    ['there is no such file', ENOENT, () => join(place.directory, 'absent')],
     ['it may not be run', EACCES, () => file('data', 'x', 0o644)],
     ['it is no program', ENOEXEC, () => file('text', 'no magic', 0o755)],
     ['a part of the path is a file', ENOTDIR, () => join(file('plain', '', 0o644), 'x')],
@@ -126,7 +101,7 @@ describe('what it says', () => {
     expect(event.ancestors).toEqual(before.ancestors);
     expect(event).toMatchObject({
       comm: 'exec_with',
-      cwd: directory,
+      cwd: place.directory,
       filename: 'relative/absent',
       tid: before.pid,
       args_count: 1,
@@ -144,7 +119,7 @@ describe('what it says', () => {
 
   test('is the thread that called, of the process that it belongs to', async () => {
     using reader = capturing();
-    const path = join(directory, 'absent');
+    const path = join(place.directory, 'absent');
     const { stdout } = spawnSync(tool('exec_with'), ['--thread', path, hex('zero')], { encoding: 'utf8' });
     const tid = Number(stdout.trim());
     const { event } = await reader.find((e) => e.tid === tid && e.exec_result !== 0, 'the failure');
@@ -180,7 +155,7 @@ describe('what it says', () => {
 
 describe('the stream', () => {
   test('has none without the request, and none any more when a later start does not ask', async () => {
-    const link = join(pinPath, 'v1/exec_failed_link');
+    const link = join(place.pinPath, 'v1/exec_failed_link');
     const first = capturing({ failed: false });
     fail('/absent');
     expect(existsSync(link)).toBe(false);
@@ -252,7 +227,7 @@ describe('the stream', () => {
 
   test('is without those of excluded users, which are counted', async () => {
     using reader = capturing({ excluded: { uids: [12_345] } });
-    const copy = join(directory, 'exec_with');
+    const copy = join(place.directory, 'exec_with');
     copyFileSync(tool('exec_with'), copy);
     chmodSync(copy, 0o755);
     const { status } = spawnSync('setpriv', ['--reuid=12345', '--clear-groups', copy, '/absent', hex('zero')]);

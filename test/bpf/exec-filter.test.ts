@@ -1,54 +1,25 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, rmSync, unlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, type TestContext, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ExecFilters } from '../../src/exec-filters.ts';
 import type { StreamCut } from '../../src/kernel/addon.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
-import {
-  CaptureReader,
-  copyProgram,
-  endEverything,
-  newPinPath,
-  newToken,
-  pokeWord,
-  removePins,
-  run,
-  storm,
-  tool,
-  whyNoCapture,
-  words,
-} from '../support/capture.ts';
+import { CaptureReader, copyProgram, newToken, pokeWord, run, storm, tool, words } from '../support/capture.ts';
+import { eachWithPinsAndDirectory } from '../support/capture-tests.ts';
 import { HandMadeCgroup, Hierarchy, runIn } from '../support/cgroups.ts';
 
 /** What rules keep out of the ring, and that every exec is either recorded or counted for one rule. */
 
-let pinPath: string;
-let directory: string;
+const place = eachWithPinsAndDirectory();
 
-beforeEach((ctx: TestContext) => {
-  const reason = whyNoCapture();
-  if (reason !== undefined) return ctx.skip(reason);
-  pinPath = newPinPath();
-  directory = mkdtempSync(join(tmpdir(), 'bpf2kafka-test-'));
-  chmodSync(directory, 0o755);
-});
-
-afterEach(() => {
-  if (whyNoCapture() !== undefined) return;
-  endEverything();
-  removePins(pinPath);
-  rmSync(directory, { recursive: true, force: true });
-});
-
-const excluding = (excluded: Partial<ExecFilters>) => new CaptureReader(pinPath, undefined, { excluded });
+const excluding = (excluded: Partial<ExecFilters>) => new CaptureReader(place.pinPath, undefined, { excluded });
 const rules = (excluded: Partial<ExecFilters>): ExecFilters => ({ exes: [], uids: [], cgroups: [], ...excluded });
 const sum = (counts: Readonly<Record<string, number>>) => Object.values(counts).reduce((all, count) => all + count, 0);
 
 /** A copy of noop at this path below the test's directory. */
-const program = (name: string) => copyProgram(tool('noop'), join(directory, name));
+const program = (name: string) => copyProgram(tool('noop'), join(place.directory, name));
 
 /** The only arguments of execs that have one, which begins with the token; those of what starts them have more. */
 function tokensOf({ events }: CaptureReader, token: string): string[] {
@@ -85,8 +56,8 @@ describe('the file that runs', () => {
   });
 
   test('is kept out by the beginning of its path', async () => {
-    const beginning = join(directory, 'a/too*');
-    const folder = join(directory, 'c/*');
+    const beginning = join(place.directory, 'a/too*');
+    const folder = join(place.directory, 'c/*');
     using reader = excluding({ exes: [beginning, folder] });
     const token = newToken();
     for (const name of ['a/tool', 'a/too', 'a/tools/x', 'a/to', 'c/x', 'c/d/x', 'cc'])
@@ -97,29 +68,32 @@ describe('the file that runs', () => {
 
   test('counts for the longest rule', async () => {
     const [one, other] = [program('a/one'), program('a/other')];
-    using reader = excluding({ exes: [join(directory, '*'), join(directory, 'a/*'), one] });
+    using reader = excluding({ exes: [join(place.directory, '*'), join(place.directory, 'a/*'), one] });
     run(one, []);
     run(other, []);
     run(program('x'), []);
     expect(await filtered(reader)).toEqual({
       [`exclude_exe:${one}`]: 1,
-      [`exclude_exe:${join(directory, 'a/*')}`]: 1,
-      [`exclude_exe:${join(directory, '*')}`]: 1,
+      [`exclude_exe:${join(place.directory, 'a/*')}`]: 1,
+      [`exclude_exe:${join(place.directory, '*')}`]: 1,
     });
   });
 
   test('of a script it is the interpreter', async () => {
     const shell = program('shell');
     using reader = excluding({ exes: [shell] });
-    const script = join(directory, 'script');
+    const script = join(place.directory, 'script');
     run('sh', ['-c', `printf '#!%s\\n' '${shell}' >'${script}' && chmod 755 '${script}'`]);
     run(script, []);
     expect(await filtered(reader)).toEqual({ [`exclude_exe:${shell}`]: 1 });
   });
 
   test('has a path of 255 bytes at most for a whole path, and any for a beginning', async () => {
-    const fill = (bytes: number) => join(directory, 'x'.repeat(60), 'y'.repeat(60), 'z'.repeat(60)).padEnd(bytes, 'z');
-    const [longest, longer] = [fill(255), `${fill(255)}z`].map((path) => program(path.slice(directory.length + 1)));
+    const fill = (bytes: number) =>
+      join(place.directory, 'x'.repeat(60), 'y'.repeat(60), 'z'.repeat(60)).padEnd(bytes, 'z');
+    const [longest, longer] = [fill(255), `${fill(255)}z`].map((path) =>
+      program(path.slice(place.directory.length + 1)),
+    );
     const token = newToken();
     using reader = excluding({ exes: [longest as string] });
     run(longest as string, [`${token}-longest`]);
@@ -199,8 +173,8 @@ describe('totals', () => {
 
   test('begin at the upgrade of a capture that had no rules yet', async () => {
     excluding({}).close();
-    unlinkSync(`${pinPath}/v1/exec_rules`);
-    pokeWord(`${pinPath}/v1/g1/exec_ring_control`, words.ringControl.programHash, 1);
+    unlinkSync(`${place.pinPath}/v1/exec_rules`);
+    pokeWord(`${place.pinPath}/v1/g1/exec_ring_control`, words.ringControl.programHash, 1);
     const path = program('tool');
     using reader = excluding({ exes: [path] });
     expect(reader.status).toMatchObject({ resumed: true, replacedProgram: true });
@@ -235,13 +209,13 @@ test('of rules that cannot be, none is taken, and the old ones hold', async () =
 test('rules change in a storm: every exec is recorded or counted once, and each epoch balances', async () => {
   const count = 4_000;
   const path = program('tool');
-  using reader = new CaptureReader(pinPath, 32 * 1024 * 1024);
+  using reader = new CaptureReader(place.pinPath, 32 * 1024 * 1024);
   const token = newToken();
   const words = [path, String(count), '2', token];
   const child = spawn(tool('spawn_storm'), words, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = once(child, 'exit');
   const cuts: { readonly cut: StreamCut; readonly records: number }[] = [];
-  const changes = [{ exes: [path] }, {}, { exes: [join(directory, '*')], uids: [4_242] }, {}];
+  const changes = [{ exes: [path] }, {}, { exes: [join(place.directory, '*')], uids: [4_242] }, {}];
   let changed = 0;
   while (child.exitCode === null) {
     await reader.capture.exclude(rules(changes[changed++ % changes.length] as Partial<ExecFilters>));
@@ -256,7 +230,7 @@ test('rules change in a storm: every exec is recorded or counted once, and each 
 
   expect(new Set(found).size).toBe(found.length);
   expect(found.length + sum(kept)).toBe(count);
-  expect(Object.keys(kept).sort()).toEqual([`exclude_exe:${join(directory, '*')}`, `exclude_exe:${path}`]);
+  expect(Object.keys(kept).sort()).toEqual([`exclude_exe:${join(place.directory, '*')}`, `exclude_exe:${path}`]);
   expect(found.length).toBeGreaterThan(0);
   for (const { cut, records } of cuts)
     expect(cut.entered - cut.fellThrough - cut.ringFull - cut.ringBusy - sum(cut.filtered)).toBe(records);

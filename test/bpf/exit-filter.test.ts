@@ -1,50 +1,25 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, type TestContext, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { type ExecFilters, noFilters } from '../../src/exec-filters.ts';
 import type { ExitEvent } from '../../src/schemas/exit-event.ts';
-import {
-  CaptureReader,
-  copyProgram,
-  endEverything,
-  newPinPath,
-  newToken,
-  type RingReader,
-  removePins,
-  run,
-  storm,
-  tool,
-  whyNoCapture,
-} from '../support/capture.ts';
+import { CaptureReader, copyProgram, newToken, type RingReader, run, storm, tool } from '../support/capture.ts';
+import { eachWithPinsAndDirectory } from '../support/capture-tests.ts';
 
 /** Exits of what rules keep out: each follows the exec of its process, and is recorded or counted for one rule. */
 
-let pinPath: string;
-let directory: string;
+const place = eachWithPinsAndDirectory();
 let noop: string;
 let shell: string;
-
-beforeEach((ctx: TestContext) => {
-  const reason = whyNoCapture();
-  if (reason !== undefined) return ctx.skip(reason);
-  pinPath = newPinPath();
-  directory = mkdtempSync(join(tmpdir(), 'bpf2kafka-test-'));
-  noop = copyProgram(tool('noop'), join(directory, 'noop'));
-  shell = copyProgram(realpathSync('/bin/sh'), join(directory, 'sh'));
-});
-
-afterEach(() => {
-  if (whyNoCapture() !== undefined) return;
-  endEverything();
-  removePins(pinPath);
-  rmSync(directory, { recursive: true, force: true });
+beforeEach(() => {
+  noop = copyProgram(tool('noop'), join(place.directory, 'noop'));
+  shell = copyProgram(realpathSync('/bin/sh'), join(place.directory, 'sh'));
 });
 
 const excluding = (...exes: string[]) =>
-  new CaptureReader(pinPath, undefined, { excluded: { exes }, exitRingBytes: 4 * 1024 * 1024 });
+  new CaptureReader(place.pinPath, undefined, { excluded: { exes }, exitRingBytes: 4 * 1024 * 1024 });
 const rules = (...exes: string[]): ExecFilters => ({ ...noFilters, exes });
 
 async function filtered({ capture }: CaptureReader) {
@@ -166,7 +141,7 @@ test('each exit of a storm is recorded or counted, epoch for epoch', async () =>
 });
 
 test('nothing is left at the fork once the capture is detached, and all is there again with the next', async () => {
-  const link = join(pinPath, 'v1/exec_fork_link');
+  const link = join(place.pinPath, 'v1/exec_fork_link');
   const first = excluding(noop);
   expect(existsSync(link)).toBe(true);
   first.capture.detach();
