@@ -31,10 +31,11 @@ static __always_inline bool becomes_orphaned(struct host_control *h)
 {
 	__u64 until = *(volatile __u64 *)&h->read_until;
 
-	if (!until || (!(until & ORPHANED) && bpf_ktime_get_ns() < until))
+	if (until & ORPHANED)
+		return true;
+	if (!until || bpf_ktime_get_ns() < until)
 		return false;
-	if (!(until & ORPHANED))
-		until = __sync_val_compare_and_swap(&h->read_until, until, ORPHANED | bpf_ktime_get_boot_ns());
+	__sync_val_compare_and_swap(&h->read_until, until, ORPHANED | bpf_ktime_get_boot_ns());
 	/* The owner may have come back in between. */
 	return is_orphaned(h);
 }
