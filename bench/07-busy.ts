@@ -47,18 +47,23 @@ async function oursOver(kafka: TestKafka, inspector: string, round: number): Pro
 
 /** execsnoop piped to kcat: both processes, and the programs. */
 async function theirsOver(kafka: TestKafka, program: string): Promise<number> {
-  const snoop = spawn(program, [], { stdio: ['ignore', 'pipe', 'ignore'] });
-  using _snoop = atEnd(() => snoop.kill('SIGKILL'));
-  const kcat = spawn('kcat', ['-P', '-q', '-b', kafka.brokers, '-t', 'execsnoop'], {
-    stdio: [snoop.stdout, 'ignore', 'inherit'],
+  // A pipe of the shell's: one of Node.js does not block, which kcat takes for an error.
+  const words = ['-c', '"$0" | kcat -P -q -b "$1" -t execsnoop', program, kafka.brokers];
+  const shell = spawn('sh', words, { stdio: ['ignore', 'ignore', 'inherit'] });
+  using _pipeline = atEnd(() => {
+    // Those first for which the others wait, so that each is there to be ended.
+    for (const pid of treeOf(shell.pid as number).toReversed()) process.kill(pid, 'SIGKILL');
   });
-  using _kcat = atEnd(() => kcat.kill('SIGKILL'));
-  const pids = [snoop.pid as number, kcat.pid as number];
-  await waitFor(() => statsOfProcess(pids[0] as number).size > 0, { what: 'execsnoop is attached' });
-  return percentOver(
-    () =>
-      pids.reduce((sum, pid) => sum + cpuNanosOf(pid), 0) +
-      [...statsOfProcess(pids[0] as number).values()].reduce((sum, { nanos }) => sum + nanos, 0),
+  const programsOf = (pid: number) => [...statsOfProcess(pid).values()];
+  const pids = await waitFor(
+    () => {
+      const tree = treeOf(shell.pid as number);
+      return tree.some((pid) => programsOf(pid).length > 0) && tree.length === 3 ? tree : undefined;
+    },
+    { what: 'execsnoop is attached' },
+  );
+  return percentOver(() =>
+    pids.reduce((sum, pid) => programsOf(pid).reduce((all, { nanos }) => all + nanos, sum + cpuNanosOf(pid)), 0),
   );
 }
 

@@ -7,7 +7,7 @@ import {
   textRules,
   wholeAssignment,
 } from './secret-rules.ts';
-import { maySecretsBeIn } from './secret-triggers.ts';
+import { maySecretsBeIn, maySecretsBeInText } from './secret-triggers.ts';
 
 export interface RedactionOptions {
   /** Whether the rules of secret-rules.ts apply. */
@@ -72,10 +72,12 @@ export class Redactor {
 }
 
 function byTextRules(text: string): string {
+  if (!maySecretsBeInText(text)) return text;
   return textRules.reduce((rest, { pattern, replacement }) => rest.replace(pattern, replacement), text);
 }
 
 function byRules(args: readonly string[]): readonly string[] {
+  if (!args.some(maySecretsBeInText)) return args;
   const words = new Words();
   return args.map((argument, at) => {
     // `sh -c 'PGPASSWORD=x psql db'`: a command line. `env 'PGPASSWORD=x y' psql`: a value with a blank in it.

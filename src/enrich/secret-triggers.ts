@@ -16,6 +16,19 @@ export function maySecretsBeIn(bytes: Uint8Array, begin: number, end: number): b
   return false;
 }
 
+/** The same of a text. */
+export function maySecretsBeInText(text: string): boolean {
+  const { slots, multiplier } = table;
+  let last = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    // Triggers are ASCII: what lies beyond it only has to break them.
+    last = (last << 8) | Math.min(text.charCodeAt(at), 0x80) | fold;
+    if (slots[Math.imul(last, multiplier) >>> shift] !== last) continue;
+    if (last >> 8 !== scheme || text.includes('@', at)) return true;
+  }
+  return false;
+}
+
 /** Makes capital letters small; whatever else it makes alike is told apart by the rules. */
 const fold = 0x20;
 const atSign = 0x40;
