@@ -23,6 +23,7 @@
  *   v1/g1/exec_ring_control   struct ring_control wake-up and commits of that ring
  *   v1/g1/exec_bare_ring          the same two for what finds no room in exec_ring: the first EXEC_BARE_BYTES
  *   v1/g1/exec_bare_ring_control  of its record
+ *   v1/g1/exec_layout         text                how the records of that generation are laid out (native/layout.cpp)
  *
  *   The same with `exit` for `exec`, but for rules, marks and the bare ring: the stream "exit". A capture of a version without
  *   it gets them when it goes on.
@@ -33,8 +34,9 @@
  *   v1/packet_flows_0, _1     hash                     struct packet_key -> struct packet_count, by parity of the epoch
  *   v1/packet_link_N          link                     the XDP program on the interface with index N
  *
- * "v1" is PIN_LAYOUT_VERSION, "g1" the generation of the ring: a program with another record layout gets
- * a ring of its own beside the old one, and the sequence goes on.
+ * "v1" is PIN_LAYOUT_VERSION, "g1" the generation of the rings: programs with another record layout get rings of their own
+ * beside the old ones, g2, and the sequence goes on. The old rings are read to their end and unpinned; their control stays,
+ * for its totals. The newest generation that is complete is the one that programs write to.
  *
  * Structs have no implicit padding (-Wpadded is an error), so both compilers lay them out alike. All
  * words that programs and user space share are naturally aligned and of 64 bits.
@@ -165,12 +167,14 @@ struct commit_slot {
 };
 
 struct ring_control {
-	/* FNV-1a of the names, offsets and sizes of the record's fields, and of its limits; 0 until all of the ring is set up */
+	/* FNV-1a of the names, offsets and sizes of the record's fields, and of its limits; 0 until all of the generation is set up */
 	__u64 layout_hash;
 	__u64 program_hash; /* FNV-1a of the object file whose program is in slot 0, and of its settings */
 	__u64 ring_bytes;
 	__u64 high_water; /* most bytes that ever waited at a read */
-	__u64 reserved[4];
+	/* What the reader adds to positions, so that they go on over the generations and name no place twice. */
+	__u64 position_base;
+	__u64 reserved[3];
 
 	/* 1: the reader sleeps. The program that swaps it to 0 wakes the reader. */
 	__u64 armed;

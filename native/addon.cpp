@@ -66,6 +66,8 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
                            InstanceMethod<&CaptureWrap::open_exec>("openExec"),
                            InstanceMethod<&CaptureWrap::open_bare_exec>("openBareExec"),
                            InstanceMethod<&CaptureWrap::open_exit>("openExit"),
+                           InstanceMethod<&CaptureWrap::open_earlier>("openEarlier"),
+                           InstanceMethod<&CaptureWrap::has_pinned_execs>("hasPinnedExecs"),
                            InstanceMethod<&CaptureWrap::has_pinned_exits>("hasPinnedExits"),
                            InstanceMethod<&CaptureWrap::status>("status"),
                            InstanceMethod<&CaptureWrap::clock_offsets>("clockOffsets"),
@@ -96,8 +98,8 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
     return *capture_;
   }
 
-  Napi::Value open(Napi::Env env, EventStream& stream, EventRing& ring) {
-    return open_stream(env, streams_.emplace_back(std::make_shared<StreamHandle>(capture_, &stream, &ring)));
+  Napi::Value open(Napi::Env env, EventStream& stream, EventRing& ring, RingGeneration* earlier = nullptr) {
+    return open_stream(env, streams_.emplace_back(std::make_shared<StreamHandle>(capture_, &stream, &ring, earlier)));
   }
 
   Napi::Value open_exec(const Napi::CallbackInfo& info) {
@@ -114,6 +116,22 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
       EventStream* stream = capture().exit();
       return stream ? open(info.Env(), *stream, stream->ring()) : info.Env().Undefined();
     });
+  }
+
+  // The rings of earlier generations of a stream, oldest first.
+  Napi::Value open_earlier(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      EventStream& stream = info[0].As<Napi::String>().Utf8Value() == "exit" ? *capture().exit() : capture().exec();
+      Napi::Array rings = Napi::Array::New(info.Env());
+      for (RingGeneration& generation : stream.earlier())
+        for (EventRing* ring : generation.rings())
+          rings.Set(rings.Length(), open(info.Env(), stream, *ring, &generation));
+      return rings;
+    });
+  }
+
+  Napi::Value has_pinned_execs(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), capture().has_pinned_execs()); });
   }
 
   Napi::Value has_pinned_exits(const Napi::CallbackInfo& info) {

@@ -100,7 +100,7 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
   Napi::Value layout(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
       const PacketPrograms& programs = packets().programs();
-      return to_javascript(info.Env(), programs.key_layout(), programs.enumerators());
+      return to_javascript(info.Env(), programs.layout());
     });
   }
 

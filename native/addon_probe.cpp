@@ -5,6 +5,7 @@
 #include "interfaces.h"
 #include "kernel.h"
 #include "packet_programs.h"
+#include "ring_generation.h"
 
 namespace bpf2kafka {
 
@@ -54,6 +55,32 @@ Napi::Value interfaces(const Napi::CallbackInfo& info) {
   });
 }
 
+// Of one stream: the layout of its records now, and those of the rings that are pinned and have records with another one.
+Napi::Object describe_records(Napi::Env env, const PinPaths& paths, const EventPrograms& programs) {
+  const RecordLayout present = programs.layout();
+  Napi::Array pinned = Napi::Array::New(env);
+  for (const PinPaths& generation : RingGeneration::pinned(paths, programs.stream())) {
+    const RingGeneration rings(generation, programs.stream());
+    if (rings.is_retired() || rings.layout_hash() == present.hash()) continue;
+    pinned.Set(pinned.Length(), to_javascript(env, rings.layout()));
+  }
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("stream", programs.stream());
+  object.Set("present", to_javascript(env, present));
+  object.Set("pinned", pinned);
+  return object;
+}
+
+Napi::Value record_layouts(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&] {
+    const PinPaths paths(info[0].As<Napi::String>());
+    Napi::Array streams = Napi::Array::New(info.Env());
+    streams.Set(0U, describe_records(info.Env(), paths, ExecPrograms({})));
+    streams.Set(1U, describe_records(info.Env(), paths, ExitPrograms()));
+    return streams;
+  });
+}
+
 Napi::Value clock_synchronised(const Napi::CallbackInfo& info) {
   return guarded(info.Env(), [&] { return Napi::Boolean::New(info.Env(), clock_is_synchronised()); });
 }
@@ -62,6 +89,7 @@ Napi::Value clock_synchronised(const Napi::CallbackInfo& info) {
 
 void add_probes(Napi::Env env, Napi::Object exports) {
   exports.Set("tryPrograms", Napi::Function::New<try_programs_of>(env, "tryPrograms"));
+  exports.Set("recordLayouts", Napi::Function::New<record_layouts>(env, "recordLayouts"));
   exports.Set("interfaces", Napi::Function::New<interfaces>(env, "interfaces"));
   exports.Set("isClockSynchronised", Napi::Function::New<clock_synchronised>(env, "isClockSynchronised"));
 }

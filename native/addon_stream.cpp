@@ -48,6 +48,7 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
                            InstanceMethod<&StreamWrap::backlog>("backlog"),
                            InstanceMethod<&StreamWrap::pending>("pending"),
                            InstanceMethod<&StreamWrap::layout>("layout"),
+                           InstanceMethod<&StreamWrap::retire>("retire"),
                        });
   }
 
@@ -83,7 +84,8 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
   void note_spool(const Napi::CallbackInfo& info) {
     guarded(info.Env(), [&] {
       const auto totals = info[0].As<Napi::Object>();
-      ring().note_spool({.acknowledged = unsigned_of(totals.Get("acknowledged")),
+      ring().note_spool({.spool_id = unsigned_of(totals.Get("spoolId")),
+                         .acknowledged = unsigned_of(totals.Get("acknowledged")),
                          .evicted = unsigned_of(totals.Get("evicted")),
                          .missing = unsigned_of(totals.Get("missing")),
                          .first_offset = offset_of(totals, "firstOffset"),
@@ -113,15 +115,19 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
       set_counters(object, stream.counters());
       object.Set("acknowledged", number(env, totals[USER_ACKNOWLEDGED]));
       object.Set("undecodable", number(env, totals[USER_UNDECODABLE]));
-      object.Set("spooled", number(env, totals[USER_SPOOLED]));
-      object.Set("spoolId", number(env, totals[USER_SPOOL_ID]));
-      object.Set("spoolAcknowledged", number(env, totals[USER_SPOOL_ACKNOWLEDGED]));
-      object.Set("spoolEvicted", number(env, totals[USER_SPOOL_EVICTED]));
-      object.Set("spoolMissing", number(env, totals[USER_SPOOL_MISSING]));
+      const bool is_main = handle_->is_main();
+      const auto of_spool = [&](user_counter counter) { return number(env, is_main ? totals[counter] : 0); };
+      object.Set("spooled", number(env, is_main ? stream.spooled() : 0));
+      object.Set("spoolId", of_spool(USER_SPOOL_ID));
+      object.Set("spoolAcknowledged", of_spool(USER_SPOOL_ACKNOWLEDGED));
+      object.Set("spoolEvicted", of_spool(USER_SPOOL_EVICTED));
+      object.Set("spoolMissing", of_spool(USER_SPOOL_MISSING));
       set_offsets(object, totals[USER_FIRST_OFFSET], totals[USER_LAST_OFFSET]);
       object.Set("corrupt", number(env, totals[USER_CORRUPT]));
       object.Set("corruptBytes", number(env, totals[USER_CORRUPT_BYTES]));
+      object.Set("retired", ring.is_retired());
       object.Set("consumerPosition", number(env, ring.consumer_position()));
+      object.Set("producerPosition", number(env, ring.producer_position()));
       object.Set("waitingBytes", number(env, ring.waiting_bytes()));
       object.Set("ringBytes", number(env, ring.ring_bytes()));
       object.Set("highWaterBytes", number(env, ring.high_water()));
@@ -140,10 +146,11 @@ class StreamWrap : public Napi::ObjectWrap<StreamWrap> {
   }
 
   Napi::Value layout(const Napi::CallbackInfo& info) {
-    return guarded(info.Env(), [&] {
-      const EventStream& stream = handle_->stream();
-      return to_javascript(info.Env(), stream.record_layout(), stream.record_enumerators());
-    });
+    return guarded(info.Env(), [&] { return to_javascript(info.Env(), handle_->layout()); });
+  }
+
+  void retire(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] { handle_->retire(); });
   }
 
   std::shared_ptr<StreamHandle> handle_;
@@ -163,6 +170,18 @@ EventStream& StreamHandle::stream() const {
 EventRing& StreamHandle::ring() const {
   require_open();
   return *ring_;
+}
+
+RecordLayout StreamHandle::layout() const {
+  require_open();
+  return earlier_ ? earlier_->layout() : stream_->layout();
+}
+
+void StreamHandle::retire() {
+  require_open();
+  if (!earlier_) throw Error("ERR_ADDON", "retire", "the ring", EBUSY, "it is written to");
+  stop_waking();
+  earlier_->retire(*ring_);
 }
 
 void StreamHandle::on_wake(const Napi::Function& callback) {

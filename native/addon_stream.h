@@ -12,14 +12,20 @@ namespace bpf2kafka {
 // it.
 class StreamHandle {
  public:
-  StreamHandle(std::shared_ptr<Capture> capture, EventStream* stream, EventRing* ring)
-      : capture_(std::move(capture)), stream_(stream), ring_(ring) {}
+  // earlier: the generation of the ring, when that is not the newest.
+  StreamHandle(std::shared_ptr<Capture> capture, EventStream* stream, EventRing* ring, RingGeneration* earlier = nullptr)
+      : capture_(std::move(capture)), stream_(stream), ring_(ring), earlier_(earlier) {}
   ~StreamHandle() { close(); }
   StreamHandle(const StreamHandle&) = delete;
   StreamHandle& operator=(const StreamHandle&) = delete;
 
   EventStream& stream() const;
   EventRing& ring() const;
+  // The one of which the stream tells, and which has its counts of the spool.
+  bool is_main() const { return ring_ == &stream_->ring(); }
+  RecordLayout layout() const;
+  // Of an earlier generation, when it is empty.
+  void retire();
   // Calls back on the main loop each time a program wakes the reader.
   void on_wake(const Napi::Function& callback);
   // After it, every use is an error and never a crash.
@@ -33,6 +39,7 @@ class StreamHandle {
   std::shared_ptr<Capture> capture_;
   EventStream* stream_;
   EventRing* ring_;
+  RingGeneration* earlier_;
   napi_env env_ = nullptr;
   Napi::ThreadSafeFunction waker_;
   std::unique_ptr<WakeUp> wake_up_;

@@ -11,6 +11,9 @@ namespace bpf2kafka {
 
 namespace {
 
+// The maps of execs are there in any case, since exits share some: of the smallest ring.
+constexpr std::uint64_t idle_ring_bytes = 64 * 1024;
+
 constexpr long long clock_tolerance_ns = 5'000'000;
 // An offset counts from a little later than it is written, so that no record of before can get it.
 constexpr unsigned long long clock_notice_ns = 100'000'000;
@@ -65,6 +68,7 @@ Capture::KernelCheck::KernelCheck(const std::string& pin_path) {
 
 Capture::Capture(const std::string& pin_path, const CaptureSettings& settings)
     : check_(pin_path), paths_(pin_path), settings_(settings), lock_(paths_), exec_(paths_, "exec") {
+  settings_.exec.idle = settings_.exec_ring_bytes == 0;
   paths_.refuse_other_layouts();
   resumed_ = is_complete();
   if (settings.exit_ring_bytes) exit_.emplace(paths_, "exit");
@@ -95,7 +99,8 @@ void Capture::create() {
     const unsigned long long now = boot_nanoseconds();
     const std::uint64_t attach_id = now / 1000;
     ExecPrograms exec(settings_.exec);
-    exec_.create(exec, settings_.exec_ring_bytes, attach_id, now);
+    const bool captures_execs = settings_.exec_ring_bytes > 0;
+    exec_.create(exec, captures_execs ? settings_.exec_ring_bytes : idle_ring_bytes, attach_id, now);
     host_mapping_ = map_pinned(paths_, "host", sizeof(host_control));
 
     host_control& shared = control();
@@ -108,7 +113,10 @@ void Capture::create() {
     std::optional<ExitPrograms> exit;
     if (exit_) exit_->create(exit.emplace(), settings_.exit_ring_bytes, attach_id, now);
     __atomic_store_n(&shared.complete, 1, __ATOMIC_RELEASE);
-    exec_.attach(exec, shared.exec, now);
+    if (captures_execs)
+      exec_.attach(exec, shared.exec, now);
+    else
+      exec_.stay_detached(shared.exec);
     if (exit_) exit_->attach(*exit, shared.exit, now);
   } catch (...) {
     // Nothing was captured: leave nothing behind.
@@ -126,11 +134,17 @@ void Capture::resume() {
   if (shared.pin_layout != PIN_LAYOUT_VERSION)
     throw Error("ERR_PIN_LAYOUT", "use the pin directory", paths_.directory(), 0,
                 "it has layout " + std::to_string(shared.pin_layout) + ", this version " + std::to_string(PIN_LAYOUT_VERSION));
-  ExecPrograms exec(settings_.exec);
-  exec_.resume(exec, shared.exec, shared.attach_id);
+  if (settings_.exec_ring_bytes) {
+    ExecPrograms exec(settings_.exec);
+    exec_.resume(exec, settings_.exec_ring_bytes, shared.exec, shared.attach_id, barrier_);
+  } else {
+    exec_.open();
+    exec_.stay_detached(shared.exec);
+  }
   if (!exit_) return;
   ExitPrograms exit;
-  if (exit_->is_pinned()) return exit_->resume(exit, shared.exit, shared.attach_id);
+  if (exit_->is_pinned())
+    return exit_->resume(exit, settings_.exit_ring_bytes, shared.exit, shared.attach_id, barrier_);
   const unsigned long long now = boot_nanoseconds();
   exit_->create(exit, settings_.exit_ring_bytes, shared.attach_id, now);
   exit_->attach_late(exit, shared.exit, shared.attach_id, now);
@@ -143,6 +157,8 @@ void Capture::exclude(std::vector<ExecRule> rules) {
   ExecPrograms programs(settings);
   exec_.replace(programs, barrier_);
 }
+
+bool Capture::has_pinned_execs() const { return is_there(paths_.link("exec")) || exec_.backlog() > 0; }
 
 bool Capture::has_pinned_exits() const { return EventStream(paths_, "exit").is_pinned(); }
 
@@ -249,7 +265,7 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
     if (has_exits) exit.open();
     const auto backlog = [&] { return exec.backlog() + (has_exits ? exit.backlog() : 0); };
     std::optional<PinnedPackets> packets = PinnedPackets::open(paths, *host);
-    if (!discard) refuse_backlog(backlog(), exec.ring().spool_backlog(), packets, pin_path);
+    if (!discard) refuse_backlog(backlog(), exec.spool_backlog(), packets, pin_path);
     const Mapping host_mapping = map_pinned(paths, "host", sizeof(host_control));
     auto& shared = *host_mapping.as<host_control>();
     const Barrier barrier;
@@ -258,7 +274,7 @@ std::optional<FinalTotals> detach_pinned(const std::string& pin_path, bool disca
     if (packets) packets->detach();
     barrier.wait();
     // What came between the first look and the end: the pins stay, for a start that publishes it.
-    if (!discard) refuse_backlog(backlog(), exec.ring().spool_backlog(), packets, pin_path);
+    if (!discard) refuse_backlog(backlog(), exec.spool_backlog(), packets, pin_path);
 
     totals.attach_id = host->attach_id;
     totals.epoch = host->epoch;

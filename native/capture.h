@@ -29,7 +29,7 @@ struct EpochCut {
 };
 
 struct CaptureSettings {
-  std::uint64_t exec_ring_bytes = 0;  // of a new ring
+  std::uint64_t exec_ring_bytes = 0;  // of a new ring; 0: execs are not captured
   std::uint64_t exit_ring_bytes = 0;  // the same; 0: exits are not captured
   std::uint64_t orphan_after_ns = 0;  // so long after the last heartbeat nothing is captured any more; 0: never
   ExecSettings exec;
@@ -52,6 +52,8 @@ class Capture {
   EventStream& exec() { return exec_; }
   // Null when they are not captured by this process.
   EventStream* exit() { return exit_ ? &*exit_ : nullptr; }
+  // True when execs are captured under these pins, or were and wait for a reader.
+  bool has_pinned_execs() const;
   // True when exits are captured under these pins, by this process or not.
   bool has_pinned_exits() const;
 

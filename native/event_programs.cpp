@@ -5,7 +5,7 @@
 
 #include "error.h"
 
-// objects.S
+// objects.S.in
 extern "C" const unsigned char exit_object_start[];
 extern "C" const unsigned char exit_object_end[];
 
@@ -25,12 +25,7 @@ EventPrograms::EventPrograms(std::string stream, const unsigned char* start, con
       object_(start, end, "the " + stream_ + " programs"),
       hash_(object_.hash()) {}
 
-Enumerators EventPrograms::record_enumerators() const {
-  Enumerators all;
-  for (const char* name : enums_)
-    for (auto& enumerator : describe_enum(object_.types(), name)) all.push_back(std::move(enumerator));
-  return all;
-}
+RecordLayout EventPrograms::layout() const { return describe_record(object_.types(), stream_ + "_record", enums_); }
 
 void EventPrograms::load(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) {
   set_up(paths, ring_bytes, attachment);

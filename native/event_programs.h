@@ -18,10 +18,8 @@ class EventPrograms {
  public:
   const std::string& stream() const { return stream_; }
 
-  // How records are laid out; equal hashes mean that they can be read alike.
-  StructLayout record_layout() const { return describe_struct(object_.types(), stream_ + "_record"); }
-  Enumerators record_enumerators() const;
-  std::uint64_t layout_hash() const { return hash_of(record_layout(), record_enumerators()); }
+  // How records are laid out.
+  RecordLayout layout() const;
   // Tells whether what is pinned came from these, with these settings.
   std::uint64_t hash() const { return hash_; }
 

@@ -29,6 +29,15 @@ constexpr std::uint32_t length_of(std::uint32_t header) { return header & ~(BPF_
 
 EventRing::EventRing(Descriptor ring, Descriptor control)
     : ring_(std::move(ring)), control_descriptor_(std::move(control)) {
+  control_mapping_ = Mapping(control_descriptor_.get(), sizeof(ring_control), PROT_READ | PROT_WRITE, 0, "the ring's control");
+  if (!ring_) {
+    // A commit moves the position on, so of the two slots the one that is further is the last.
+    const commit_slot* slots = this->control()->commits;
+    slot_ = slots[1].position > slots[0].position ? 1 : 0;
+    std::copy_n(slots[slot_].counters, static_cast<int>(USER_COUNTERS), totals_);
+    cursor_ = retired_at_ = slots[slot_].position;
+    return;
+  }
   bpf_map_info info{};
   __u32 info_bytes = sizeof(info);
   if (bpf_obj_get_info_by_fd(ring_.get(), &info, &info_bytes) != 0) fail("inspect", "the ring buffer", errno);
@@ -39,16 +48,24 @@ EventRing::EventRing(Descriptor ring, Descriptor control)
   // twice, so that a record never wraps.
   consumer_ = Mapping(ring_.get(), page, PROT_READ | PROT_WRITE, 0, "the ring's consumer page");
   producer_ = Mapping(ring_.get(), page + 2 * ring_bytes_, PROT_READ, static_cast<off_t>(page), "the ring's data");
-  control_mapping_ = Mapping(control_descriptor_.get(), sizeof(ring_control), PROT_READ | PROT_WRITE, 0, "the ring's control");
   data_ = producer_.as<std::uint8_t>() + page;
 }
 
-std::uint64_t EventRing::producer_position() const {
-  return __atomic_load_n(producer_.as<std::uint64_t>(), __ATOMIC_ACQUIRE);
+void EventRing::retire() {
+  retired_at_ = cursor_;
+  data_ = nullptr;
+  ring_bytes_ = 0;
+  producer_ = Mapping();
+  consumer_ = Mapping();
+  ring_.close();
 }
 
-std::uint64_t EventRing::consumer_position() const {
-  return __atomic_load_n(consumer_.as<std::uint64_t>(), __ATOMIC_ACQUIRE);
+std::uint64_t EventRing::produced() const {
+  return data_ ? __atomic_load_n(producer_.as<std::uint64_t>(), __ATOMIC_ACQUIRE) : retired_at_;
+}
+
+std::uint64_t EventRing::consumed() const {
+  return data_ ? __atomic_load_n(consumer_.as<std::uint64_t>(), __ATOMIC_ACQUIRE) : retired_at_;
 }
 
 std::uint32_t EventRing::header_at(std::uint64_t position) const {
@@ -61,8 +78,9 @@ bool EventRing::is_span(std::uint64_t from, std::uint64_t to) const {
 }
 
 void EventRing::resume() {
-  const std::uint64_t consumer = consumer_position();
-  const std::uint64_t producer = producer_position();
+  if (is_retired()) return;
+  const std::uint64_t consumer = consumed();
+  const std::uint64_t producer = produced();
   const commit_slot* slots = control()->commits;
 
   if (slots[0].position == consumer)
@@ -96,11 +114,11 @@ void EventRing::skip_to(std::uint64_t position) {
 }
 
 ReadResult EventRing::read(std::uint8_t* into, std::size_t capacity, std::uint32_t max_records) {
-  const std::uint64_t producer = producer_position();
+  const std::uint64_t producer = produced();
   ReadResult result;
 
   if (cursor_ < producer && !is_span(cursor_, producer)) skip_to(producer);
-  const std::uint64_t consumer = consumer_position();
+  const std::uint64_t consumer = consumed();
   if (is_span(consumer, producer) && producer - consumer > control()->high_water) control()->high_water = producer - consumer;
 
   while (cursor_ < producer && result.records < max_records) {
@@ -128,14 +146,15 @@ ReadResult EventRing::read(std::uint8_t* into, std::size_t capacity, std::uint32
     }
     cursor_ += step;
   }
-  result.position = cursor_;
+  result.position = base() + cursor_;
   return result;
 }
 
-void EventRing::commit(std::uint64_t position, const CommitCounts& counts) {
-  const std::uint64_t consumer = consumer_position();
-  if (position < consumer || position > cursor_)
-    throw Error("ERR_ADDON", "commit", "position " + std::to_string(position), EINVAL, "it was not read");
+void EventRing::commit(std::uint64_t end, const CommitCounts& counts) {
+  const std::uint64_t consumer = consumed();
+  const std::uint64_t position = end - base();
+  if (end < base() || position < consumer || position > cursor_)
+    throw Error("ERR_ADDON", "commit", "position " + std::to_string(end), EINVAL, "it was not read");
   totals_[USER_ACKNOWLEDGED] += counts.acknowledged;
   totals_[USER_UNDECODABLE] += counts.undecodable;
   totals_[USER_SPOOLED] += counts.spooled;
@@ -158,9 +177,10 @@ void EventRing::store(std::uint64_t position) {
   slot_ = idle;
 }
 
-bool EventRing::roll_forward(std::uint64_t position, const CommitCounts& counts) {
-  std::uint64_t at = consumer_position();
-  if (cursor_ != at || position > producer_position() || !is_span(at, position)) return false;
+bool EventRing::roll_forward(std::uint64_t end, const CommitCounts& counts) {
+  std::uint64_t at = consumed();
+  const std::uint64_t position = end - base();
+  if (end < base() || cursor_ != at || position > produced() || !is_span(at, position)) return false;
   while (at < position) {
     const std::uint32_t header = header_at(at);
     if (header & BPF_RINGBUF_BUSY_BIT) return false;
@@ -168,7 +188,7 @@ bool EventRing::roll_forward(std::uint64_t position, const CommitCounts& counts)
   }
   if (at != position) return false;
   cursor_ = position;
-  commit(position, counts);
+  commit(end, counts);
   return true;
 }
 
@@ -178,6 +198,7 @@ void EventRing::note_spool(const SpoolTotals& totals) {
     totals_[counter] = value;
     __atomic_store_n(&slot[counter], value, __ATOMIC_RELEASE);
   };
+  if (totals.spool_id > 0) note(USER_SPOOL_ID, totals.spool_id);
   note(USER_SPOOL_ACKNOWLEDGED, totals.acknowledged);
   note(USER_SPOOL_EVICTED, totals.evicted);
   note(USER_SPOOL_MISSING, totals.missing);
@@ -185,27 +206,21 @@ void EventRing::note_spool(const SpoolTotals& totals) {
   if (totals.last_offset > 0) note(USER_LAST_OFFSET, totals.last_offset);
 }
 
-std::uint64_t EventRing::spool_backlog() const {
-  return totals_[USER_SPOOLED] - totals_[USER_SPOOL_ACKNOWLEDGED] - totals_[USER_SPOOL_EVICTED] - totals_[USER_SPOOL_MISSING];
-}
-
 bool EventRing::arm() {
   __atomic_store_n(&control()->armed, 1, __ATOMIC_SEQ_CST);
   // Pairs with the program's second look in bpf/emit.h.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (producer_position() == cursor_) return true;
+  if (produced() == cursor_) return true;
   __atomic_store_n(&control()->armed, 0, __ATOMIC_SEQ_CST);
   return false;
 }
-
-std::uint64_t EventRing::waiting_bytes() const { return producer_position() - consumer_position(); }
 
 // Records between the consumer position and `end`, discarded ones left out, whose header and place match.
 template <typename Matches>
 std::uint64_t EventRing::count(std::uint64_t end, Matches matches) const {
   std::uint64_t records = 0;
-  std::uint64_t position = consumer_position();
-  if (!is_span(position, end)) return 0;
+  std::uint64_t position = consumed();
+  if (!data_ || !is_span(position, end)) return 0;
   while (position < end) {
     const std::uint32_t header = header_at(position);
     const std::uint64_t step = header_bytes + align8(length_of(header));
@@ -217,11 +232,11 @@ std::uint64_t EventRing::count(std::uint64_t end, Matches matches) const {
 }
 
 std::uint64_t EventRing::backlog() const {
-  return count(producer_position(), [](std::uint32_t, std::uint64_t) { return true; });
+  return count(produced(), [](std::uint32_t, std::uint64_t) { return true; });
 }
 
 std::uint64_t EventRing::pending(std::uint64_t epoch, std::uint64_t end) const {
-  return count(end, [&](std::uint32_t header, std::uint64_t position) {
+  return count(end - base(), [&](std::uint32_t header, std::uint64_t position) {
     // One that is not complete belongs to a later epoch, and its payload is still being written.
     if (header & BPF_RINGBUF_BUSY_BIT) return false;
     record_head head;

@@ -10,6 +10,9 @@
 // So: (1) load-acquire the producer position before a header, (2) load-acquire a header before its
 // payload, (3) store-release the consumer position after the last read of what lies before it.
 //
+// Positions are bytes since the stream began: those of a ring begin where no ring of an earlier generation has come
+// (ring_control.position_base).
+//
 // Not thread-safe: all calls come from the JavaScript thread. Only the WakeUp has a thread of its own.
 #pragma once
 
@@ -41,6 +44,7 @@ struct CommitCounts {
 
 // What became of the records that were moved to the spool, totals since attach_id.
 struct SpoolTotals {
+  std::uint64_t spool_id = 0;  // as USER_SPOOL_ID; 0: leave it
   std::uint64_t acknowledged = 0;
   std::uint64_t evicted = 0;
   std::uint64_t missing = 0;
@@ -50,8 +54,12 @@ struct SpoolTotals {
 
 class EventRing {
  public:
-  // Both descriptors are of pinned maps. Changes nothing in them.
+  // Both descriptors are of pinned maps. Changes nothing in them. Without a ring it is one that was retired.
   EventRing(Descriptor ring, Descriptor control);
+
+  // Gives the ring up, and with it the kernel's memory; everything in it was committed. The totals stay.
+  void retire();
+  bool is_retired() const { return !data_; }
 
   // Before anything else, and only when the layout is known: finds the totals of the last commit and checks
   // that the ring can be read from there. What cannot be read is skipped, counted and committed at once.
@@ -71,9 +79,6 @@ class EventRing {
   // Notes what became of spooled records. Each word is a total by itself, so it needs no commit.
   void note_spool(const SpoolTotals& totals);
 
-  // Records that were moved to the spool, of which nothing else is known.
-  std::uint64_t spool_backlog() const;
-
   // Says that the reader is going to sleep. False when there is something to read: then it must not.
   bool arm();
 
@@ -84,9 +89,9 @@ class EventRing {
   // All of them must be complete: a barrier after the epoch ended makes sure of that.
   std::uint64_t pending(std::uint64_t epoch, std::uint64_t end) const;
 
-  std::uint64_t consumer_position() const;
-  std::uint64_t producer_position() const;
-  std::uint64_t waiting_bytes() const;
+  std::uint64_t consumer_position() const { return base() + consumed(); }
+  std::uint64_t producer_position() const { return base() + produced(); }
+  std::uint64_t waiting_bytes() const { return produced() - consumed(); }
   std::uint64_t ring_bytes() const { return ring_bytes_; }
   std::uint64_t high_water() const { return control()->high_water; }
   const std::uint64_t* totals() const { return totals_; }
@@ -94,6 +99,10 @@ class EventRing {
   ring_control* control() const { return control_mapping_.as<ring_control>(); }
 
  private:
+  // The kernel's own positions, bytes since the ring was made.
+  std::uint64_t consumed() const;
+  std::uint64_t produced() const;
+  std::uint64_t base() const { return control()->position_base; }
   std::uint32_t header_at(std::uint64_t position) const;
   bool is_span(std::uint64_t from, std::uint64_t to) const;
   template <typename Matches>
@@ -109,6 +118,7 @@ class EventRing {
   Mapping control_mapping_;
   const std::uint8_t* data_ = nullptr;
 
+  std::uint64_t retired_at_ = 0;  // both of the kernel's positions, when the ring is given up
   std::uint64_t cursor_ = 0;
   int slot_ = 0;  // that holds the last commit
   std::uint64_t totals_[USER_COUNTERS] = {};

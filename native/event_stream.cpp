@@ -18,14 +18,6 @@ std::uint64_t skipped_by(const Descriptor& dispatcher) {
   return info.recursion_misses;
 }
 
-// Null when it is not pinned.
-std::unique_ptr<EventRing> open_ring(const PinPaths& paths, const std::string& name) {
-  Descriptor ring = open_pinned(paths.map(name));
-  Descriptor control = open_pinned(paths.map(name + "_control"));
-  if (!ring || !control) return nullptr;
-  return std::make_unique<EventRing>(std::move(ring), std::move(control));
-}
-
 [[noreturn]] void fail_without_ring(const PinPaths& paths) {
   throw Error("ERR_PIN_LAYOUT", "use the pin directory", paths.directory(), 0, "a ring of it is missing");
 }
@@ -43,26 +35,12 @@ stream_counters operator+(const stream_counters& a, const stream_counters& b) {
           .bare = a.bare + b.bare};
 }
 
-bool EventStream::is_pinned() const {
-  const std::string path = paths_.map(name_ + "_ring_control");
-  const Descriptor fd = open_pinned(path);
-  if (!fd) return false;
-  const __u32 key = 0;
-  ring_control control{};
-  if (bpf_map_lookup_elem(fd.get(), &key, &control) != 0) fail("read", path, errno);
-  return control.layout_hash != 0;
-}
-
-void EventStream::describe(const EventPrograms& programs) {
-  layout_ = programs.record_layout();
-  enumerators_ = programs.record_enumerators();
-}
-
 void EventStream::open_maps() {
   mapping_ = map_pinned(paths_, name_ + "_stream", sizeof(stream_control));
-  ring_ = open_ring(paths_, name_ + "_ring");
-  if (!ring_) fail_without_ring(paths_);
-  bare_ring_ = open_ring(paths_, name_ + "_bare_ring");
+  earlier_.clear();
+  for (const PinPaths& paths : RingGeneration::pinned(paths_, name_)) earlier_.emplace_back(paths, name_);
+  newest_ = std::move(earlier_.back());
+  earlier_.pop_back();
   open_rules();
 }
 
@@ -72,12 +50,15 @@ void EventStream::open_rules() {
 }
 
 std::vector<EventRing*> EventStream::rings() const {
-  std::vector<EventRing*> all = {ring_.get()};
-  if (bare_ring_) all.push_back(bare_ring_.get());
+  std::vector<EventRing*> all;
+  for (const RingGeneration& generation : earlier_)
+    for (EventRing* ring : generation.rings()) all.push_back(ring);
+  for (EventRing* ring : newest_->rings()) all.push_back(ring);
   return all;
 }
 
 void EventStream::open() {
+  if (!is_pinned()) fail_without_ring(paths_);
   open_maps();
   for (EventRing* ring : rings()) ring->resume();
 }
@@ -85,45 +66,77 @@ void EventStream::open() {
 void EventStream::create(EventPrograms& programs, std::uint64_t ring_bytes, std::uint64_t attach_id,
                          std::uint64_t boot_ns) {
   paths_.remove_stream(name_);
-  describe(programs);
+  layout_ = programs.layout();
   programs.load(paths_, ring_bytes, boot_ns);
-  open();
-  mapping_.as<stream_control>()->seq = attach_id;
-  for (EventRing* ring : rings()) ring->control()->ring_bytes = ring->ring_bytes();
+  map_pinned(paths_, name_ + "_stream", sizeof(stream_control)).as<stream_control>()->seq = attach_id;
+  newest_.emplace(paths_, name_);
+  for (EventRing* ring : newest_->rings()) ring->control()->ring_bytes = ring->ring_bytes();
   install(programs);
-  if (bare_ring_) bare_ring_->control()->layout_hash = programs.layout_hash();
-  __atomic_store_n(&ring_->control()->layout_hash, programs.layout_hash(), __ATOMIC_RELEASE);
+  newest_->complete(layout_);
+  open();
 }
 
-void EventStream::resume(EventPrograms& programs, attachment& attached, std::uint64_t attach_id) {
-  describe(programs);
+void EventStream::resume(EventPrograms& programs, std::uint64_t ring_bytes, attachment& attached,
+                         std::uint64_t attach_id, const Barrier& barrier) {
+  layout_ = programs.layout();
   attached_ = &attached;
-  open_maps();
-  if (ring_->control()->layout_hash != programs.layout_hash())
-    throw Error("ERR_PIN_LAYOUT", "read the records in", paths_.directory(), 0,
-                "a version with another record layout wrote them");
-  if (programs.has_bare_ring() && !bare_ring_) fail_without_ring(paths_);
-  for (EventRing* ring : rings()) ring->resume();
+  open();
+  for (EventRing* ring : newest_->rings())
+    if (ring->is_retired()) fail_without_ring(paths_);
+  const bool other_layout = newest_->layout_hash() != layout_.hash();
+  if (!other_layout && programs.has_bare_ring() && !bare_ring()) fail_without_ring(paths_);
 
-  replaced_program_ = ring_->control()->program_hash != programs.hash();
+  replaced_program_ = other_layout || ring().control()->program_hash != programs.hash();
   const bool was_attached = is_attached(attached);
+  // As small as it can be, when execs were not captured.
+  const bool other_size = !was_attached && ring().ring_bytes() != ring_bytes && backlog() == 0;
   const std::uint64_t now = boot_nanoseconds();
   // What an end that was killed half-way has left.
   if (!was_attached) remove_links();
   if (!was_attached || replaced_program_) {
-    programs.load(paths_, ring_->ring_bytes(), was_attached ? attached.number : now);
+    const std::uint64_t number = was_attached ? attached.number : now;
+    if (other_layout || other_size)
+      add_generation(programs, ring_bytes, number);
+    else
+      programs.load(newest_->paths, ring().ring_bytes(), number);
     open_rules(); // which the programs may have brought
     install(programs);
   }
+  // From here on nothing is written to the earlier rings. A start that was killed may have left that to this one.
+  if (!earlier_.empty()) barrier.wait();
   if (was_attached)
     open_dispatcher();
   else
     attach_late(programs, attached, attach_id, now);
 }
 
+// Until it is complete the next start takes the one before for the newest, and until its program is installed this one
+// gets no records: whenever it is killed, nothing is lost.
+void EventStream::add_generation(EventPrograms& programs, std::uint64_t ring_bytes, std::uint64_t attachment) {
+  // More than the ring before can be filled with until it is written to no more.
+  constexpr std::uint64_t apart = std::uint64_t{1} << 40;
+
+  const PinPaths paths = paths_.of_generation(newest_->paths.generation_number() + 1);
+  paths.create_directories();
+  paths.remove_rings(name_);
+  programs.load(paths, ring_bytes, attachment);
+  RingGeneration next(paths, name_);
+  for (EventRing* ring : next.rings()) ring->control()->ring_bytes = ring->ring_bytes();
+  const std::uint64_t* totals = ring().totals();
+  next.whole->control()->position_base = ring().producer_position() + apart;
+  next.whole->note_spool({.spool_id = totals[USER_SPOOL_ID],
+                          .acknowledged = totals[USER_SPOOL_ACKNOWLEDGED],
+                          .evicted = totals[USER_SPOOL_EVICTED],
+                          .missing = totals[USER_SPOOL_MISSING]});
+  next.complete(layout_);
+  for (EventRing* ring : next.rings()) ring->resume();
+  earlier_.push_back(std::move(*newest_));
+  newest_ = std::move(next);
+}
+
 // Without a hash in between: a start that comes upon that does not know which of the two is installed.
 void EventStream::install(EventPrograms& programs) {
-  __u64& hash = ring_->control()->program_hash;
+  __u64& hash = ring().control()->program_hash;
   __atomic_store_n(&hash, 0, __ATOMIC_SEQ_CST);
   programs.install(paths_);
   __atomic_store_n(&hash, programs.hash(), __ATOMIC_SEQ_CST);
@@ -131,7 +144,7 @@ void EventStream::install(EventPrograms& programs) {
 
 void EventStream::replace(EventPrograms& programs, const Barrier& barrier) {
   if (!dispatcher_) throw Error("ERR_ADDON", "replace the programs of", "the capture", EBADF, "it has ended");
-  programs.load(paths_, ring_->ring_bytes(), attached_->number);
+  programs.load(newest_->paths, ring().ring_bytes(), attached_->number);
   install(programs);
   barrier.wait();
 }
@@ -191,8 +204,8 @@ StreamCut EventStream::begin_cut(unsigned idle_parity) const {
 void EventStream::end_cut(StreamCut& cut, unsigned frozen_parity) const {
   cut.counters = cut.counters + control().counters[frozen_parity];
   cut.filtered = std::move(cut.filtered) + rules_.filtered(filtered_, frozen_parity);
-  cut.producer_position = ring_->producer_position();
-  if (bare_ring_) cut.bare_producer_position = bare_ring_->producer_position();
+  cut.producer_position = ring().producer_position();
+  if (newest_->bare) cut.bare_producer_position = newest_->bare->producer_position();
   cut.skipped = control().skipped_before + skipped_by(dispatcher_);
 }
 
@@ -202,19 +215,30 @@ std::uint64_t EventStream::backlog() const {
   return records;
 }
 
+std::uint64_t EventStream::spooled() const {
+  std::uint64_t records = 0;
+  for (const EventRing* ring : rings()) records += ring->totals()[USER_SPOOLED];
+  return records;
+}
+
+std::uint64_t EventStream::spool_backlog() const {
+  const std::uint64_t* totals = ring().totals();
+  return spooled() - totals[USER_SPOOL_ACKNOWLEDGED] - totals[USER_SPOOL_EVICTED] - totals[USER_SPOOL_MISSING];
+}
+
 FinalStream EventStream::final_totals() const {
   FinalStream final{.counters = counters(),
                     .filtered = rules_.filtered(filtered_),
                     .skipped = control().skipped_before,
-                    .discarded = backlog()};
+                    .discarded = backlog(),
+                    .spooled = spooled(),
+                    .spool_acknowledged = ring().totals()[USER_SPOOL_ACKNOWLEDGED],
+                    .spool_evicted = ring().totals()[USER_SPOOL_EVICTED],
+                    .spool_missing = ring().totals()[USER_SPOOL_MISSING]};
   for (const EventRing* ring : rings()) {
     const std::uint64_t* totals = ring->totals();
     final.acknowledged += totals[USER_ACKNOWLEDGED];
     final.undecodable += totals[USER_UNDECODABLE];
-    final.spooled += totals[USER_SPOOLED];
-    final.spool_acknowledged += totals[USER_SPOOL_ACKNOWLEDGED];
-    final.spool_evicted += totals[USER_SPOOL_EVICTED];
-    final.spool_missing += totals[USER_SPOOL_MISSING];
     final.first_offset = first_of(final.first_offset, totals[USER_FIRST_OFFSET]);
     final.last_offset = std::max(final.last_offset, totals[USER_LAST_OFFSET]);
   }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "kernel.h"
 #include "layout.h"
 #include "pins.h"
+#include "ring_generation.h"
 
 namespace bpf2kafka {
 
@@ -51,13 +53,15 @@ class EventStream {
       : paths_(paths), name_(std::move(name)), filtered_(name_ == "exit" ? &exec_rule::exits : &exec_rule::execs) {}
 
   // Whether everything but its link is pinned.
-  bool is_pinned() const;
+  bool is_pinned() const { return !RingGeneration::pinned(paths_, name_).empty(); }
 
   // Of these three one comes first. Makes the stream anew, in place of what a start left that was killed; it is not
   // attached yet. boot_ns: number of its dispatcher.
   void create(EventPrograms& programs, std::uint64_t ring_bytes, std::uint64_t attach_id, std::uint64_t boot_ns);
-  // Goes on with it: puts the programs in place of others, and attaches it when it is not.
-  void resume(EventPrograms& programs, attachment& attached, std::uint64_t attach_id);
+  // Goes on with it: puts the programs in place of others, and attaches it when it is not. Programs with another record
+  // layout get rings of their own, of ring_bytes; nothing writes to the earlier ones any more.
+  void resume(EventPrograms& programs, std::uint64_t ring_bytes, attachment& attached, std::uint64_t attach_id,
+              const Barrier& barrier);
   // Opens what is pinned, for its end.
   void open();
 
@@ -65,6 +69,8 @@ class EventStream {
   void attach(EventPrograms& programs, attachment& attached, std::uint64_t boot_ns);
   // The same long after the others: what came before was not observed.
   void attach_late(EventPrograms& programs, attachment& attached, std::uint64_t attach_id, std::uint64_t boot_ns);
+  // Instead of either, when nothing is to be captured.
+  void stay_detached(const attachment& attached) { attached_ = &attached; }
   // Puts the programs in place of those that are attached: each run is one of the old ones or of the new ones, and after
   // it of the new ones.
   void replace(EventPrograms& programs, const Barrier& barrier);
@@ -74,20 +80,24 @@ class EventStream {
   const std::string& name() const { return name_; }
   // True when this start replaced the program in slot 0, of an earlier version or with other settings.
   bool replaced_program() const { return replaced_program_; }
-  const StructLayout& record_layout() const { return layout_; }
-  const Enumerators& record_enumerators() const { return enumerators_; }
+  // Of the present records.
+  const RecordLayout& layout() const { return layout_; }
   // How long it was detached since attach_id; after attach or resume.
   std::uint64_t unobserved_ns() const { return attached_->unobserved_ns; }
   const stream_control& control() const { return *mapping_.as<stream_control>(); }
   // Of both parities, at this moment: for display, not for the account.
   stream_counters counters() const { return control().counters[0] + control().counters[1]; }
-  EventRing& ring() { return *ring_; }
-  const EventRing& ring() const { return *ring_; }
-  // What found no room in the other one: the beginning of each record. Null for a stream, and for the pins of a version,
-  // that has none.
-  EventRing* bare_ring() { return bare_ring_.get(); }
-  // Records of both that no broker has acknowledged.
+  // Of the newest generation.
+  EventRing& ring() { return *newest_->whole; }
+  const EventRing& ring() const { return *newest_->whole; }
+  EventRing* bare_ring() { return newest_->bare.get(); }
+  // Of versions with other record layouts, oldest first.
+  std::vector<RingGeneration>& earlier() { return earlier_; }
+  // Records of all rings that no broker has acknowledged.
   std::uint64_t backlog() const;
+  // Records of all rings that were moved to the spool; and those of which nothing else is known.
+  std::uint64_t spooled() const;
+  std::uint64_t spool_backlog() const;
 
   // After the barrier that begins the end of an epoch: the counters that nobody adds to until the next one has begun.
   StreamCut begin_cut(unsigned idle_parity) const;
@@ -99,28 +109,27 @@ class EventStream {
 
  private:
   void open_maps();
-  // Those that there are.
+  // Of every generation.
   std::vector<EventRing*> rings() const;
   void open_rules();
+  void add_generation(EventPrograms& programs, std::uint64_t ring_bytes, std::uint64_t attachment);
   void install(EventPrograms& programs);
   void open_dispatcher();
   // Of the dispatcher, and of what is attached beside it.
   void remove_links() const;
   bool is_attached(const attachment& attached) const;
-  void describe(const EventPrograms& programs);
 
   PinPaths paths_;
   std::string name_;
   const attachment* attached_ = nullptr;
   bool replaced_program_ = false;
-  StructLayout layout_;
-  Enumerators enumerators_;
+  RecordLayout layout_;
   Descriptor dispatcher_;  // none after detach
   Mapping mapping_;
   RuleCounts filtered_;
   ExecRuleTable rules_;  // empty for the pins of a version that has none
-  std::unique_ptr<EventRing> ring_;
-  std::unique_ptr<EventRing> bare_ring_;
+  std::vector<RingGeneration> earlier_;
+  std::optional<RingGeneration> newest_;
 };
 
 }  // namespace bpf2kafka

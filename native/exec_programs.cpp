@@ -8,7 +8,7 @@
 
 #include "error.h"
 
-// objects.S
+// objects.S.in
 extern "C" const unsigned char exec_object_start[];
 extern "C" const unsigned char exec_object_end[];
 extern "C" const unsigned char exec_failed_object_start[];
@@ -61,7 +61,10 @@ void insert_path(int map, std::string_view text, std::uint32_t entry) {
 
 ExecPrograms::ExecPrograms(const ExecSettings& settings)
     : EventPrograms("exec", exec_object_start, exec_object_end, {"exec_field", "exec_flag", "exec_args", "exec_limit"}),
-      excluded_(settings.excluded) {
+      excluded_(settings.excluded),
+      args_(settings.args),
+      wants_failed_(settings.failed),
+      idle_(settings.idle) {
   set<__u32>("args_mode", settings.args);
   set("wants_env", settings.env);
   for (const ExecRule& rule : excluded_) {
@@ -69,15 +72,21 @@ ExecPrograms::ExecPrograms(const ExecSettings& settings)
     mix(name.data(), name.size());
   }
   if (!settings.failed) return;
-  failed_.emplace(exec_failed_object_start, exec_failed_object_end, "the programs of failed execs");
-  failed_->set_constant("args_mode", static_cast<__u32>(settings.args));
+  open_failed();
   const std::uint64_t hash = failed_->hash();
   mix(&hash, sizeof(hash));
+}
+
+void ExecPrograms::open_failed() {
+  failed_.emplace(exec_failed_object_start, exec_failed_object_end, "the programs of failed execs");
+  failed_->set_constant("args_mode", static_cast<__u32>(args_));
 }
 
 void ExecPrograms::prepare(const PinPaths& paths, std::uint64_t ring_bytes, std::uint64_t attachment) {
   for (const char* name : {"exec_rules", "exec_marks"}) pin(paths, name);
   size_tables(object());
+  // One that was attached runs for a while after its link is gone, and must not write to an earlier ring.
+  if (!wants_failed_ && is_there(paths.link("exec_failed"))) open_failed();
   if (!failed_) return;
   failed_->set_constant("attachment", attachment);
   size_by_cpu(*failed_, "exec_failed_handoff");
@@ -111,12 +120,14 @@ void ExecPrograms::loaded() {
 
 // The program of forks never changes, so once for an attach; before the first exec can be kept out.
 void ExecPrograms::installed(const PinPaths& paths) {
+  if (idle_) return;
   const std::string forks = paths.link("exec_fork");
   if (!is_there(forks)) attach_program(object(), "exec_fork", "the program that marks forks to sched_process_fork", forks);
 
+  if (!failed_) return;
   const std::string failures = paths.link("exec_failed");
-  if (!failed_) return remove_pin(failures);
   put_in_slot(*failed_, "exec_failed_record", "exec_failed_programs");
+  if (!wants_failed_) return remove_pin(failures);
   if (!is_there(failures))
     attach_program(*failed_, "exec_failed_dispatch", "the dispatcher of failed execs to sys_exit", failures);
 }

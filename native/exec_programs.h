@@ -13,6 +13,7 @@ struct ExecSettings {
   exec_args args = EXEC_ARGS_FULL;  // how much of argv is captured
   bool env = false;                 // the environment too
   bool failed = false;              // execs that fail too
+  bool idle = false;                // none: the programs are there for their maps, and nothing is attached
   std::vector<ExecRule> excluded;   // what is not captured
 };
 
@@ -26,12 +27,16 @@ class ExecPrograms : public EventPrograms {
   void tried() override;
   void installed(const PinPaths& paths) override;
 
+  void open_failed();
   // In each object the tables that its programs look rules up in.
   void size_tables(BpfObject& object) const;
   void enter_rules(BpfObject& object) const;
 
   std::vector<ExecRule> excluded_;
-  std::optional<BpfObject> failed_;  // when failed execs are captured
+  exec_args args_;
+  bool wants_failed_;
+  bool idle_;
+  std::optional<BpfObject> failed_;  // when failed execs are captured, or were until now
 };
 
 }  // namespace bpf2kafka

@@ -2,6 +2,8 @@
 
 #include <bpf/btf.h>
 
+#include <sstream>
+
 #include "error.h"
 
 namespace bpf2kafka {
@@ -35,8 +37,6 @@ void add_members(const btf* types, const btf_type* type, const std::string& pref
   }
 }
 
-}  // namespace
-
 StructLayout describe_struct(const btf* types, const std::string& name) {
   const btf_type* type = find(types, name, BTF_KIND_STRUCT, "struct");
   StructLayout layout;
@@ -54,15 +54,24 @@ Enumerators describe_enum(const btf* types, const std::string& name) {
   return enumerators;
 }
 
+}  // namespace
+
+RecordLayout describe_record(const btf* types, const std::string& record, const std::vector<const char*>& enums) {
+  RecordLayout layout{.record = describe_struct(types, record), .enumerators = {}};
+  for (const char* name : enums)
+    for (auto& enumerator : describe_enum(types, name)) layout.enumerators.push_back(std::move(enumerator));
+  return layout;
+}
+
 std::uint64_t fnv1a(const void* data, std::size_t bytes, std::uint64_t hash) {
   const auto* next = static_cast<const unsigned char*>(data);
   for (std::size_t i = 0; i < bytes; i++) hash = (hash ^ next[i]) * 0x100000001b3ULL;
   return hash;
 }
 
-std::uint64_t hash_of(const StructLayout& layout, const Enumerators& enumerators) {
-  std::uint64_t hash = fnv1a(&layout.bytes, sizeof(layout.bytes));
-  for (const Field& field : layout.fields) {
+std::uint64_t RecordLayout::hash() const {
+  std::uint64_t hash = fnv1a(&record.bytes, sizeof(record.bytes));
+  for (const Field& field : record.fields) {
     hash = fnv1a(field.name.c_str(), field.name.size() + 1, hash);
     hash = fnv1a(&field.offset, sizeof(field.offset), hash);
     hash = fnv1a(&field.bytes, sizeof(field.bytes), hash);
@@ -72,6 +81,35 @@ std::uint64_t hash_of(const StructLayout& layout, const Enumerators& enumerators
     hash = fnv1a(&value, sizeof(value), hash);
   }
   return hash;
+}
+
+// A line each: what it is, its name, its numbers.
+std::string RecordLayout::to_text() const {
+  std::ostringstream text;
+  text << "record - " << record.bytes << '\n';
+  for (const Field& field : record.fields) text << "field " << field.name << ' ' << field.offset << ' ' << field.bytes << '\n';
+  for (const auto& [name, value] : enumerators) text << "enumerator " << name << ' ' << value << '\n';
+  return text.str();
+}
+
+RecordLayout RecordLayout::from_text(const std::string& text) {
+  RecordLayout layout;
+  std::istringstream lines(text);
+  std::string kind, name;
+  std::uint32_t value = 0;
+  while (lines >> kind >> name >> value) {
+    std::uint32_t bytes = 0;
+    if (kind == "record")
+      layout.record.bytes = value;
+    else if (kind == "field" && lines >> bytes)
+      layout.record.fields.push_back({name, value, bytes});
+    else if (kind == "enumerator")
+      layout.enumerators.emplace_back(name, value);
+    else
+      break;
+  }
+  if (!lines.eof()) throw Error("ERR_PIN_LAYOUT", "read", "the pinned record layout", 0, "it is not one");
+  return layout;
 }
 
 }  // namespace bpf2kafka

@@ -21,16 +21,24 @@ struct Field {
 struct StructLayout {
   std::uint32_t bytes = 0;
   std::vector<Field> fields;
-
 };
 
 using Enumerators = std::vector<std::pair<std::string, std::uint32_t>>;
 
-// Of a struct and of the enums that belong to it.
-std::uint64_t hash_of(const StructLayout& layout, const Enumerators& enumerators);
+// How records of one version are laid out: a struct, and the enums that belong to it.
+struct RecordLayout {
+  StructLayout record;
+  Enumerators enumerators;
 
-StructLayout describe_struct(const btf* types, const std::string& name);
-Enumerators describe_enum(const btf* types, const std::string& name);
+  // Equal hashes mean that they can be read alike.
+  std::uint64_t hash() const;
+  // As it is pinned beside the ring of such records, for a version that has another one.
+  std::string to_text() const;
+  // Throws ERR_PIN_LAYOUT for what to_text does not write.
+  static RecordLayout from_text(const std::string& text);
+};
+
+RecordLayout describe_record(const btf* types, const std::string& record, const std::vector<const char*>& enums);
 
 std::uint64_t fnv1a(const void* data, std::size_t bytes, std::uint64_t hash = 0xcbf29ce484222325ULL);
 

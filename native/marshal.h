@@ -56,18 +56,18 @@ inline std::string hexadecimal(std::uint64_t value) {
   return text;
 }
 
-inline Napi::Object to_javascript(Napi::Env env, const StructLayout& layout, const Enumerators& enumerators) {
+inline Napi::Object to_javascript(Napi::Env env, const RecordLayout& layout) {
   Napi::Object fields = Napi::Object::New(env);
-  for (const Field& field : layout.fields) {
+  for (const Field& field : layout.record.fields) {
     Napi::Object entry = Napi::Object::New(env);
     entry.Set("offset", field.offset);
     entry.Set("bytes", field.bytes);
     fields.Set(field.name, entry);
   }
   Napi::Object names = Napi::Object::New(env);
-  for (const auto& [name, value] : enumerators) names.Set(name, value);
+  for (const auto& [name, value] : layout.enumerators) names.Set(name, value);
   Napi::Object result = Napi::Object::New(env);
-  result.Set("bytes", layout.bytes);
+  result.Set("bytes", layout.record.bytes);
   result.Set("fields", fields);
   result.Set("enumerators", names);
   return result;

@@ -51,7 +51,7 @@ PacketCapture::PacketCapture(const PinPaths& paths, const host_control& host, co
       links_(paths) {
   packet_control& control = maps_.control();
   if (!resumed_) {
-    control.layout_hash = programs_.layout_hash();
+    control.layout_hash = programs_.layout().hash();
     control.key_kind = settings.key_kind;
     control.flows = settings.flows;
     control.network_namespace = network_namespace();
@@ -72,7 +72,7 @@ const PinPaths& PacketCapture::prepare(const PinPaths& paths, PacketSettings set
     paths.remove_packets();
   } else {
     const packet_control control = read_control(paths);
-    if (control.layout_hash != programs_.layout_hash())
+    if (control.layout_hash != programs_.layout().hash())
       throw Error("ERR_PIN_LAYOUT", "read the packet counts in", paths.directory(), 0,
                   "a version with another key layout made them");
     if (control.network_namespace != network_namespace())

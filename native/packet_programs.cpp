@@ -8,7 +8,7 @@
 
 #include "error.h"
 
-// objects.S
+// objects.S.in
 extern "C" const unsigned char packets_object_start[];
 extern "C" const unsigned char packets_object_end[];
 
@@ -30,12 +30,7 @@ struct TrieKey {
 
 PacketPrograms::PacketPrograms() : object_(packets_object_start, packets_object_end, "the packet program") {}
 
-Enumerators PacketPrograms::enumerators() const {
-  Enumerators all;
-  for (const char* name : {"packet_class", "packet_key_kind"})
-    for (auto& enumerator : describe_enum(object_.types(), name)) all.push_back(std::move(enumerator));
-  return all;
-}
+RecordLayout PacketPrograms::layout() const { return describe_record(object_.types(), "packet_key", {"packet_class", "packet_key_kind"}); }
 
 void PacketPrograms::set_up(const PacketSettings& settings) {
   const auto of_family = [&](int family) {

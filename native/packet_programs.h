@@ -28,10 +28,8 @@ class PacketPrograms {
  public:
   PacketPrograms();
 
-  StructLayout key_layout() const { return describe_struct(object_.types(), "packet_key"); }
-  // Names and values of the enums of a key and of what is counted.
-  Enumerators enumerators() const;
-  std::uint64_t layout_hash() const { return hash_of(key_layout(), enumerators()); }
+  // Of a key; with the enums of it and of what is counted.
+  RecordLayout layout() const;
   std::uint64_t hash() const { return object_.hash(); }
 
   // Creates the maps that are not pinned yet, pins them, and loads the program on them; once. Key kind and size

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
@@ -19,8 +20,9 @@ namespace {
 constexpr const char* packets_prefix = "packet_";
 constexpr const char* packet_link_prefix = "packet_link_";
 
-const std::array<const char*, 6> ring_maps = {
-    "exec_ring", "exec_ring_control", "exec_bare_ring", "exec_bare_ring_control", "exit_ring", "exit_ring_control"};
+const std::array<const char*, 8> ring_maps = {
+    "exec_ring", "exec_ring_control", "exec_bare_ring", "exec_bare_ring_control", "exec_layout",
+    "exit_ring", "exit_ring_control", "exit_layout"};
 
 std::vector<std::string> entries(const std::string& path) {
   std::vector<std::string> names;
@@ -79,7 +81,16 @@ Descriptor get_object(const std::string& path, bool read_only) {
 }  // namespace
 
 std::string PinPaths::layout() const { return directory_ + "/v" + std::to_string(PIN_LAYOUT_VERSION); }
-std::string PinPaths::generation() const { return layout() + "/g1"; }
+std::string PinPaths::generation() const { return layout() + "/g" + std::to_string(generation_); }
+
+std::vector<std::uint32_t> PinPaths::generations() const {
+  std::vector<std::uint32_t> numbers;
+  for (const std::string& name : entries(layout()))
+    if (name.size() > 1 && name[0] == 'g' && name.find_first_not_of("0123456789", 1) == std::string::npos)
+      numbers.push_back(static_cast<std::uint32_t>(std::stoul(name.substr(1))));
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
 std::string PinPaths::dispatcher(const std::string& stream) const { return layout() + "/" + stream + "_dispatcher"; }
 std::string PinPaths::link(const std::string& stream) const { return layout() + "/" + stream + "_link"; }
 
@@ -108,8 +119,10 @@ void PinPaths::remove_layout() const { remove_directory(layout()); }
 
 void PinPaths::remove_stream(const std::string& stream) const {
   remove_pins(layout(), stream + "_");
-  remove_pins(generation(), stream + "_");
+  for (const std::uint32_t number : generations()) of_generation(number).remove_rings(stream);
 }
+
+void PinPaths::remove_rings(const std::string& stream) const { remove_pins(generation(), stream + "_"); }
 
 void PinPaths::remove_packets() const { remove_pins(layout(), packets_prefix); }
 

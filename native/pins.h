@@ -16,11 +16,17 @@ namespace bpf2kafka {
 // Names below the pin directory; bpf/abi.h says what each is.
 class PinPaths {
  public:
-  explicit PinPaths(std::string directory) : directory_(std::move(directory)) {}
+  explicit PinPaths(std::string directory, std::uint32_t generation = 1)
+      : directory_(std::move(directory)), generation_(generation) {}
+  // The same, but for the rings those of another generation.
+  PinPaths of_generation(std::uint32_t number) const { return PinPaths(directory_, number); }
 
   const std::string& directory() const { return directory_; }
   std::string layout() const;      // v1, the directory of this version's layout
   std::string generation() const;  // v1/g1
+  std::uint32_t generation_number() const { return generation_; }
+  // Those that have a directory, oldest first.
+  std::vector<std::uint32_t> generations() const;
   // Of a stream of events: the program of its dispatcher, and the dispatcher's link.
   std::string dispatcher(const std::string& stream) const;
   std::string link(const std::string& stream) const;
@@ -37,6 +43,8 @@ class PinPaths {
   void remove_layout() const;
   // Everything of one stream of events.
   void remove_stream(const std::string& stream) const;
+  // The rings of one in this generation.
+  void remove_rings(const std::string& stream) const;
   // Everything of packets.
   void remove_packets() const;
   // Throws ERR_PIN_LAYOUT when the directory holds the pins of another layout version.
@@ -44,6 +52,7 @@ class PinPaths {
 
  private:
   std::string directory_;
+  std::uint32_t generation_;
 };
 
 // Exclusive for a process that moves consumer positions; the kernel lets go of it when the process ends,

@@ -27,15 +27,12 @@ export interface CountingParts {
 /** Reads what is counted anyway; nothing is done for it between two calls. */
 export function figuresOf({ capturing, inlets, outlets, ledger, packets, spool }: CountingParts): Figures {
   const { exec, exit } = inlets.capture;
+  const execRings = outlets.exec === undefined ? [] : [ringFigures('exec', exec), ringFigures('exec_bare', exec.bare)];
   return {
     capturing,
     epoch: inlets.capture.status().epoch,
     streams: ledger.newest.map(streamFigures),
-    rings: [
-      ringFigures('exec', exec),
-      ringFigures('exec_bare', exec.bare),
-      ...(exit === undefined ? [] : [ringFigures('exit', exit)]),
-    ],
+    rings: [...execRings, ...(exit === undefined ? [] : [ringFigures('exit', exit)])],
     spool,
     packets: inlets.packets && packetFigures(inlets.packets, packets),
     deliveries: Object.values(outlets).flatMap((outlet) => (outlet === undefined ? [] : [deliveryFigures(outlet)])),
@@ -85,7 +82,7 @@ function packetFigures(
   };
 }
 
-function deliveryFigures({ delivery, destination }: NonNullable<Outlets['exit']> | Outlets['exec']): DeliveryFigures {
+function deliveryFigures({ delivery, destination }: NonNullable<Outlets['exec' | 'exit']>): DeliveryFigures {
   const { acknowledgedRecords, acknowledgedBytes, retries, producers, deadLetters } = delivery.figures;
   return {
     topic: destination.topic,

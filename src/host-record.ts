@@ -9,7 +9,7 @@ import type { HostInfo } from './schemas/host-info.ts';
 import { version } from './version.ts';
 
 export interface HostRecordOptions {
-  readonly config: Pick<RunConfig, 'configHash' | 'execFilters' | 'labels' | 'packets' | 'redaction'>;
+  readonly config: Pick<RunConfig, 'configHash' | 'execFilters' | 'execRingBytes' | 'labels' | 'packets' | 'redaction'>;
   readonly inlets: Pick<Inlets, 'capture' | 'identity' | 'packets'>;
   readonly clock: Pick<Clock, 'nowMillis'>;
   /** Resolves when the record is acknowledged. */
@@ -75,7 +75,7 @@ export class HostRecord {
         ...config.redaction.patterns.map(({ source }) => source),
       ],
       program_tags: {
-        exec: capture.exec.status().programHash,
+        ...(config.execRingBytes === undefined ? {} : { exec: capture.exec.status().programHash }),
         ...(exit === undefined ? {} : { exit: exit.status().programHash }),
         ...(packets === undefined ? {} : { packets: packets.capture.status().programHash }),
       },

@@ -3,16 +3,19 @@ import { Bpf2KafkaError } from './errors.ts';
 import { ruleNames } from './exec-filters.ts';
 import {
   type Capture,
+  hasPinnedExecs,
   hasPinnedExits,
   hasPinnedPackets,
   openCapture,
   openPackets,
   type PacketCapture,
+  recordLayouts,
 } from './kernel/addon.ts';
 import { readBootId } from './kernel/boot-id.ts';
 import { WallClock } from './kernel/wall-clock.ts';
 import type { Log } from './log.ts';
 import type { CaptureIdentity } from './sources/capture-identity.ts';
+import { readEarlierLayout } from './sources/earlier-layout.ts';
 import { InterfaceWatch } from './sources/interface-watch.ts';
 
 /** Into the sidecar: what the kernel captures, from the moment at which this is opened. */
@@ -44,12 +47,15 @@ export function openInlets(options: InletsOptions): Inlets {
     exitRingBytes,
     orphanAfterMillis,
   };
+  refuseUnknownLayouts(config.pinPath);
   const capture = openCapture(config.pinPath, config.execRingBytes, settings);
   const { attachId } = capture.status();
   const identity = { hostId: config.hostId, hostName: config.hostName, bootId: readBootId(), attachId };
   const wallClock = new WallClock(capture.clockOffsets());
   try {
     logCapture(capture, options);
+    if (config.execRingBytes === undefined && hasPinnedExecs(capture))
+      throw goesOn('--no-exec', 'captures execs', config.pinPath);
     if (exitRingBytes === undefined && hasPinnedExits(capture))
       throw goesOn('--no-exit', 'captures exits', config.pinPath);
     return { capture, identity, wallClock, packets: openPacketInlet(capture, options) };
@@ -66,6 +72,12 @@ export function closeInlets(capture: Capture, onExit: 'detach' | 'keep'): void {
     capture.unpin();
   }
   capture.close();
+}
+
+/** Before anything is touched: records that could not be read are left to the version that wrote them. */
+function refuseUnknownLayouts(pinPath: string): void {
+  for (const { stream, present, pinned } of recordLayouts(pinPath))
+    for (const layout of pinned) readEarlierLayout(`${stream}-events`, layout, present);
 }
 
 function openPacketInlet(capture: Capture, { config, log }: InletsOptions): Inlets['packets'] {
@@ -105,9 +117,11 @@ function logCapture(capture: Capture, { config, log }: InletsOptions): void {
   const wantedBytes = { exec: config.execRingBytes, exit: config.exitRingBytes };
   for (const name of ['exec', 'exit'] as const) {
     const stream = capture[name];
-    if (stream === undefined) continue;
+    const wanted = wantedBytes[name];
+    if (stream === undefined || wanted === undefined) continue;
     const { replacedProgram, ringBytes, corrupt } = stream.status();
     const backlog = stream.backlog();
+    const earlierRings = stream.earlier.filter((ring) => !ring.status().retired).length;
     const secondsOf1000PerSecond = Math.round(ringBytes / bytesOfTypicalRecord[name] / 1000);
     const rules = name === 'exec' ? { rules: ruleNames(config.execFilters).length } : {};
     const { pinPath } = config;
@@ -115,7 +129,11 @@ function logCapture(capture: Capture, { config, log }: InletsOptions): void {
       { stream: name, pinPath, attachId, backlog, ringBytes, secondsOf1000PerSecond, replacedProgram, ...rules },
       resumed ? 'took over the pinned capture' : 'capturing',
     );
-    const wanted = wantedBytes[name];
+    if (earlierRings > 0)
+      log.info(
+        { stream: name, earlierRings },
+        'the record layout has changed: the rings of before are published first',
+      );
     if (ringBytes !== wanted) {
       log.warn({ stream: name, ringBytes, wanted }, 'the ring keeps its size until the capture is detached');
     }

@@ -18,7 +18,8 @@ import type { PacketCount } from './schemas/packet-count.ts';
 
 /** Out of the sidecar: for each stream what encodes and what delivers. */
 export interface Outlets {
-  readonly exec: EventOutlet<ExecEvent>;
+  /** Undefined when execs are not captured. */
+  readonly exec: EventOutlet<ExecEvent> | undefined;
   /** Undefined when exits are not captured. */
   readonly exit: EventOutlet<ExitEvent> | undefined;
   /** Undefined when packets are not counted. */
@@ -99,7 +100,7 @@ export async function openOutlets(
     return { codec, delivery, destination: destinationOf(topic), frameOf: framing };
   }
   return {
-    exec: await open('exec-events'),
+    exec: config.execRingBytes === undefined ? undefined : await open('exec-events'),
     exit: config.exitRingBytes === undefined ? undefined : await open('exit-events'),
     packets: config.packets && (await open('packet-counts')),
     ledger,
@@ -107,8 +108,9 @@ export async function openOutlets(
 }
 
 /** The topics that a run with these settings writes to. */
-export function topicsOf({ exitRingBytes, packets }: RunConfig): readonly TopicName[] {
-  const topics: TopicName[] = ['exec-events'];
+export function topicsOf({ execRingBytes, exitRingBytes, packets }: RunConfig): readonly TopicName[] {
+  const topics: TopicName[] = [];
+  if (execRingBytes !== undefined) topics.push('exec-events');
   if (exitRingBytes !== undefined) topics.push('exit-events');
   if (packets !== undefined) topics.push('packet-counts');
   return [...topics, 'bpf2kafka-ledger', 'bpf2kafka-dead-letter', 'bpf2kafka-hosts'];

@@ -1,10 +1,12 @@
 import type { Kept, OutgoingBatch } from './batch.ts';
 import type { Clock } from './clock.ts';
 import type { RunConfig } from './config/types.ts';
+import { type EarlierWay, fills } from './earlier-ways.ts';
 import type { Enrichment } from './enrich/enrichment.ts';
 import type { Inlets } from './inlets.ts';
-import type { EventRing, EventStream } from './kernel/addon.ts';
-import { EventStreamAccount } from './ledger/event-stream.ts';
+import type { EarlierRing, EventRing, EventStream } from './kernel/addon.ts';
+import type { StructLayout } from './kernel/layout.ts';
+import { EventStreamAccount, type ReadRing } from './ledger/event-stream.ts';
 import { isOf, type Kept as KeptEntry } from './ledger/last-entries.ts';
 import type { StreamDestination } from './ledger/ledger-stream.ts';
 import { PacketStreams } from './ledger/packet-streams.ts';
@@ -17,6 +19,7 @@ import type { ExecEvent } from './schemas/exec-event.ts';
 import type { ExitEvent } from './schemas/exit-event.ts';
 import type { LedgerEntry, LedgerState } from './schemas/ledger-entry.ts';
 import type { PacketCount } from './schemas/packet-count.ts';
+import { readEarlierLayout } from './sources/earlier-layout.ts';
 import { EventSource } from './sources/event-source.ts';
 import { createExecTable } from './sources/exec-fields.ts';
 import { createExecRecordReader } from './sources/exec-record.ts';
@@ -33,8 +36,12 @@ import type { RingIdentity } from './spool/tallies.ts';
 
 /** One stream of events: out of its rings, past the disk when it has to be, to its topic, into the ledger. */
 export interface EventPipeline {
-  /** One a ring. */
+  /** Of rings that earlier versions wrote to, oldest first. */
+  readonly earlier: readonly EarlierWay[];
+  /** One a ring that is written to. */
   readonly ways: readonly EventWay[];
+  /** Resolves when the main one of these needs to be read, or when the signal aborts. */
+  readonly fills: (signal: AbortSignal) => Promise<void>;
   /** Publishes what is on disk, until it is told to finish; of a stream that has a spool. */
   readonly drain?: (signal: AbortSignal) => Promise<void>;
   readonly account: EventStreamAccount;
@@ -61,16 +68,18 @@ export interface PipelineOptions {
   readonly log: Log;
 }
 
-/** Exec, and exit when it is captured. */
+/** Exec and exit, where they are captured. */
 export function eventPipelines(
   options: PipelineOptions,
   inlets: Inlets,
   { exec, exit }: Outlets,
   { enrichment, spool }: { readonly enrichment: Enrichment; readonly spool: Spool },
 ): readonly EventPipeline[] {
-  const execs = execPipeline(options, inlets, exec, enrichment, spool);
   const { exit: stream } = inlets.capture;
-  return stream && exit ? [execs, exitPipeline(options, inlets, stream, exit, enrichment)] : [execs];
+  return [
+    ...(exec ? [execPipeline(options, inlets, exec, enrichment, spool)] : []),
+    ...(stream && exit ? [exitPipeline(options, inlets, stream, exit, enrichment)] : []),
+  ];
 }
 
 /**
@@ -85,25 +94,38 @@ function execPipeline(
   spool: Spool,
 ): EventPipeline {
   const { exec } = capture;
-  const layout = exec.layout();
-  const table = createExecTable(layout, identity, wallClock, enrichment, options.config.execEnv);
-  const codec = createRecordCodec('exec-events', table, outlet.codec);
-  const reader = createExecRecordReader(layout);
+  const read = (layout: StructLayout, lacking: readonly string[] = []) => {
+    const table = createExecTable(layout, identity, wallClock, enrichment, options.config.execEnv, lacking);
+    return {
+      codec: createRecordCodec('exec-events', table, outlet.codec),
+      reader: createExecRecordReader(layout),
+    };
+  };
+  const { codec, reader } = read(exec.layout());
   const source = eventSource(options, capture, exec, reader, outlet);
   const bare = eventSource(options, capture, exec.bare, reader, outlet);
   spool.onLeave((leave) => source.leftSpool(leave));
   const delivery = spooledDelivery(options, exec, spool, outlet);
+  const earlier = earlierRings(exec, outlet, (ring) => {
+    const { layout, lacking } = readEarlierLayout('exec-events', ring.layout(), exec.layout());
+    const theirs = read(layout, lacking);
+    const source = eventSource(options, capture, ring, theirs.reader, outlet);
+    return { ring, source, codec: theirs.codec, delivery: delivery.behind };
+  });
   return {
+    earlier: earlier.ways,
     ways: [
       { source, codec, delivery },
       { source: bare, codec, delivery: delivery.behind },
     ],
+    fills: (signal) => fills(exec, options.clock, signal),
     drain: (signal) => delivery.drain(signal),
     account: new EventStreamAccount({
       name: 'exec',
       stream: exec,
       reader: source,
       bare: { ring: exec.bare, reader: bare },
+      earlier: earlier.accounts,
       spool,
       ...ledgerSide(outlet),
     }),
@@ -117,14 +139,52 @@ function exitPipeline(
   outlet: EventOutlet<ExitEvent>,
   enrichment: Enrichment,
 ): EventPipeline {
-  const layout = exit.layout();
-  const table = createExitTable(layout, identity, wallClock, enrichment);
-  const codec = createRecordCodec('exit-events', table, outlet.codec);
-  const source = eventSource(options, capture, exit, createExitRecordReader(layout), outlet);
+  const { delivery } = outlet;
+  const wayOf = (ring: EventRing, layout: StructLayout, lacking: readonly string[] = []) => ({
+    source: eventSource(options, capture, ring, createExitRecordReader(layout), outlet),
+    codec: createRecordCodec(
+      'exit-events',
+      createExitTable(layout, identity, wallClock, enrichment, lacking),
+      outlet.codec,
+    ),
+    delivery,
+  });
+  const way = wayOf(exit, exit.layout());
+  const earlier = earlierRings(exit, outlet, (ring) => {
+    const { layout, lacking } = readEarlierLayout('exit-events', ring.layout(), exit.layout());
+    return { ring, ...wayOf(ring, layout, lacking) };
+  });
   return {
-    ways: [{ source, codec, delivery: outlet.delivery }],
-    account: new EventStreamAccount({ name: 'exit', stream: exit, reader: source, ...ledgerSide(outlet) }),
+    earlier: earlier.ways,
+    ways: [way],
+    fills: (signal) => fills(exit, options.clock, signal),
+    account: new EventStreamAccount({
+      name: 'exit',
+      stream: exit,
+      reader: way.source,
+      earlier: earlier.accounts,
+      ...ledgerSide(outlet),
+    }),
   };
+}
+
+/** Of each ring of an earlier version its way, and its part of the account, which is all that is left of those retired. */
+function earlierRings<Event>(
+  { earlier }: EventStream,
+  outlet: Outlet<Event>,
+  wayOf: (ring: EarlierRing) => EarlierWay,
+): { readonly ways: readonly EarlierWay[]; readonly accounts: readonly ReadRing[] } {
+  const ways = earlier.filter((ring) => !ring.status().retired).map(wayOf);
+  const accounts = earlier.map((ring) => ({
+    ring,
+    reader: ways.find((way) => way.ring === ring)?.source ?? retiredReader(offsetsAt(outlet, ring.status())),
+  }));
+  return { ways, accounts };
+}
+
+function retiredReader(offsets = { firstOffset: -1, lastOffset: -1 }): ReadRing['reader'] {
+  const nothing = { acknowledged: 0, undecodable: 0, evicted: 0, missing: 0 };
+  return { ...offsets, committedAfter: () => nothing };
 }
 
 function eventSource<Event>(

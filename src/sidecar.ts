@@ -1,6 +1,7 @@
 import type { Kept, OutgoingBatch, Source } from './batch.ts';
+import { publishEarlier } from './earlier-ways.ts';
 import { type OpenEnrichment, openEnrichment } from './enrich/enrichment.ts';
-import { reasonOf } from './errors.ts';
+import { Bpf2KafkaError, reasonOf } from './errors.ts';
 import type { ExecFilters } from './exec-filters.ts';
 import { figuresOf } from './figures-of.ts';
 import { HostRecord } from './host-record.ts';
@@ -27,6 +28,7 @@ import {
 import type { BatchObserver } from './producers/delivery.ts';
 import type { Codec } from './schemas/codec.ts';
 import type { HostInfo } from './schemas/host-info.ts';
+import { programImage } from './sources/parent-program.ts';
 import type { Spool } from './spool/spool.ts';
 
 /**
@@ -56,6 +58,19 @@ export async function publish<Event, By extends Kept>(
   await previous;
 }
 
+/** Every ring of a stream: those of earlier versions first, so that the order stays, unless the present one fills meanwhile. */
+async function publishEvents({ earlier, ways, fills }: EventPipeline, abort: AbortSignal): Promise<void> {
+  const publishWay = (way: EventWay) => publish(way.source, way, abort);
+  const before = publishEarlier(earlier, publishWay);
+  const waited = new AbortController();
+  try {
+    await Promise.race([before, fills(AbortSignal.any([abort, waited.signal]))]);
+  } finally {
+    waited.abort('waited');
+  }
+  await Promise.all([before, ...ways.map(publishWay)]);
+}
+
 /** Where a batch is safe when the promise has resolved. */
 interface Accepts<By extends Kept> {
   accept(batch: OutgoingBatch, abort: AbortSignal): Promise<By>;
@@ -79,6 +94,17 @@ export interface StopReport {
   readonly capturing: boolean;
   /** Nothing is pinned any more. */
   readonly detached: boolean;
+}
+
+/** Nobody would publish them. */
+function refuseSpooledExecs({ state: { records, directory } }: Spool): void {
+  if (records === 0) return;
+  throw new Bpf2KafkaError('ERR_CONFIG', {
+    operation: 'use --no-exec with the spool in',
+    subject: directory,
+    reason: `it has ${records} execs`,
+    remedy: 'publish them first: run it once more with execs, until the spool is empty',
+  });
 }
 
 /** How often the distance between wall time and time since boot is looked at, milliseconds. */
@@ -159,12 +185,13 @@ export class Sidecar {
    */
   static async open(options: SidecarOptions): Promise<Sidecar> {
     const inlets = openInlets(options);
-    const enrichment = openEnrichment({ ...options, redaction: options.config.redaction });
+    const enrichment = openEnrichment({ ...options, imageOf: programImage, redaction: options.config.redaction });
     let spool: Spool | undefined;
     try {
       const lastEntries = await LastEntries.read(options.config.stateDir);
       refuseOtherHostId(lastEntries.kept, inlets.identity);
       spool = await openExecSpool(options, inlets, lastEntries.kept);
+      if (options.config.execRingBytes === undefined) refuseSpooledExecs(spool);
       const outlets = await openOutlets(options, acknowledgedPlaces(lastEntries.kept, inlets.identity));
       await options.onTopicsReady?.();
       return new Sidecar(options, inlets, enrichment, spool, outlets, lastEntries);
@@ -224,7 +251,7 @@ export class Sidecar {
     );
     this.#tellHost();
     const { signal } = this.#abort;
-    this.#publishingEvents = this.#ways.map((way) => publish(way.source, way, signal));
+    this.#publishingEvents = this.#events.map((pipeline) => publishEvents(pipeline, signal));
     this.#draining = Promise.all(this.#events.map(({ drain }) => drain?.(signal))).then(() => {});
     if (this.#packets) this.#publishingPackets = publish(this.#packets.source, this.#packets, signal);
     this.#accounting = this.#account(this.#endAccounting.signal);

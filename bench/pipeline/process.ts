@@ -20,6 +20,7 @@ import { EventSource } from '../../src/sources/event-source.ts';
 import { createExecTable } from '../../src/sources/exec-fields.ts';
 import { createExecRecordReader } from '../../src/sources/exec-record.ts';
 import type { KernelRecord } from '../../src/sources/kernel-record.ts';
+import { programImage } from '../../src/sources/parent-program.ts';
 import { createRecordCodec } from '../../src/sources/record-codec.ts';
 import { FullRing } from './full-ring.ts';
 import { loadRecording } from './records.ts';
@@ -85,7 +86,12 @@ const watch = new StopWatch();
 const ring = new FullRing(recording, options.records, (acknowledged) => watch.committed(acknowledged));
 const identity = { hostId, hostName, bootId: recording.bootId, attachId: recording.attachId };
 const log = createLog('warn');
-const enrichment = openEnrichment({ redaction: { defaults: true, patterns: [] }, clock: systemClock, log });
+const enrichment = openEnrichment({
+  imageOf: programImage,
+  redaction: { defaults: true, patterns: [] },
+  clock: systemClock,
+  log,
+});
 const table = createExecTable(recording.layout, identity, new WallClock(recording.clockOffsets), enrichment);
 const reader = createExecRecordReader(recording.layout);
 const source = new EventSource({

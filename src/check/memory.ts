@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import type { RunConfig } from '../config/types.ts';
+import { minimumRingBytes } from '../kernel/addon.ts';
 import type { ReadText } from './files.ts';
 import { degraded, type Finding, fail, pass } from './finding.ts';
 
@@ -19,7 +20,7 @@ const unlimited = 2 ** 60;
 
 /** What rings and maps take, which the kernel charges to the cgroup that makes them. */
 export function kernelBytes({
-  execRingBytes,
+  execRingBytes = minimumRingBytes,
   exitRingBytes = 0,
   packets,
 }: Pick<RunConfig, 'execRingBytes' | 'exitRingBytes' | 'packets'>): number {

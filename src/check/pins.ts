@@ -9,6 +9,7 @@ export interface Pins {
   readonly pinPath: string;
   /** Names in the directory: one a layout of pins. */
   readonly layouts: readonly string[];
+  readonly execs: boolean;
   readonly exits: boolean;
   readonly packets: boolean;
   /** Indices of the interfaces that have the packet program. */
@@ -28,6 +29,7 @@ export function readPins(pinPath: string): Pins | undefined {
   return {
     pinPath,
     layouts,
+    execs: pins.includes('exec_link'),
     exits: pins.includes('exit_link'),
     packets: pins.includes('packet_control'),
     interfaces: pins.filter((pin) => pin.startsWith(packetLink)).map((pin) => Number(pin.slice(packetLink.length))),
@@ -57,7 +59,7 @@ export function ownerOf(
 
 export function pinsFinding(
   pins: Pins | undefined,
-  { exitRingBytes, packets }: Pick<RunConfig, 'exitRingBytes' | 'packets'>,
+  { execRingBytes, exitRingBytes, packets }: Pick<RunConfig, 'execRingBytes' | 'exitRingBytes' | 'packets'>,
 ): Finding {
   if (pins === undefined) return pass('pins', 'none of an earlier run');
   const { pinPath, layouts, owner } = pins;
@@ -75,6 +77,7 @@ export function pinsFinding(
       'stop that capture with `bpf2kafka detach` of the version that began it',
     );
   for (const [flag, what, pinned, wanted] of [
+    ['--no-exec', 'captures execs', pins.execs, execRingBytes !== undefined],
     ['--no-exit', 'captures exits', pins.exits, exitRingBytes !== undefined],
     ['--no-packets', 'counts packets', pins.packets, packets !== undefined],
   ] as const) {

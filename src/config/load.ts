@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { reasonOf } from '../errors.ts';
-import { parseCgroups } from '../exec-filters.ts';
+import { parseCgroups, ruleNames } from '../exec-filters.ts';
 import { configError, environmentName, type HostFacts } from '../setting.ts';
 import { siemFormats } from '../siem/formats.ts';
 import { type GivenSettings, readBrokerSecurity, readRegistrySecurity } from '../wire-settings.ts';
@@ -36,7 +36,7 @@ export function loadRunConfig(
   const brokers = command === 'run' ? requiredBrokers(lookup, facts) : read(settings.brokers, lookup, facts);
   const security = readBrokerSecurity(givenIn(lookup, facts));
   if (brokers.length === 0 && (security.tls ?? security.sasl) !== undefined) throw noBrokersToSecure();
-  return {
+  const config: RunConfig = {
     brokers,
     security,
     ...readRegistry(lookup, facts),
@@ -52,8 +52,8 @@ export function loadRunConfig(
     onExit: read(settings.onExit, lookup, facts),
     orphanAfterMillis: read(settings.orphanAfter, lookup, facts),
     drainTimeoutMillis: read(settings.drainTimeout, lookup, facts),
-    execRingBytes: read(settings.execRingBytes, lookup, facts),
-    exitRingBytes: readExits(lookup, facts),
+    execRingBytes: readRing(lookup, facts, settings.execRingBytes, settings.noExec),
+    exitRingBytes: readRing(lookup, facts, settings.exitRingBytes, settings.noExit),
     spoolBytes: read(settings.spoolBytes, lookup, facts),
     spoolFull: read(settings.spoolFull, lookup, facts),
     args: read(settings.args, lookup, facts),
@@ -77,6 +77,35 @@ export function loadRunConfig(
     },
     logLevel: read(settings.logLevel, lookup, facts),
   };
+  refuseWithoutExecs(config);
+  return config;
+}
+
+/** What only makes sense with execs; what was given for nothing would be missed later. */
+function refuseWithoutExecs({ execRingBytes, exitRingBytes, packets, failedExecs, execFilters }: RunConfig): void {
+  if (execRingBytes !== undefined) return;
+  const remedy = 'leave one of them out';
+  if (exitRingBytes === undefined && packets === undefined)
+    throw configError({
+      operation: 'use',
+      subject: '--no-exec with --no-exit and --no-packets',
+      reason: 'nothing would be captured',
+      remedy,
+    });
+  if (failedExecs)
+    throw configError({
+      operation: 'use',
+      subject: '--no-exec with --failed-execs',
+      reason: 'these are execs',
+      remedy,
+    });
+  if (ruleNames(execFilters).length > 0)
+    throw configError({
+      operation: 'use',
+      subject: '--no-exec with rules that exclude execs',
+      reason: 'an exit is kept out when its exec was, and no exec would be looked at',
+      remedy,
+    });
 }
 
 /** The same settings from the same places as `run`. Fails with ERR_CONFIG. */
@@ -114,10 +143,16 @@ function readLabels(lookup: Lookup, facts: HostFacts): RunConfig['labels'] {
   return Object.fromEntries(labels);
 }
 
-function readExits(lookup: Lookup, facts: HostFacts): number | undefined {
+/** Undefined when there is to be none. */
+function readRing(
+  lookup: Lookup,
+  facts: HostFacts,
+  size: typeof settings.execRingBytes,
+  without: typeof settings.noExec,
+): number | undefined {
   // As with packets, a wrong size is refused even where there is no ring.
-  const bytes = read(settings.exitRingBytes, lookup, facts);
-  return read(settings.noExit, lookup, facts) ? undefined : bytes;
+  const bytes = read(size, lookup, facts);
+  return read(without, lookup, facts) ? undefined : bytes;
 }
 
 function readPackets(lookup: Lookup, facts: HostFacts): PacketsConfig | undefined {

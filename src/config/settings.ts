@@ -214,6 +214,7 @@ export const settings = {
     value: toggle,
     fallback: off,
   }),
+  noExec: setting({ name: 'no-exec', description: 'capture no execs', value: toggle, fallback: off }),
   exitRingBytes: setting({
     name: 'exit-ring-bytes',
     placeholder: 'N',
@@ -441,6 +442,7 @@ export const runNames = [
   'excludeUid',
   'excludeCgroupFile',
   'failedExecs',
+  'noExec',
   'exitRingBytes',
   'noExit',
   'pinPath',

@@ -29,7 +29,8 @@ export interface RunConfig {
   /** So long after the last sign of a reader the kernel side stops to capture. */
   readonly orphanAfterMillis: number;
   readonly drainTimeoutMillis: number;
-  readonly execRingBytes: number;
+  /** Undefined when execs are not captured. */
+  readonly execRingBytes: number | undefined;
   /** Undefined when exits are not captured. */
   readonly exitRingBytes: number | undefined;
   /** What the spool may take on disk, bytes; 0: it takes nothing. */
@@ -40,9 +41,9 @@ export interface RunConfig {
   readonly args: 'full' | 'program' | 'none';
   /** Names of the environment variables that are captured, without repeats. */
   readonly execEnv: readonly string[];
-  /** Execs that are counted and not captured; what SIGHUP reads again. */
   /** Execs that fail are captured too. */
   readonly failedExecs: boolean;
+  /** Execs that are counted and not captured; what SIGHUP reads again. */
   readonly execFilters: ExecFilters;
   readonly pinPath: string;
   readonly compression: 'zstd' | 'lz4' | 'snappy' | 'gzip' | 'none';

@@ -22,13 +22,15 @@ export interface OpenEnrichment extends Enrichment {
 }
 
 export interface EnrichmentOptions {
+  /** As in createParents. */
+  readonly imageOf: (exe: string) => ProgramImage;
   readonly redaction: RedactionOptions;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 /** Begins to follow what is on this host. */
-export function openEnrichment({ redaction, clock, log }: EnrichmentOptions): OpenEnrichment {
+export function openEnrichment({ imageOf, redaction, clock, log }: EnrichmentOptions): OpenEnrichment {
   const kubernetes = new Kubernetes({ clock, log });
   void kubernetes.read();
   const running = new RunningPrograms();
@@ -39,7 +41,7 @@ export function openEnrichment({ redaction, clock, log }: EnrichmentOptions): Op
     redactor: new Redactor(redaction),
     users: new UserNames({ clock, log }),
     workloads: new Workloads(kubernetes),
-    parents: createParents(running),
+    parents: createParents(running, imageOf),
     close: () => kubernetes.close(),
   };
 }

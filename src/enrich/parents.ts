@@ -6,26 +6,24 @@ export interface ParentExec extends ProcessIdentity {
   readonly execId: string;
 }
 
-/** What an exec ran. Latin-1 stands for the bytes, each a character: small, and nothing of the record is held on to. */
+/** What an exec ran, as Avro: what was written of it is copied for its children, and nothing of the record is held on to. */
 export interface ProgramImage {
-  /** Null when it could not be read. */
-  readonly exe: string | null;
-  /** Each with a NUL behind it; null when they are not known. */
-  readonly args: string | null;
+  /** A nullable string. */
+  readonly exe: Uint8Array;
+  /** A nullable array of strings. */
+  readonly args: Uint8Array;
 }
 
 /** Execs that are remembered, and their texts: enough for the parents of some ten thousand processes. */
 const bounds = {
   entries: 32_768,
   bytes: 8 * 1024 * 1024,
-  bytesOf: ({ exe, args }: ProgramImage) => (exe?.length ?? 0) + (args?.length ?? 0) + 100,
+  bytesOf: ({ exe, args }: ProgramImage) => exe.length + args.length + 200,
 };
 
-export function createParents(running: RunningPrograms): Parents<ProgramImage> {
-  return new Parents<ProgramImage>(bounds, running, (exe) => ({
-    exe: Buffer.from(exe).toString('latin1'),
-    args: null,
-  }));
+/** @param imageOf of a program of which only the path is known */
+export function createParents(running: RunningPrograms, imageOf: (exe: string) => ProgramImage): Parents<ProgramImage> {
+  return new Parents<ProgramImage>(bounds, running, imageOf);
 }
 
 /**

@@ -35,7 +35,7 @@ export interface RingStatus {
   /** Offsets of the first and the last acknowledged record at the present destination; -1 before there is one. */
   readonly firstOffset: number;
   readonly lastOffset: number;
-  /** Records that were moved to the spool. */
+  /** Records of all rings of the stream that were moved to the spool; like the four below it 0 for any but its main ring. */
   readonly spooled: number;
   /** Of the spool that has them; 0 when nothing was moved yet. */
   readonly spoolId: number;
@@ -45,8 +45,11 @@ export interface RingStatus {
   readonly spoolMissing: number;
   readonly corrupt: number;
   readonly corruptBytes: number;
-  /** Ring position up to which everything is committed. */
+  /** Of an earlier version, read to its end and given up: it has no memory any more. */
+  readonly retired: boolean;
+  /** Ring position up to which everything is committed, and behind the newest record. */
   readonly consumerPosition: number;
+  readonly producerPosition: number;
   readonly waitingBytes: number;
   readonly ringBytes: number;
   readonly highWaterBytes: number;
@@ -334,6 +337,8 @@ export interface Committed {
 
 /** What became of the records that were moved to the spool, totals since attachId. */
 export interface SpoolTotals {
+  /** Of the spool that they were moved to; 0 leaves what is known. */
+  readonly spoolId: number;
   readonly acknowledged: number;
   readonly evicted: number;
   readonly missing: number;
@@ -364,12 +369,22 @@ export interface EventRing {
   pending(epoch: number, producerPosition: number): number;
 }
 
+/** A ring that an earlier version wrote to, with another record layout; nothing comes any more. */
+export interface EarlierRing extends EventRing {
+  /** Of the struct that its records begin with. @throws Bpf2KafkaError ERR_PIN_LAYOUT once it is not known */
+  layout(): StructLayout;
+  /** Gives its memory back to the kernel; when it is empty. Its totals stay. */
+  retire(): void;
+}
+
 /** One stream of events of a running capture, and its ring of whole records. */
 export interface EventStream extends EventRing {
   /** What had no room in the ring of whole records: the beginning of each. Absent where there is no such ring. */
   readonly bare?: EventRing;
+  /** Oldest first; those that were retired are among them, for their totals. */
+  readonly earlier: readonly EarlierRing[];
   status(): StreamStatus;
-  /** Records of both rings that no broker has acknowledged; walks them. */
+  /** Records of all rings that no broker has acknowledged; walks them. */
   backlog(): number;
   /** Of the struct that a record begins with. */
   layout(): StructLayout;
@@ -377,6 +392,7 @@ export interface EventStream extends EventRing {
 
 /** A running capture; the process that holds it is the owner of the pins. */
 export interface Capture {
+  /** Empty when execs are not captured. */
   readonly exec: EventStream & { readonly bare: EventRing };
   /** Undefined when exits are not captured. */
   readonly exit: EventStream | undefined;
@@ -413,6 +429,8 @@ interface NativeCapture extends Omit<Capture, 'exec' | 'exit'> {
   openExec(): EventStream;
   openBareExec(): EventRing;
   openExit(): EventStream | undefined;
+  hasPinnedExecs(): boolean;
+  openEarlier(stream: 'exec' | 'exit'): EarlierRing[];
   hasPinnedExits(): boolean;
   openPackets(settings: PacketSettings): PacketCapture;
   hasPinnedPackets(): boolean;
@@ -424,7 +442,17 @@ interface NativeSettings extends ExecSettings {
   readonly exitRingBytes: number;
 }
 
+/** How records of one stream are laid out. */
+export interface RecordLayouts {
+  readonly stream: 'exec' | 'exit';
+  /** By this version. */
+  readonly present: StructLayout;
+  /** By earlier versions, where they differ and rings of such records are pinned; oldest first. */
+  readonly pinned: readonly StructLayout[];
+}
+
 interface NativeAddon {
+  recordLayouts(pinPath: string): RecordLayouts[];
   tryPrograms(stream: ProgramStream): void;
   interfaces(): PresentInterface[];
   isClockSynchronised(): boolean;
@@ -498,32 +526,41 @@ export const minimumRingBytes = 64 * 1024;
 /**
  * Begins a capture or takes over the pinned one, with what it had not published.
  * @param pinPath a directory on a bpffs
- * @param ringBytes of the execs, for a new capture: a power of two, at least 64 KiB
+ * @param ringBytes of the execs, for a new ring: a power of two, at least 64 KiB; undefined: execs are not captured
  * @param settings of the execs from now on, and of exits
  */
 export function openCapture(
   pinPath: string,
-  ringBytes: number,
+  ringBytes: number | undefined,
   settings: CaptureSettings = { args: 'full', env: false, excluded: noFilters },
 ): Capture {
   const { exitRingBytes } = settings;
-  for (const bytes of exitRingBytes === undefined ? [ringBytes] : [ringBytes, exitRingBytes]) checkRing(bytes);
+  for (const bytes of [ringBytes, exitRingBytes]) if (bytes !== undefined) checkRing(bytes);
   const native = translating(
     translated(
       () =>
         new (addon().Capture)(pinPath, {
           orphanAfterMillis: 0,
           ...settings,
-          execRingBytes: ringBytes,
+          execRingBytes: ringBytes ?? 0,
           exitRingBytes: exitRingBytes ?? 0,
         }),
     ),
   );
   const exit = native.openExit();
+  const earlier = (stream: 'exec' | 'exit') => ({ earlier: native.openEarlier(stream).map(translating) });
   return Object.assign(native, {
-    exec: Object.assign(translating(native.openExec()), { bare: translating(native.openBareExec()) }),
-    exit: exit === undefined ? undefined : translating(exit),
+    exec: Object.assign(translating(native.openExec()), { bare: translating(native.openBareExec()) }, earlier('exec')),
+    exit: exit === undefined ? undefined : Object.assign(translating(exit), earlier('exit')),
   });
+}
+
+/**
+ * How records are laid out, before anything that is pinned is touched.
+ * @throws Bpf2KafkaError ERR_PIN_LAYOUT when it is not known for rings that are pinned
+ */
+export function recordLayouts(pinPath: string): readonly RecordLayouts[] {
+  return translated(() => addon().recordLayouts(pinPath));
 }
 
 function checkRing(bytes: number): void {
@@ -533,6 +570,11 @@ function checkRing(bytes: number): void {
     subject: `${bytes} bytes`,
     reason: `it must be a power of two from ${minimumRingBytes} to ${2 ** 31}`,
   });
+}
+
+/** Execs are captured under the pins of the capture, or were and wait for a reader. */
+export function hasPinnedExecs(capture: Capture): boolean {
+  return (capture as unknown as NativeCapture).hasPinnedExecs();
 }
 
 /** Exits are captured under the pins of the capture, by this process or by one before it. */

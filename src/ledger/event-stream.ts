@@ -21,6 +21,12 @@ export interface SpooledRecords {
   recordsThrough(epoch: number): number;
 }
 
+/** A ring, and who reads it. */
+export interface ReadRing {
+  readonly ring: Pick<EventRing, 'status' | 'pending'>;
+  readonly reader: EventReader;
+}
+
 type RingTotals = Pick<
   RingStatus,
   'acknowledged' | 'undecodable' | 'spoolAcknowledged' | 'spoolEvicted' | 'spoolMissing'
@@ -31,7 +37,9 @@ export interface EventStreamAccountOptions {
   readonly stream: Pick<EventStream, 'status' | 'pending'>;
   readonly reader: EventReader;
   /** The ring of bare records; undefined for a stream that has none. */
-  readonly bare?: { readonly ring: Pick<EventRing, 'status' | 'pending'>; readonly reader: EventReader } | undefined;
+  readonly bare?: ReadRing | undefined;
+  /** Those that earlier versions wrote to. */
+  readonly earlier?: readonly ReadRing[];
   /** Of a stream whose whole records may be on disk. */
   readonly spool?: SpooledRecords | undefined;
   readonly deliveryState: () => LedgerState;
@@ -55,7 +63,7 @@ export class EventStreamAccount implements LedgerStream {
   }
 
   account({ epoch, ...cuts }: EpochCut): StreamAccount | undefined {
-    const { stream, reader, bare, spool, destination } = this.#options;
+    const { stream, reader, bare, earlier = [], spool, destination } = this.#options;
     const cut = cuts[this.name];
     if (cut === undefined) return undefined;
     const status = stream.status();
@@ -65,23 +73,37 @@ export class EventStreamAccount implements LedgerStream {
       const pending = bare.ring.pending(epoch, cut.bareProducerPosition);
       totals.push(totalsOf(bare.ring.status(), bare.reader.committedAfter(epoch), pending));
     }
-    const both = totals.reduce(added);
-    const account = eventAccount(cut, both);
+    for (const { ring, reader: before } of earlier) {
+      const ended = ring.status();
+      totals.push(totalsOf(ended, before.committedAfter(epoch), ring.pending(epoch, ended.producerPosition)));
+    }
+    const readers = [reader, ...this.#besides.map((ring) => ring.reader)];
+    const all = totals.reduce(added);
+    const account = eventAccount(cut, all);
     return {
       ...account,
       closed: account.pending === 0,
       lowWatermark: cut.seq,
-      impaired: impairments(cut, lossesOf(both)),
+      impaired: impairments(cut, lossesOf(all)),
       unobservedMicros: status.unobservedMicros,
-      destination: { ...destination, ...offsetsOf(bare ? [reader, bare.reader] : [reader]) },
+      destination: { ...destination, ...offsetsOf(readers) },
       programTag: status.programHash,
     };
   }
 
+  /** Every ring but the main one. */
+  get #besides(): readonly ReadRing[] {
+    const { bare, earlier = [] } = this.#options;
+    return bare ? [bare, ...earlier] : earlier;
+  }
+
   impaired(): number {
-    const { stream, bare } = this.#options;
-    const status = stream.status();
-    return impairments(status, lossesOf(status) + (bare ? lossesOf(bare.ring.status()) : 0));
+    const status = this.#options.stream.status();
+    const besides = this.#besides.map(({ ring }) => lossesOf(ring.status()));
+    return impairments(
+      status,
+      besides.reduce((sum, losses) => sum + losses, lossesOf(status)),
+    );
   }
 }
 

@@ -40,6 +40,65 @@ export function writeLong(out: Uint8Array, start: number, value: number): number
   return at + 1;
 }
 
+/** What a nullable string takes, and a nullable array of strings: in one piece, for what is kept and copied. */
+export function textBytes(text: string | null): Buffer {
+  return text === null ? nullBytes : Buffer.concat([present, lengthAndText(text)]);
+}
+
+export function textsBytes(texts: readonly string[] | null): Buffer {
+  if (texts === null) return nullBytes;
+  const block = texts.length > 0 ? [longBytes(texts.length), ...texts.map(lengthAndText)] : [];
+  return Buffer.concat([present, ...block, nullBytes]);
+}
+
+/** What `textBytes` was given. */
+export function textOfBytes(bytes: Uint8Array): string | null {
+  return bytes[0] === 0 ? null : readText(bytes, 1).text;
+}
+
+export function textsOfBytes(bytes: Uint8Array): string[] | null {
+  if (bytes[0] === 0) return null;
+  const texts: string[] = [];
+  const block = readLong(bytes, 1);
+  for (let at = block.end; texts.length < block.value; ) {
+    const { text, end } = readText(bytes, at);
+    texts.push(text);
+    at = end;
+  }
+  return texts;
+}
+
+/** The branch of a nullable value that is there is the second one, and its number 1; null has no bytes of its own. */
+const present = Buffer.from([2]);
+const nullBytes = Buffer.from([0]);
+
+function longBytes(value: number): Buffer {
+  const bytes = Buffer.alloc(10);
+  return bytes.subarray(0, writeLong(bytes, 0, value));
+}
+
+function lengthAndText(text: string): Buffer {
+  const bytes = Buffer.from(text);
+  return Buffer.concat([longBytes(bytes.length), bytes]);
+}
+
+/** Of lengths, which have 32 bits. */
+function readLong(bytes: Uint8Array, begin: number): { readonly value: number; readonly end: number } {
+  let zigzag = 0;
+  let at = begin;
+  for (let shift = 0; ; shift += 7) {
+    const byte = bytes[at] as number;
+    at += 1;
+    zigzag |= (byte & 0x7f) << shift;
+    if (byte < 0x80) return { value: zigzag >>> 1, end: at };
+  }
+}
+
+function readText(bytes: Uint8Array, begin: number): { readonly text: string; readonly end: number } {
+  const { value, end } = readLong(bytes, begin);
+  return { text: Buffer.from(bytes.subarray(end, end + value)).toString(), end: end + value };
+}
+
 /** The bytes from `begin` to `end` as a string; not written when they are not UTF-8. */
 export function writeText(out: Uint8Array, start: number, bytes: Uint8Array, begin: number, end: number): number {
   let at = writeLong(out, start, end - begin);

@@ -142,6 +142,7 @@ export class EventSource implements Source<KernelRecord, Kept> {
     const { spoolMissing } = this.#ring.status();
     const records = epochs.reduce((total, [, count]) => total + count, 0);
     this.#ring.noteSpool({
+      spoolId: 0,
       acknowledged: tally.acknowledged,
       evicted: tally.evicted,
       missing: spoolMissing + (kind === 'missing' ? records : 0),

@@ -11,7 +11,7 @@ import { createExecFindings, isConcerned, once, shownText } from './exec-finding
 import { argvLimitsOf, envLimitsOf } from './exec-record.ts';
 import { type KernelRecord, micros, type SpanOffset, s64, spanOffset, u64 } from './kernel-record.ts';
 import { lineage } from './lineage.ts';
-import { createParentProgram } from './parent-program.ts';
+import { createParentProgram, keeping, programImage } from './parent-program.ts';
 import {
   absent,
   bit,
@@ -36,19 +36,13 @@ import {
   u64AsLong,
   u64AsText,
 } from './record-field.ts';
-import {
-  bootPrefixOf,
-  eventMaker,
-  type RecordFields,
-  type RecordTable,
-  unreadOf,
-  wallMillisBy,
-} from './record-table.ts';
+import { bootPrefixOf, eventMaker, type RecordTable, unreadOf, wallMillisBy, withoutLacking } from './record-table.ts';
 
 /**
  * The one place that says what becomes of a record. To add a field: a line here, in ExecEvent and in the schema.
  * @param layout of struct exec_record in bpf/abi.h: the only source of the offsets
  * @param envNames which variables of the environment are published
+ * @param lacking what records of this layout cannot tell, as in EarlierLayout
  */
 export function createExecTable(
   layout: StructLayout,
@@ -56,6 +50,7 @@ export function createExecTable(
   wallClock: WallClock,
   enrichment: Enrichment,
   envNames: readonly string[] = [],
+  lacking: readonly string[] = [],
 ): RecordTable<ExecEvent> {
   const { redactor } = enrichment;
   const at64 = (field: string) => offsetOf(layout, field, 8);
@@ -157,7 +152,7 @@ export function createExecTable(
   const missing = (record: KernelRecord) => {
     const found = findings.missing(record);
     const ofParent = parentProgram.missing(record);
-    return found.length === 0 ? ofParent : [...found, ...ofParent];
+    return found.length + lacking.length === 0 ? ofParent : [...lacking, ...found, ...ofParent];
   };
   const degradedOf = (record: KernelRecord) => [
     ...unread.names(record),
@@ -165,7 +160,14 @@ export function createExecTable(
     ...missing(record),
   ];
 
-  const fields: RecordFields<ExecEvent> = {
+  const shownExe = keeping(unread.unless('exe', shownText(redactor, exe)));
+  const shownArgs = keeping(
+    nullable(
+      spanTexts(args, argsCount, (record) => argvOf(record).args),
+      argsOf,
+    ),
+  );
+  const fields = withoutLacking<ExecEvent>(lacking, {
     host_id: fixedText(identity.hostId),
     host_name: identity.hostName === null ? absent('string') : nullable(fixedText(identity.hostName)),
     boot_id: fixedText(identity.bootId),
@@ -186,14 +188,11 @@ export function createExecTable(
     comm: commText(at128('comm')),
     parent_comm: nullable(commText(at128('parent_comm'))),
     filename: shownText(redactor, filename),
-    exe: unread.unless('exe', shownText(redactor, exe)),
+    exe: shownExe,
     exe_truncated: unread.unless('exe', flag('EXE_TRUNCATED')),
     interpreter: optional(shownText(redactor, interpreter), wasGiven(interpreter)),
     cwd: unread.unless('cwd', shownText(redactor, cwd)),
-    args: nullable(
-      spanTexts(args, argsCount, (record) => argvOf(record).args),
-      argsOf,
-    ),
+    args: shownArgs,
     args_count: nullable(u32AsLong(argsCount)),
     args_bytes: nullable(u64AsLong(argsBytes)),
     args_captured_bytes: nullable(u16AsLong(args.length), (record) => argvOf(record).capturedBytes),
@@ -251,10 +250,10 @@ export function createExecTable(
     k8s_container_name: findings.fields.k8s_container_name,
     parent_exe: parentProgram.exe,
     parent_args: parentProgram.args,
-    ancestors: lineage(layout, bootPrefix, wallMillis),
+    ancestors: lineage(layout, bootPrefix, wallClock),
     exec_result: nullable(fixedZero(resultOf)),
     degraded: names(degradedOf, missing),
-  };
+  });
 
   const isWhole = (record: KernelRecord) => {
     const { buffer, at, bare } = record;
@@ -290,21 +289,12 @@ export function createExecTable(
       if (record.bare) return bareEvent(record);
       return resultOf(record) === 0 ? eventOf(record) : failedEvent(record);
     },
-    remember(record, whole) {
+    remember(record, written) {
       if (record.bare || resultOf(record) !== 0) return;
-      if (whole) {
-        const image = {
-          exe: spanBytes(record, exe).toString('latin1'),
-          args: spanBytes(record, args).toString('latin1'),
-        };
-        return parentProgram.remember(record, image);
-      }
-      const program = fields.exe.read(record);
-      const argv = fields.args.read(record);
-      parentProgram.remember(record, {
-        exe: program === null ? null : Buffer.from(program).toString('latin1'),
-        args: argv === null ? null : Buffer.from(argv.map((text) => `${text}\0`).join('')).toString('latin1'),
-      });
+      const image = written
+        ? { exe: shownExe.written(), args: shownArgs.written() }
+        : programImage(fields.exe.read(record), fields.args.read(record));
+      parentProgram.remember(record, image);
     },
   };
 }

@@ -22,28 +22,22 @@ import {
   u32AsInt,
   u64AsLong,
 } from './record-field.ts';
-import {
-  bootPrefixOf,
-  eventMaker,
-  type RecordFields,
-  type RecordTable,
-  unreadOf,
-  wallMillisBy,
-} from './record-table.ts';
+import { bootPrefixOf, eventMaker, type RecordTable, unreadOf, wallMillisBy, withoutLacking } from './record-table.ts';
 import { textOf } from './text.ts';
 
 const coreDumpedBit = 7;
-const none: readonly string[] = [];
 
 /**
  * The one place that says what becomes of a record. To add a field: a line here, in ExitEvent and in the schema.
  * @param layout of struct exit_record in bpf/abi.h: the only source of the offsets
+ * @param lacking what records of this layout cannot tell, as in EarlierLayout
  */
 export function createExitTable(
   layout: StructLayout,
   identity: CaptureIdentity,
   wallClock: WallClock,
   { workloads }: Pick<Enrichment, 'workloads'>,
+  lacking: readonly string[] = [],
 ): RecordTable<ExitEvent> {
   const at64 = (field: string) => offsetOf(layout, field, 8);
   const at32 = (field: string) => offsetOf(layout, field, 4);
@@ -69,7 +63,7 @@ export function createExitTable(
   const containerOf = (record: KernelRecord) =>
     unread.has(record, containerBit) ? null : workloads.of(textOf(spanBytes(record, cgroupPath))).container.id;
 
-  const fields: RecordFields<ExitEvent> = {
+  const fields = withoutLacking<ExitEvent>(lacking, {
     host_id: fixedText(identity.hostId),
     host_name: identity.hostName === null ? absent('string') : nullable(fixedText(identity.hostName)),
     boot_id: fixedText(identity.bootId),
@@ -97,8 +91,11 @@ export function createExitTable(
     system_time_micros: unread.unless('system_time_micros', long(systemMicros)),
     max_rss_bytes: nullable(u64AsLong(at64('max_rss_bytes'))),
     container_id: foundText(containerOf),
-    degraded: names(unread.names, () => none),
-  };
+    degraded: names(
+      (record) => [...lacking, ...unread.names(record)],
+      () => lacking,
+    ),
+  });
   return { fields, isWhole: unread.isNone, eventOf: eventMaker(fields) };
 }
 

@@ -1,11 +1,9 @@
 import type { Enrichment } from '../enrich/enrichment.ts';
 import type { ProgramImage } from '../enrich/parents.ts';
-import { notWritten, writeText, writeTexts } from '../schemas/avro-bytes.ts';
-import { splitText } from './argv.ts';
+import { textBytes, textOfBytes, textsBytes, textsOfBytes } from '../schemas/avro-bytes.ts';
 import { once } from './exec-findings.ts';
 import { type KernelRecord, micros } from './kernel-record.ts';
 import type { Field } from './record-field.ts';
-import { textOf } from './text.ts';
 
 /** Where a record says which exec of which process is meant. */
 export interface ExecOffsets {
@@ -29,6 +27,30 @@ const bothMissing = ['parent_exe', 'parent_args'];
 /** /proc counts in hundredths of a second. */
 const microsPerTick = 10_000;
 
+/** Of a program as events have it; of one that runs already only its path is known. */
+export function programImage(exe: string | null, args: readonly string[] | null = null): ProgramImage {
+  return { exe: textBytes(exe), args: textsBytes(args) };
+}
+
+/** A field whose Avro can be had once more, until the next record is written. */
+export function keeping<Value>(field: Field<Value>): Field<Value> & { readonly written: () => Buffer } {
+  const { fixed, write } = field;
+  if (write === undefined) throw new TypeError('the same for each record: there is nothing to keep');
+  let last: Buffer = Buffer.alloc(0);
+  let begin = 0;
+  let end = 0;
+  return {
+    ...field,
+    write(out, at, record) {
+      last = out;
+      begin = at - fixed.length;
+      end = write(out, at, record);
+      return end;
+    },
+    written: () => Buffer.from(last.subarray(begin, end)),
+  };
+}
+
 /** What the parent ran, out of the records that were published before. */
 export function createParentProgram(
   parents: Enrichment['parents'],
@@ -49,20 +71,17 @@ export function createParentProgram(
     const exec = { execId: execKey(record, parent), pid: buffer.readUInt32LE(at + parent.pid), startTicks };
     return parents.of(exec, bootMicros);
   });
-  let scratch = Buffer.alloc(64 * 1024);
-  const bytesOf = (text: string) => {
-    if (text.length > scratch.length) scratch = Buffer.alloc(text.length * 2);
-    return scratch.subarray(0, scratch.write(text, 'latin1'));
-  };
-  const written = (
-    of: (image: ProgramImage) => string | null,
-    write: (out: Buffer, at: number, bytes: Buffer) => number,
-  ) =>
-    function writeNullable(out: Buffer, start: number, record: KernelRecord): number {
+  const copied = (of: (image: ProgramImage) => Uint8Array): NonNullable<Field<unknown>['write']> =>
+    function writeCopy(out, at, record) {
       const image = imageOf(record);
-      const text = image === undefined ? null : of(image);
-      out[start] = text === null ? 0 : 2;
-      return text === null ? start + 1 : write(out, start + 1, bytesOf(text));
+      if (image === undefined) {
+        out[at] = 0;
+        return at + 1;
+      }
+      const bytes = of(image);
+      // Texts are short: a loop is faster than the call of a copy.
+      for (let i = 0; i < bytes.length; i += 1) out[at + i] = bytes[i] as number;
+      return at + bytes.length;
     };
   const none = Buffer.alloc(0);
   return {
@@ -70,37 +89,25 @@ export function createParentProgram(
       type: ['null', 'string'],
       fixed: none,
       read(record) {
-        const exe = imageOf(record)?.exe ?? null;
-        return exe === null ? null : textOf(Buffer.from(exe, 'latin1'));
+        const image = imageOf(record);
+        return image === undefined ? null : textOfBytes(image.exe);
       },
-      write: written(
-        ({ exe }) => exe,
-        (out, at, bytes) => writeText(out, at, bytes, 0, bytes.length),
-      ),
+      write: copied(({ exe }) => exe),
     },
     args: {
       type: ['null', { type: 'array', items: 'string' }],
       fixed: none,
       read(record) {
-        const args = imageOf(record)?.args ?? null;
-        // Split as bytes: what is not UTF-8 in one argument is nothing to the next.
-        return args === null ? null : splitText(args).map((text) => textOf(Buffer.from(text, 'latin1')));
+        const image = imageOf(record);
+        return image === undefined ? null : textsOfBytes(image.args);
       },
-      write: written(
-        ({ args }) => args,
-        (out, at, bytes) => {
-          if (bytes.length > 0 && bytes[bytes.length - 1] !== 0) return notWritten;
-          let count = 0;
-          for (let nul = bytes.indexOf(0); nul >= 0; nul = bytes.indexOf(0, nul + 1)) count += 1;
-          return writeTexts(out, at, bytes, 0, bytes.length, count);
-        },
-      ),
+      write: copied(({ args }) => args),
     },
     missing(record) {
       const image = imageOf(record);
       if (image === undefined) return bothMissing;
-      if (image.exe === null) return image.args === null ? bothMissing : ['parent_exe'];
-      return image.args === null ? argsMissing : nothingMissing;
+      if (image.exe[0] === 0) return image.args[0] === 0 ? bothMissing : ['parent_exe'];
+      return image.args[0] === 0 ? argsMissing : nothingMissing;
     },
     remember: (record, image) =>
       parents.remember(execKey(record, own), record.buffer.readUInt32LE(record.at + own.pid), image),

@@ -33,14 +33,13 @@ export function createRecordCodec<Topic extends EventTopic>(
     encode(batch) {
       slabs.begin(batch.length);
       const records = batch.map((record) => {
-        const whole = isWhole(record);
-        const value = whole ? slabs.add(record) : undefined;
+        const value = isWhole(record) ? slabs.add(record) : undefined;
         if (value === undefined) {
           const general = generally(record);
-          remember?.(record, whole);
+          remember?.(record, false);
           return general;
         }
-        remember?.(record, whole);
+        remember?.(record, true);
         const headers = eventHeaders({ boot_id: fields.boot_id.read(record), seq: fields.seq.read(record) });
         return { value, timestamp: fields.event_time.read(record), headers };
       });

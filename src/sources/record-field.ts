@@ -63,6 +63,11 @@ export function absent<Value>(
   return { type: ['null', type], read, fixed: Buffer.from([0]) };
 }
 
+/** Null in every record. @param type nullable, with null first */
+export function untold(type: AvroSchema): Field<null> {
+  return { type, read: () => null, fixed: Buffer.from([0]) };
+}
+
 /** A nullable string that is not in the record; undefined when it could not be found out, which is published as null. */
 export function foundText(of: (record: KernelRecord) => string | null | undefined): Field<string | null> {
   return {

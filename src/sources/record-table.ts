@@ -2,7 +2,7 @@ import { bitNames, limitOf, offsetOf, type StructLayout } from '../kernel/layout
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { CaptureIdentity } from './capture-identity.ts';
 import { type KernelRecord, u64 } from './kernel-record.ts';
-import { type Field, nullable } from './record-field.ts';
+import { type Field, nullable, untold } from './record-field.ts';
 
 /** From the kernel's record to the one in the topic: a field each, in the order of the schema. */
 export type RecordFields<Event> = { readonly [Name in keyof Event]: Field<Event[Name]> };
@@ -13,8 +13,11 @@ export interface RecordTable<Event> {
   readonly isWhole: (record: KernelRecord) => boolean;
   /** The event, whatever the record lacks. */
   readonly eventOf: (record: KernelRecord) => Event;
-  /** Keeps of it what later records need: called in the order of the records, for each behind its own. */
-  readonly remember?: (record: KernelRecord, isWhole: boolean) => void;
+  /**
+   * Keeps of it what later records need: called in the order of the records, for each behind its own.
+   * @param isWritten its fields have just been written, each by its `write`
+   */
+  readonly remember?: (record: KernelRecord, isWritten: boolean) => void;
 }
 
 /** Makes the event field by field. */
@@ -27,6 +30,13 @@ export function eventMaker<Event extends object>(fields: RecordFields<Event>): (
     for (const name of names) event[name] = fields[name].read(record);
     return event as unknown as Event;
   };
+}
+
+/** The table for records that cannot tell some of the fields: those are null. */
+export function withoutLacking<Event>(lacking: readonly string[], fields: RecordFields<Event>): RecordFields<Event> {
+  const told: Record<string, Field<unknown>> = { ...fields };
+  for (const name of lacking) told[name] = untold((told[name] as Field<unknown>).type);
+  return told as unknown as RecordFields<Event>;
 }
 
 /** What the identities of processes begin with: 64 of the 122 random bits tell the boots of a fleet apart. */

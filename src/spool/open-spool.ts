@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { Bpf2KafkaError, reasonOf } from '../errors.ts';
-import type { EventStream } from '../kernel/addon.ts';
 import type { Log } from '../log.ts';
-import { resumeSpool } from './resume-spool.ts';
+import { type ResumeOptions, resumeSpool } from './resume-spool.ts';
 import { Spool, type SpoolSettings } from './spool.ts';
 import type { RingIdentity } from './tallies.ts';
 
@@ -18,7 +17,7 @@ export function spoolDirectory(stateDir: string): string {
 export async function openSpool(options: {
   readonly settings: Omit<SpoolSettings, 'directory'> & { readonly stateDir: string };
   readonly identity: RingIdentity;
-  readonly capture: Pick<EventStream, 'status' | 'rollForward' | 'noteSpool'>;
+  readonly capture: ResumeOptions['capture'];
   readonly clock: Clock;
   readonly log: Log;
 }): Promise<Spool> {

@@ -149,3 +149,40 @@ it('--no-exit captures none, needs no topic for them, and does not leave a captu
   const { code, said } = await auditOf(kafka.brokers, 'none.');
   expect(code, said).toBe(0);
 });
+
+it('--no-exec captures none, needs no topic for them, and does not leave a capture of them to nobody', {
+  timeout: 120_000,
+}, async () => {
+  await using place = await SidecarPlace.create('no-exec');
+  const flags = ['--topic-prefix', 'no-exec.', '--ledger-interval', '1s', '--drain-timeout', '60s'];
+  {
+    await using without = await place.run(kafka.brokers, ...flags, '--create-topics', '--no-exec', '--on-exit', 'keep');
+    expect(without.lines[0]).toBe('ready exit');
+    const storm = startStorm({ count: 200 });
+    await storm.ended;
+    expect(await without.end('SIGTERM'), without.errors).toBe(0);
+  }
+  const exits = await eventsOf('exit-events', await readTopic(kafka.brokers, 'no-exec.exit-events'));
+  expect(exits.filter(({ comm }) => comm === 'noop')).toHaveLength(200);
+  expect(await readEventLedger(kafka.brokers, 'no-exec.', 'exec')).toEqual([]);
+  await expect(readTopic(kafka.brokers, 'no-exec.exec-events')).rejects.toThrow();
+
+  // Execs come in addition; what was before was not observed.
+  {
+    await using both = await place.run(kafka.brokers, ...flags, '--create-topics', '--on-exit', 'keep');
+    expect(both.lines[0]).toBe('ready exec exit');
+    const storm = startStorm({ count: 200 });
+    await storm.ended;
+    expect(await both.end('SIGTERM'), both.errors).toBe(0);
+    const execs = await eventsOf('exec-events', await readTopic(kafka.brokers, 'no-exec.exec-events'));
+    expect(execs.filter(({ args }) => storm.tokens.has(args?.[1] ?? ''))).toHaveLength(200);
+  }
+  expect((await readEventLedger(kafka.brokers, 'no-exec.', 'exec')).at(-1)?.unobserved_micros).toBeGreaterThan(0);
+
+  await using refused = new CommandProcess(['run', '--brokers', kafka.brokers, ...place.flags, ...flags, '--no-exec']);
+  expect(await refused.exit()).toBe(2);
+  expect(refused.errors).toContain('--no-exec');
+  expect(refused.errors).toContain('captures execs');
+  const { code, said } = await auditOf(kafka.brokers, 'no-exec.');
+  expect(code, said).toBe(0);
+});

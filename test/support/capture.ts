@@ -27,6 +27,7 @@ import { createExecRecordReader } from '../../src/sources/exec-record.ts';
 import { createExitTable } from '../../src/sources/exit-fields.ts';
 import { createExitRecordReader } from '../../src/sources/exit-record.ts';
 import type { RecordReader } from '../../src/sources/kernel-record.ts';
+import { programImage } from '../../src/sources/parent-program.ts';
 import type { RecordTable } from '../../src/sources/record-table.ts';
 import { patience, type WaitOptions, waitFor } from './wait-for.ts';
 
@@ -35,7 +36,7 @@ const nothingAdded: Enrichment = {
   redactor: new Redactor({ defaults: false, patterns: [] }),
   users: { of: () => null },
   workloads: new Workloads({ of: () => ({ namespace: null, podName: null, containerName: null }) }),
-  parents: { of: () => ({ exe: '', args: '' }), remember: () => {} },
+  parents: { of: () => programImage('', []), remember: () => {} },
 };
 
 /** What tests of the real kernel share. Every capture sees the execs of the whole host: tests know their own by token or pid. */

@@ -12,7 +12,7 @@ import { repeatsIn } from './storm.ts';
 
 /** What sidecars have published: records that kcat reads, not the code under test. */
 
-async function readEvents<Topic extends TopicName>(
+export async function readEvents<Topic extends TopicName>(
   brokers: string,
   topic: Topic,
   prefix: string,

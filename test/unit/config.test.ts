@@ -377,6 +377,7 @@ describe('values at the edge', () => {
     ['exec-ring-bytes', '65536', 'execRingBytes', 65536],
     ['exec-ring-bytes', '2147483648', 'execRingBytes', 2 ** 31],
     ['exit-ring-bytes', '65536', 'exitRingBytes', 65536],
+    ['no-exec', 'true', 'execRingBytes', undefined],
     ['no-exit', 'true', 'exitRingBytes', undefined],
     ['spool-bytes', '0', 'spoolBytes', 0],
     ['spool-bytes', '1048576', 'spoolBytes', 2 ** 20],
@@ -432,6 +433,7 @@ describe('values at the edge', () => {
     ['exec-ring-bytes', '4294967296'],
     ['exec-ring-bytes', '4m'],
     ['exit-ring-bytes', '65535'],
+    ['no-exec', 'maybe'],
     ['no-exit', 'maybe'],
     ['max-bytes-per-second', '0'],
     ['max-bytes-per-second', '1e6'],
@@ -463,6 +465,15 @@ describe('values at the edge', () => {
       'cannot use --drain-timeout "soon" (from the environment, BPF2KAFKA_DRAIN_TIMEOUT): it must be a number with ms, s, m or h, as in 10s',
     );
   });
+});
+
+test.each<[string, Flags]>([
+  ['--no-exec with --no-exit and --no-packets: nothing would be captured', { 'no-exit': true, 'no-packets': true }],
+  ['--no-exec with --failed-execs', { 'failed-execs': true }],
+  ['--no-exec with rules that exclude execs', { 'exclude-uid': ['0'] }],
+])('%s is refused', (message, flags) => {
+  const error = failure(() => run({ ...brokers, 'no-exec': true, ...flags }));
+  expect(error).toMatchObject({ code: 'ERR_CONFIG', message: expect.stringContaining(message) });
 });
 
 test('tail, schema and detach read the settings they share with run', () => {

@@ -8,12 +8,13 @@ describe('pins', () => {
   const pins: Pins = {
     pinPath: '/p',
     layouts: ['v1'],
+    execs: true,
     exits: true,
     packets: true,
     interfaces: [],
     owner: undefined,
   };
-  const everything = { exitRingBytes: 1, packets: {} as PacketsConfig };
+  const everything = { execRingBytes: 1, exitRingBytes: 1, packets: {} as PacketsConfig };
 
   test.each([
     [undefined, everything, 'pass', 'none'],
@@ -21,6 +22,7 @@ describe('pins', () => {
     [{ ...pins, layouts: [] }, everything, 'pass', 'empty'],
     [{ ...pins, owner: 7 }, everything, 'fail', 'process 7 owns /p'],
     [{ ...pins, layouts: ['v1', 'v2'] }, everything, 'fail', 'holds v2'],
+    [pins, { ...everything, execRingBytes: undefined }, 'fail', 'captures execs'],
     [pins, { ...everything, exitRingBytes: undefined }, 'fail', 'captures exits'],
     [pins, { ...everything, packets: undefined }, 'fail', 'counts packets'],
     [{ ...pins, exits: false }, { ...everything, exitRingBytes: undefined }, 'pass', 'takes them over'],

@@ -84,6 +84,31 @@ test('what was moved to the spool is pending until it has left, and then what be
   expect(account.impaired()).toBe(4 + 9 + 3 + 5 + 2);
 });
 
+test('what rings of earlier versions held is in the account, whether they are read to their end or not', () => {
+  const ended = ring(40, 1, { 90: 0 });
+  const going = ring(20, 0, { 80: 6 });
+  const at = (producerPosition: number, of: typeof ended) => ({
+    ...of,
+    status: () => ({ ...of.status(), producerPosition }),
+  });
+  const account = new EventStreamAccount({
+    ...common,
+    name: 'exec',
+    reader: reader(70, 99, 5),
+    earlier: [
+      { ring: at(90, ended), reader: reader(3, 42, 0) },
+      { ring: at(80, going), reader: reader(50, 69, 2) },
+    ],
+  });
+  expect(account.account(cut)).toMatchObject({
+    published: 15 - 5 + 40 + 20 - 2,
+    pending: 3 + 6,
+    lost: { ring_full: 4, undecodable: 2 },
+    destination: { first_offset: 3, last_offset: 99 },
+  });
+  expect(account.impaired()).toBe(4 + 9 + 2);
+});
+
 test('offsets are the first and the last of both readers', () => {
   const offsetsOf = (whole: EventReader, bare: EventReader) => execs(whole, bare).account(cut)?.destination;
   expect(offsetsOf(reader(40, 90, 0), reader(60, 99, 0))).toMatchObject({ first_offset: 40, last_offset: 99 });

@@ -57,7 +57,7 @@ class FakeRing implements Ring {
     this.commits.push({ position, committed });
   }
 
-  spooled: SpoolTotals = { acknowledged: 0, evicted: 0, missing: 0, firstOffset: -1, lastOffset: -1 };
+  spooled: SpoolTotals = { spoolId: 0, acknowledged: 0, evicted: 0, missing: 0, firstOffset: -1, lastOffset: -1 };
 
   noteSpool(totals: SpoolTotals): void {
     this.spooled = totals;
@@ -513,7 +513,14 @@ describe('a batch that goes to the spool', () => {
     ] as const;
     const tally = { acknowledged: 3, evicted: 0 };
     source.leftSpool({ kind: 'acknowledged', epochs, acknowledgement: acknowledgement(40, 3), tally });
-    expect(capture.spooled).toEqual({ acknowledged: 3, evicted: 0, missing: 0, firstOffset: 40, lastOffset: 42 });
+    expect(capture.spooled).toEqual({
+      spoolId: 0,
+      acknowledged: 3,
+      evicted: 0,
+      missing: 0,
+      firstOffset: 40,
+      lastOffset: 42,
+    });
     expect(source.committedAfter(7)).toMatchObject({ acknowledged: 1 });
     source.finish();
   });

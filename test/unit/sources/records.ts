@@ -5,6 +5,7 @@ import { RunningPrograms } from '../../../src/enrich/running-programs.ts';
 import { Workloads } from '../../../src/enrich/workload.ts';
 import type { StructLayout } from '../../../src/kernel/layout.ts';
 import { WallClock } from '../../../src/kernel/wall-clock.ts';
+import { programImage } from '../../../src/sources/parent-program.ts';
 
 /** Exec records as the kernel side would write them, in a layout of their own. */
 
@@ -270,5 +271,5 @@ export const enrichment: Enrichment = {
         ? { namespace: 'shop', podName: 'web-1', containerName: 'nginx' }
         : { namespace: null, podName: null, containerName: null },
   }),
-  parents: createParents(new RunningPrograms()),
+  parents: createParents(new RunningPrograms(), programImage),
 };

@@ -15,7 +15,7 @@ export const room = 4 * storedBytes(Buffer.alloc(value));
 
 /** A ring, a state directory, and one process after the other that has both. */
 export class Life {
-  readonly ring = new ModelRing();
+  ring = new ModelRing();
   readonly stateDir: string;
   readonly clock = new FakeClock();
   readonly leaves: Leave[] = [];
@@ -45,6 +45,7 @@ export class Life {
       const records = leave.epochs.reduce((total, [, count]) => total + count, 0);
       const { missing } = this.ring.totals;
       this.ring.noteSpool({
+        spoolId: 0,
         acknowledged: leave.tally.acknowledged,
         evicted: leave.tally.evicted,
         missing: missing + (leave.kind === 'missing' ? records : 0),
@@ -80,6 +81,11 @@ export class Life {
   /** Ends as by kill -9: what the process has in memory is gone. */
   async die(): Promise<void> {
     await this.spool.close();
+  }
+
+  /** After the end of a process: another version comes, which gets a ring of its own. */
+  upgrade(): void {
+    this.ring = this.ring.next();
   }
 
   /** What is in the spool is what the ring knows of, and not more than it may be. */

@@ -7,6 +7,8 @@ export const identity: RingIdentity = { ring: 'exec', bootId: 'boot-1', attachId
 
 /** A pinned ring as far as the spool sees it: it outlives the processes that read it. A record takes 100 bytes. */
 export class ModelRing implements Pick<EventStream, 'status' | 'rollForward' | 'noteSpool'> {
+  /** Those that earlier versions wrote to; their positions are below those of this one. */
+  earlier: readonly ModelRing[] = [];
   consumerPosition = 0;
   /** Behind the newest record. */
   producerPosition = 1e9;
@@ -16,12 +18,15 @@ export class ModelRing implements Pick<EventStream, 'status' | 'rollForward' | '
   spoolId = 0;
   acknowledged = 0;
   undecodable = 0;
-  totals: SpoolTotals = { acknowledged: 0, evicted: 0, missing: 0, firstOffset: -1, lastOffset: -1 };
+  totals: SpoolTotals = { spoolId: 0, acknowledged: 0, evicted: 0, missing: 0, firstOffset: -1, lastOffset: -1 };
 
   status(): StreamStatus {
-    const { consumerPosition, ringBytes, waitingBytes, spooled, spoolId, acknowledged, undecodable, totals } = this;
+    const { consumerPosition, producerPosition, ringBytes, waitingBytes, spoolId, acknowledged, undecodable, totals } =
+      this;
+    const spooled = this.earlier.reduce((sum, ring) => sum + ring.spooled, this.spooled);
     return {
       consumerPosition,
+      producerPosition,
       ringBytes,
       waitingBytes,
       spooled,
@@ -52,12 +57,23 @@ export class ModelRing implements Pick<EventStream, 'status' | 'rollForward' | '
 
   noteSpool(totals: SpoolTotals): void {
     this.totals = totals;
+    if (totals.spoolId > 0) this.spoolId = totals.spoolId;
+  }
+
+  /** Of a later version, as the kernel side makes it beside this one. */
+  next(): ModelRing {
+    const next = new ModelRing();
+    next.earlier = [...this.earlier, this];
+    next.consumerPosition = this.producerPosition + 1e9;
+    next.producerPosition = next.consumerPosition + 1e9;
+    next.noteSpool({ ...this.totals, spoolId: this.spoolId });
+    return next;
   }
 
   /** Records that are in the spool, as the ring knows it. */
   get held(): number {
     const { acknowledged, evicted, missing } = this.totals;
-    return this.spooled - acknowledged - evicted - missing;
+    return this.status().spooled - acknowledged - evicted - missing;
   }
 }
 

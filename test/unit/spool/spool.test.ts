@@ -30,6 +30,8 @@ describe('whatever is done and wherever a process dies', () => {
     'die',
     'die before the commit',
     'die while sending',
+    'upgrade',
+    'upgrade before the commit',
   ] as const;
 
   test.each(['keep', 'drop-oldest'] as const)(
@@ -49,10 +51,12 @@ describe('whatever is done and wherever a process dies', () => {
               await one.start({ bytes: room, full });
             } else {
               const commit = step === 'enter';
-              const entered = step !== 'die' && (await one.enter({ bytes: value, commit }));
-              if (!entered && step !== 'die' && full === 'drop-oldest') throw new Error('it has to make room');
+              const enters = commit || step.endsWith('before the commit');
+              const entered = enters && (await one.enter({ bytes: value, commit }));
+              if (!entered && enters && full === 'drop-oldest') throw new Error('it has to make room');
               if (step !== 'enter') {
                 await one.die();
+                if (step.startsWith('upgrade')) one.upgrade();
                 await one.start({ bytes: room, full });
               }
             }
