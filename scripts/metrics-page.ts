@@ -17,7 +17,7 @@ Generated from the table in \`src/metrics\` by \`npm run docs\`.
 \`http://127.0.0.1:8080/metrics\` (\`--http HOST:PORT\` moves it) is for Prometheus, without a token: nothing in it comes from
 a process that was observed. Labels have few values: streams, rules, reasons, rings, interfaces, topics.
 
-\`\`\`
+\`\`\`yaml
 scrape_configs:
   - job_name: bpf2kafka
     static_configs: [{ targets: ['web-17:8080'] }]

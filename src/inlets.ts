@@ -110,7 +110,7 @@ function goesOn(flag: string, what: string, pinPath: string): Bpf2KafkaError {
   });
 }
 
-const bytesOfTypicalRecord = { exec: 320, exit: 200 } as const;
+const bytesOfTypicalRecord = { exec: 760, exit: 170 } as const;
 
 function logCapture(capture: Capture, { config, log }: InletsOptions): void {
   const { resumed, attachId } = capture.status();

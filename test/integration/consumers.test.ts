@@ -159,7 +159,7 @@ describe('Python', () => {
     const python = await pythonOf('python');
     await using copy = await copyExample('python');
     await cp(schemas, join(copy.path, 'schemas'), { recursive: true });
-    const [code, output] = [blocksOf('python')[0], blocksOf('')[0]];
+    const [code, output] = [blocksOf('python')[0], blocksOf('text')[0]];
     expect(await outputOf(python, ['-c', code ?? ''], copy.path)).toBe(output);
   });
 });
