@@ -81,7 +81,7 @@ set_up_kernels() {
 
 build_with_oldest_clang() {
   node_modules/.bin/node node_modules/cmake-js/bin/cmake-js compile --directory native --out "$1" \
-    --parallel "$(nproc)" --CDBPF_CLANG=/usr/bin/clang-$oldest_clang
+    --parallel "$(nproc)" --CDBPF_CLANG=/usr/bin/clang-$oldest_clang --CDADDON_OF="$(pwd)/build"
 }
 
 set_up_build() {
@@ -89,7 +89,7 @@ set_up_build() {
   build=$cache/clang-$oldest_clang
   addon=$build/Release/bpf2kafka.node
   if [ ! -e "$addon" ] || [ build/Release/bpf2kafka.node -nt "$addon" ]; then
-    step "building the kernel programs and the addon with clang-$oldest_clang" build_with_oldest_clang "$build"
+    step "building the kernel programs with clang-$oldest_clang" build_with_oldest_clang "$build"
   fi
 }
 
