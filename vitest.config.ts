@@ -2,11 +2,13 @@ import { defineConfig } from 'vitest/config';
 import type { BootPanic } from './test/kernels/pool.ts';
 import { kernelProjects } from './test/kernels/projects.ts';
 import { KernelTableReporter } from './test/kernels/table-reporter.ts';
+import { SpreadStorms } from './test/support/spread-storms.ts';
 import { SummaryReporter } from './test/support/summary-reporter.ts';
 
 /**
- * The kernel's pinned programs and maps are global, so the files that touch them run one after the other: groups run
- * in order, and inside the groups of bpf and integration one file runs at a time.
+ * Every capture sees the execs of the whole host, and the tests of the kernel side count them: groups run in order, and
+ * inside that of bpf one file runs at a time. Of integration two do, but for those whose storms would fill the rings of
+ * others (test/support/one-storm-at-a-time.ts).
  */
 const oneFileAtATime = { fileParallelism: false, maxWorkers: 1 };
 
@@ -30,6 +32,7 @@ export default defineConfig({
   test: {
     reporters: ['default', new KernelTableReporter(bootPanics), new SummaryReporter()],
     passWithNoTests: false,
+    sequence: { sequencer: SpreadStorms },
     projects: [
       {
         test: {
@@ -59,7 +62,7 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           pool: 'forks',
-          ...oneFileAtATime,
+          maxWorkers: 2,
           sequence: { groupOrder: 3 },
           testTimeout: 60_000,
           hookTimeout: 120_000,

@@ -23,6 +23,7 @@ import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic, type TopicRecord } from '../support/kcat.ts';
 import { lagOf } from '../support/lag.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
+import '../support/one-storm-at-a-time.ts';
 import { sumOf } from '../support/packets.ts';
 import { startRegistry, type TestRegistry } from '../support/registry.ts';
 import { type CommandProcess, SidecarPlace } from '../support/sidecar.ts';

@@ -36,7 +36,9 @@ beforeAll(async () => {
   engine = found;
   await useEngine(engine);
   images = await prepareImages(engine);
-}, 300_000);
+  // Not before: that takes a minute, in which others may have their storms.
+  await import('../support/one-storm-at-a-time.ts');
+}, 1_200_000);
 
 afterAll(() => engine?.[Symbol.asyncDispose]());
 

@@ -17,6 +17,7 @@ import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { killAtWrite, whyNoKillAtWrite } from '../support/kill-at-write.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
+import '../support/one-storm-at-a-time.ts';
 import { auditOf, readDeadLetters } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
+import '../support/one-storm-at-a-time.ts';
 import { findPromtool } from '../support/promtool.ts';
 import { type CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { startStorm } from '../support/storm.ts';

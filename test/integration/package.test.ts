@@ -11,6 +11,7 @@ import { siemDocument, siemId } from '../../src/siem/document.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
+import '../support/one-storm-at-a-time.ts';
 import { type InstalledPackage, installPackage, nodeOf } from '../support/package.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';

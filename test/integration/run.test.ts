@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
+import '../support/one-storm-at-a-time.ts';
 import { contradictionsIn } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, repeatsIn, startStorm } from '../support/storm.ts';

@@ -8,6 +8,7 @@ import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
 import { removePins, whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic, type TopicRecord } from '../support/kcat.ts';
+import '../support/one-storm-at-a-time.ts';
 import { auditOf, bareEvents, contradictionsIn, readEventLedger } from '../support/published.ts';
 import { startRegistry } from '../support/registry.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';

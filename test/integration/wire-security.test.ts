@@ -8,6 +8,7 @@ import { createLog } from '../../src/log.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { type Certificate, TestAuthority } from '../support/certificates.ts';
 import { readTopic } from '../support/kcat.ts';
+import '../support/one-storm-at-a-time.ts';
 import { type Listener, password, SecureKafka, user } from '../support/secure-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { CommandProcess } from './sidecar.ts';
+import { takeTurn } from './turn.ts';
 import { patience } from './wait-for.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -76,6 +77,7 @@ export async function pythonOf(example: string): Promise<string> {
   const hash = createHash('sha256').update(await readFile(requirements));
   const home = join(cache, `${example}-${hash.digest('hex').slice(0, 16)}`);
   const python = join(home, 'bin/python');
+  using _ = await takeTurn('python');
   if (existsSync(join(home, 'complete'))) return python;
   // Scripts of an environment hold its path, so it cannot be renamed when it is whole.
   await rm(home, { recursive: true, force: true });

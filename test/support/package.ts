@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { takeTurn } from './turn.ts';
 
 const root = join(import.meta.dirname, '../..');
 const execute = promisify(execFile);
@@ -26,7 +27,11 @@ export async function installPackage(): Promise<InstalledPackage> {
   const place = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-package-'));
   const remove = () => rm(place, { recursive: true, force: true });
   try {
-    await npm(['pack', '--pack-destination', place], root, process.env.PATH ?? '');
+    {
+      // It makes dist anew, which another one may be packing.
+      using _ = await takeTurn('dist');
+      await npm(['pack', '--pack-destination', place], root, process.env.PATH ?? '');
+    }
     const tarball = (await readdir(place)).find((name) => name.endsWith('.tgz'));
     if (tarball === undefined) throw new Error('npm pack made no tarball');
     const bin = join(place, 'bin');

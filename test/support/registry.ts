@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { chooseFreePort } from '../../src/embedded-kafka/free-port.ts';
+import { takeTurn } from './turn.ts';
 import { waitFor } from './wait-for.ts';
 
 const version = '3.0.9';
@@ -72,6 +73,7 @@ function launch(application: string, port: number, logFile: string): ChildProces
 /** The directory of the registry's program; downloaded when it is not there. */
 export async function registryDirectory(): Promise<string> {
   const home = join(cache, 'registry', version);
+  using _ = await takeTurn('registry');
   if (!existsSync(home)) await download(home);
   return home;
 }

@@ -116,7 +116,9 @@ export class SidecarPlace implements AsyncDisposable {
 
   /** Starts `bpf2kafka run` and waits until it captures and the broker has answered. */
   async run(brokers: string, ...flags: string[]): Promise<CommandProcess> {
-    const command = new CommandProcess(['run', '--brokers', brokers, ...this.flags, ...flags]);
+    // A test that is about the end being in time says so; for all others a busy machine may take longer than the default.
+    const words = ['run', '--brokers', brokers, '--drain-timeout', '60s', ...this.flags, ...flags];
+    const command = new CommandProcess(words);
     try {
       await command.ready();
     } catch (error) {
