@@ -13,7 +13,7 @@ import { waitFor } from '../support/wait-for.ts';
 
 /** The lengths that the figures in docs/ledger.md are from; `npm test` takes the short ones. */
 const long = process.env.BPF2KAFKA_LONG_TESTS === '1';
-const busySeconds = long ? 120 : 15;
+const busySeconds = long ? 120 : 8;
 const idleSeconds = long ? 300 : 6;
 
 const readLedger = (brokers: string, prefix: string) => readEventLedger(brokers, prefix, 'exec');
@@ -209,6 +209,13 @@ describe('the ledger', () => {
 
 describe('a sidecar that is killed in the middle of a commit', () => {
   const ringBytes = 8 * 1024 * 1024;
+  let kafka: TestKafka;
+  beforeAll(async () => {
+    kafka = await startKafka();
+  });
+  afterAll(async () => {
+    await kafka[Symbol.asyncDispose]();
+  });
 
   it.for([
     ['with the totals half written', 'slot'],
@@ -217,9 +224,18 @@ describe('a sidecar that is killed in the middle of a commit', () => {
   ] as const)('%s loses nothing, and the account closes', { timeout: 180_000 }, async ([, word], { skip }) => {
     const reason = whyNoKillAtWrite();
     skip(reason !== undefined, reason);
-    await using kafka = await startKafka();
     await using place = await SidecarPlace.create(word);
-    const flags = ['--create-topics', '--ledger-interval', '1s', '--no-exit', '--exec-ring-bytes', String(ringBytes)];
+    const prefix = `${word}.`;
+    const flags = [
+      '--topic-prefix',
+      prefix,
+      '--create-topics',
+      '--ledger-interval',
+      '1s',
+      '--no-exit',
+      '--exec-ring-bytes',
+      String(ringBytes),
+    ];
     let storm: Storm | undefined;
     for (let i = 0; i < 3; i += 1) {
       await using sidecar = await place.run(kafka.brokers, ...flags);
@@ -233,11 +249,11 @@ describe('a sidecar that is killed in the middle of a commit', () => {
     await storm?.ended;
     expect(await last.end('SIGTERM')).toBe(0);
 
-    const records = await readTopic(kafka.brokers, 'exec-events');
+    const records = await readTopic(kafka.brokers, `${prefix}exec-events`);
     expect(compare(storm?.tokens ?? new Set(), records)).toMatchObject({ missing: [], found: 6_000 });
     expect(holesIn(records)).toEqual([]);
     expect(await contradictionsIn(records)).toEqual([]);
-    expectBalanced(await readLedger(kafka.brokers, ''));
-    await expectAudit(kafka.brokers, '');
+    expectBalanced(await readLedger(kafka.brokers, prefix));
+    await expectAudit(kafka.brokers, prefix);
   });
 });

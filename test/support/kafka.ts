@@ -149,8 +149,9 @@ export class TestKafka implements AsyncDisposable {
     await this.start();
   }
 
+  /** Whatever state it is in; in no order, as nobody reads its data any more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    if (this.#broker !== undefined && isRunning(this.#broker.pid)) await this.kill();
     await rm(this.directory, { recursive: true, force: true });
   }
 }
