@@ -17,7 +17,7 @@ import {
   tool,
   words,
 } from '../support/capture.ts';
-import { waitFor } from '../support/wait-for.ts';
+import { patience, waitFor } from '../support/wait-for.ts';
 
 /**
  * What the ring, its counters and its pins owe to the kernel; test/bpf has the same at length. A kernel that preempts
@@ -194,7 +194,8 @@ test('an exec that fails is recorded on request, with what it was given', async 
 });
 
 test('what nobody reads stops, and goes on with the next heartbeat', async () => {
-  using reader = new CaptureReader(pinPath, undefined, { orphanAfterMillis: 300 });
+  // Long enough for an exec behind the heartbeat, on a machine that is emulated and waits for its turn too.
+  using reader = new CaptureReader(pinPath, undefined, { orphanAfterMillis: 300 * patience });
   const { exec } = reader.capture;
   await waitFor(
     () => {

@@ -22,6 +22,12 @@ function subjects(names: readonly string[]): void {
   for (const file of names) subject(file.replace('.test.ts', ''), join(bpf, file));
 }
 
+/** What programs that run at the same time owe to each other, and what loads every program. */
+function storms(): void {
+  subject('capture', './capture.ts');
+  subject('packets', './packets.ts');
+}
+
 switch (process.env.BPF2KAFKA_KERNELS_TESTS) {
   case 'refusal':
     subject('refusal', './refusal.ts');
@@ -29,8 +35,10 @@ switch (process.env.BPF2KAFKA_KERNELS_TESTS) {
   case 'all':
     subjects(files);
     break;
+  case 'storms':
+    storms();
+    break;
   default:
-    subject('capture', './capture.ts');
+    storms();
     subjects(files.filter((file) => /^(exec|exit)-record/.test(file)));
-    subject('packets', './packets.ts');
 }
