@@ -8,6 +8,8 @@ const mayKnow = {
     'sidecar.ts',
     'check',
     'metrics',
+    'live',
+    'packet-text.ts',
     'config',
     'sources',
     'ledger',
@@ -72,6 +74,9 @@ const mayKnow = {
   kafka: [],
   'embedded-kafka': [],
   http: [],
+  // What the live page shows; `http` only serves it.
+  live: ['http/health.ts', 'metrics/figures.ts', 'schemas', 'packet-text.ts'],
+  'packet-text.ts': ['schemas/packet-count.ts'],
   metrics: [],
   enrich: [],
 };

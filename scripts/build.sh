@@ -8,6 +8,7 @@ rm -rf dist
 node_modules/.bin/node node_modules/.bin/tsc -p tsconfig.build.json
 mkdir -p dist/schemas
 cp src/schemas/*.avsc dist/schemas/
+cp -r src/http/page dist/http/
 
 addon=dist/addon/linux-$(node_modules/.bin/node -p process.arch)
 mkdir -p "$addon/licences"

@@ -214,7 +214,8 @@ Each option is also read from the environment (--topic-prefix: BPF2KAFKA_TOPIC_P
 (topic-prefix: …). The command line goes before the environment, the environment before the file. A list has commas
 between its items; so has a repeatable option in the environment (--redact a line each), and it is a list in the file.
 A secret is in a file of its own (--sasl-password-file), or, without -file, in the environment (BPF2KAFKA_SASL_PASSWORD)
-or in the file of --config (sasl-password: …); it is no option, because every user of the host can read those.
+or in the file of --config (sasl-password: …); it is no option, because every user of the host can read those. Only
+--http-token is one.
 ${command === 'run' ? 'SIGHUP reads --exclude-exe, --exclude-uid and the file of --exclude-cgroup-file again.\n' : ''}
 Examples:
   bpf2kafka ${command} --brokers localhost:9092 --create-topics

@@ -17,8 +17,9 @@ export interface Setting<Value> {
   readonly description: string;
   /** What stands for the value in the help; absent for a switch. */
   readonly placeholder?: string;
-  /** Not on the command line, and never in a message. */
+  /** Never in a message, and, unless `option` says otherwise, not on the command line. */
   readonly secret?: true;
+  readonly option?: true;
   /** The flag can be given several times; the value is a list. */
   readonly repeatable?: true;
   /** Between the items of a list, where a comma may be part of one. */

@@ -27,7 +27,9 @@ import {
 } from './pipelines.ts';
 import type { BatchObserver } from './producers/delivery.ts';
 import type { Codec } from './schemas/codec.ts';
+import type { ExecEvent } from './schemas/exec-event.ts';
 import type { HostInfo } from './schemas/host-info.ts';
+import type { PacketCount } from './schemas/packet-count.ts';
 import { programImage } from './sources/parent-program.ts';
 import type { Spool } from './spool/spool.ts';
 
@@ -236,9 +238,26 @@ export class Sidecar {
     });
   }
 
-  /** Hears of each batch that is acknowledged from now on, entries of the ledger among them. */
-  observe(observer: BatchObserver): void {
-    for (const outlet of Object.values(this.#outlets)) outlet?.delivery.observe(observer);
+  /** When the capture was attached, milliseconds since 1970. */
+  get attachedAt(): number {
+    const { identity, wallClock } = this.#inlets;
+    return Math.floor((identity.attachId + wallClock.offsetAt(identity.attachId)) / 1000);
+  }
+
+  /**
+   * Tells of what is acknowledged from now on; one observer at a time.
+   * @param delivered of each batch, entries of the ledger among them
+   * @param counted of packet counts, as events
+   */
+  observe(delivered: BatchObserver, counted: (counts: readonly PacketCount[]) => void): void {
+    for (const outlet of Object.values(this.#outlets)) outlet?.delivery.observe(delivered);
+    this.#packets?.source.observe(counted);
+  }
+
+  /** The exec of a value in the topic; undefined when another schema stands before it. */
+  readExec(value: Buffer): ExecEvent | undefined {
+    const { codec } = this.#outlets.exec;
+    return value.subarray(0, codec.frame.length).equals(codec.frame) ? codec.read(value) : undefined;
   }
 
   /** Publishes until `stop`; rejects when that has become impossible. Call it once. */
@@ -335,11 +354,10 @@ export class Sidecar {
   async #account(signal: AbortSignal): Promise<void> {
     const { kept } = this.#lastEntries;
     const { exec, exit, packets } = this.#outlets;
-    const { attachId } = this.#inlets.identity;
     const before = entriesBefore(kept, {
       ...this.#inlets.identity,
       // No earlier attach went on past the beginning of this one, however long the broker has kept us waiting.
-      nowMillis: Math.floor((attachId + this.#inlets.wallClock.offsetAt(attachId)) / 1000),
+      nowMillis: this.attachedAt,
       moved: [exec, exit, packets].some((outlet) => outlet?.destination.moved),
       spooled: (last) => (last.stream_name === 'exec' ? this.#spool.tallyOf(execRing(last)).late?.records : 0) ?? 0,
     });

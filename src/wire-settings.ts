@@ -15,7 +15,7 @@ import { configError, environmentName, matching, oneOf, path, type Setting, sett
 
 const none = (): undefined => undefined;
 
-function file(name: string, description: string, fallbackText?: string): Setting<string | undefined> {
+export function file(name: string, description: string, fallbackText?: string): Setting<string | undefined> {
   return setting<string | undefined>({
     name,
     placeholder: 'FILE',
@@ -226,7 +226,8 @@ function settingFile(given: GivenSettings, row: TextRow): SettingFile | undefine
   return path === undefined ? undefined : { setting: `--${row.name}`, path };
 }
 
-function secretOf(given: GivenSettings, textRow: TextRow, fileRow: TextRow): Secret | undefined {
+/** @throws Bpf2KafkaError ERR_CONFIG when both rows are given */
+export function secretOf(given: GivenSettings, textRow: TextRow, fileRow: TextRow): Secret | undefined {
   const secretText = given.value(textRow);
   const file = settingFile(given, fileRow);
   if (secretText === undefined) return file && { kind: 'file', ...file };

@@ -1,3 +1,4 @@
+import { sourceText, targetText } from '../packet-text.ts';
 import type { PacketCount } from '../schemas/packet-count.ts';
 import { escapeArgument, localTime } from '../terminal.ts';
 
@@ -26,7 +27,6 @@ interface Key {
 const keyLimit = 131_072;
 /** Lines that a section gets on a small screen before another one is left out. */
 const fewestLines = 8;
-const tcp = 6;
 
 /**
  * Packets by source and destination port since it was made, for each interface of each host.
@@ -130,27 +130,6 @@ function identityOf(count: PacketCount): string {
     count.icmp_code,
     count.vlan_id,
   ].join(' ');
-}
-
-/** `ADDRESS:PORT`, or what there is of it. */
-function sourceText({ source_address, source_port }: PacketCount): string {
-  if (source_port === null) return addressText(source_address);
-  const address = addressText(source_address);
-  return `${address.includes(':') ? `[${address}]` : address}:${source_port}`;
-}
-
-/** `:PORT` for TCP; with other protocols, and without ports, what there is in its place. */
-function targetText(count: PacketCount): string {
-  const { protocol_number, destination_port, icmp_type, icmp_code } = count;
-  if (protocol_number === null) return addressText(count.destination_address);
-  if (protocol_number === tcp && destination_port !== null) return `:${destination_port}`;
-  const protocol = count.protocol === null ? `protocol ${protocol_number}` : escapeArgument(count.protocol);
-  if (destination_port !== null) return `:${destination_port}/${protocol}`;
-  return icmp_type === null ? protocol : `${protocol} type ${icmp_type} code ${icmp_code}`;
-}
-
-function addressText(address: string | null): string {
-  return address === null ? '?' : escapeArgument(address);
 }
 
 function linesOf({ heading, until, keyed, classes }: Section, share = Number.POSITIVE_INFINITY): string[] {

@@ -4,6 +4,7 @@ import { Bpf2KafkaError } from '../errors.ts';
 import { createLog, type Log } from '../log.ts';
 import { Sidecar, type StopReport } from '../sidecar.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
+import { answerHttp } from './answer-http.ts';
 import { reloadOnHangup, warnOfLinks } from './reload.ts';
 import { ServiceManager } from './service-manager.ts';
 import { type StopRequest, stopSignals } from './stop-signals.ts';
@@ -26,20 +27,6 @@ export async function runCommand(config: RunConfig, reread: () => RunConfig, io:
   void signals.stop.then(() => manager.stopping());
   await runUntilStopped(sidecar, config, log, signals);
   return 0;
-}
-
-/** What `--http` asks for; undefined when it is off. Loaded when nothing waits for it any more: the kernel captures. */
-export async function answerHttp(
-  sidecar: Sidecar,
-  { http }: RunConfig,
-  log: Log,
-): Promise<AsyncDisposable | undefined> {
-  if (http === undefined) return undefined;
-  const { startHttp } = await import('../http/server.ts');
-  const { createExposition } = await import('../metrics/exposition.ts');
-  const metrics = createExposition(() => sidecar.figures);
-  sidecar.observe(metrics.delivered);
-  return startHttp({ address: http, health: () => sidecar.health, metrics, clock: systemClock, log });
 }
 
 /** `ready`, then the streams, packets by interface: `ready exec exit packets:eth0 packets:lo`. */

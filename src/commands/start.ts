@@ -5,9 +5,10 @@ import { EmbeddedKafka } from '../embedded-kafka/embedded-kafka.ts';
 import { createLog, type Log } from '../log.ts';
 import { Sidecar } from '../sidecar.ts';
 import { type CommandIo, writeLine } from '../terminal.ts';
+import { answerHttp } from './answer-http.ts';
 import { ReadBack } from './read-back.ts';
 import { warnOfLinks } from './reload.ts';
-import { answerHttp, readyLine, runUntilStopped } from './run.ts';
+import { readyLine, runUntilStopped } from './run.ts';
 import { stopSignals } from './stop-signals.ts';
 
 /**
@@ -29,8 +30,9 @@ export async function startCommand(given: RunConfig, io: CommandIo): Promise<num
     onTopicsReady: () => readBack.start(),
   });
   warnOfLinks(config.execFilters, log);
-  await using _http = await answerHttp(sidecar, config, log);
+  await using http = await answerHttp(sidecar, config, log);
   await writeLine(io.stdout, readyLine(sidecar));
+  if (http !== undefined) await writeLine(io.stdout, `live page: ${http.livePage}`);
   const stop = Promise.race([signals.stop, aborted(io.stdoutClosed), readBack.ended]);
   await runUntilStopped(sidecar, config, log, { stop, force: signals.force });
   return 0;

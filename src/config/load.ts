@@ -6,6 +6,7 @@ import { siemFormats } from '../siem/formats.ts';
 import { type GivenSettings, readBrokerSecurity, readRegistrySecurity } from '../wire-settings.ts';
 import { hashOf } from './effective.ts';
 import { hostFacts } from './host-facts.ts';
+import { readHttpToken } from './http-token.ts';
 import { type Lookup, lookupIn, lookupOf, read } from './lookup.ts';
 import { noFacts } from './options.ts';
 import { settings } from './settings.ts';
@@ -69,6 +70,7 @@ export function loadRunConfig(
     maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
     ledgerIntervalMillis: read(settings.ledgerInterval, lookup, facts),
     http: http === 'off' ? undefined : http,
+    httpToken: readHttpToken(givenIn(lookup, facts)),
     serviceManager: readServiceManager(environment),
     packets: readPackets(lookup, facts),
     redaction: {

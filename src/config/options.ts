@@ -24,7 +24,7 @@ export function optionsOf(command: CommandName): readonly Option[] {
   };
   const rows = names[command].map((name): Setting<unknown> => settings[name]);
   const options = rows
-    .filter(({ secret = false }) => !secret)
+    .filter(({ secret = false, option = false }) => !secret || option)
     .map((row) => {
       const { name: flag, placeholder, repeatable = false } = row;
       const description = `${row.description}${repeatable ? '; repeatable' : ''}${shownFallback(row)}`;

@@ -7,6 +7,7 @@ import { oneOf, path, type Setting, setting, text, toggle } from '../setting.ts'
 import { type SiemFormat, siemFormats } from '../siem/formats.ts';
 import { brokerRows, brokerSecurityNames, registryRows, registrySecurityNames } from '../wire-settings.ts';
 import { machineId } from './host-facts.ts';
+import { httpTokenNames, httpTokenRows } from './http-token.ts';
 import type { ListenAddress } from './types.ts';
 import {
   brokerList,
@@ -258,12 +259,13 @@ export const settings = {
   http: setting<ListenAddress | 'off'>({
     name: 'http',
     placeholder: 'HOST:PORT',
-    description: 'where to answer /healthz, /readyz and /metrics, or off',
+    description: 'where the live page is, and /json, /events, /healthz, /readyz and /metrics; or off',
     fallbackText: '127.0.0.1:8080',
     value: listenAddress,
     fallback: () => ({ host: '127.0.0.1', port: 8080 }),
     shown: (address) => (address === 'off' ? address : `${address.host}:${address.port}`),
   }),
+  ...httpTokenRows,
   interfaces: setting<readonly string[]>({
     name: 'interface',
     placeholder: 'NAME',
@@ -450,6 +452,7 @@ export const runNames = [
   'maxBytesPerSecond',
   'ledgerInterval',
   'http',
+  ...httpTokenNames,
   'interfaces',
   'excludeIp',
   'packetInterval',

@@ -3,7 +3,7 @@ import type { IpPrefix } from '../ip-prefix.ts';
 import type { LogLevel } from '../log.ts';
 import type { PacketKeyKind } from '../schemas/packet-count.ts';
 import type { SecretPattern } from '../secret-pattern.ts';
-import type { BrokerSecurity, RegistrySecurity } from '../security.ts';
+import type { BrokerSecurity, RegistrySecurity, Secret } from '../security.ts';
 import type { SiemFormat } from '../siem/formats.ts';
 
 /** Settings of `run` and `start`. */
@@ -51,6 +51,8 @@ export interface RunConfig {
   readonly ledgerIntervalMillis: number;
   /** Where to answer over HTTP; undefined for nowhere. */
   readonly http: ListenAddress | undefined;
+  /** What opens the command lines on the live page; undefined: one is made at the start. */
+  readonly httpToken: Extract<Secret, { kind: 'text' }> | undefined;
   /** The service manager that waits to hear from this process; no setting of a user. */
   readonly serviceManager: ServiceManagerConfig | undefined;
   /** Undefined when packets are not counted. */

@@ -62,7 +62,14 @@ export interface DeliveryOptions {
 }
 
 /** Hears of each batch that the broker has acknowledged, and how long that took from the first attempt. */
-export type BatchObserver = (topic: string, seconds: number) => void;
+export type BatchObserver = (delivered: DeliveredBatch) => void;
+
+export interface DeliveredBatch {
+  readonly batch: OutgoingBatch;
+  /** Full name. */
+  readonly topic: string;
+  readonly seconds: number;
+}
 
 /** With which a broker can refuse a record for what it is; another limit may be too small for any. */
 const deadLetterCodes = new Set(['MESSAGE_TOO_LARGE', 'INVALID_RECORD', 'INVALID_TIMESTAMP']);
@@ -124,7 +131,8 @@ export class Delivery implements AsyncDisposable {
       await aborted(turn, stop.signal);
       const began = this.#options.clock.elapsedMillis();
       const acknowledgement = await this.#deliverAll(batch, destination, stop.signal);
-      this.#observer(destination.topic, (this.#options.clock.elapsedMillis() - began) / 1_000);
+      const seconds = (this.#options.clock.elapsedMillis() - began) / 1_000;
+      this.#observer({ batch, topic: destination.topic, seconds });
       return acknowledgement;
     } catch (error) {
       if (stop.signal.aborted) throw this.#undelivered(destination.topic, error);

@@ -51,6 +51,7 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
   /** By slot, packets of all epochs that were acknowledged. */
   readonly #acknowledged: number[] = [];
   readonly #offsets: AcknowledgedOffsets;
+  #observer: (counts: readonly PacketCount[]) => void = () => {};
   /** The cut that somebody wants as soon as it can be made, and the one that somebody waits for, whenever it comes. */
   #wanted: PromiseWithResolvers<EpochCut> | undefined;
   #awaited: PromiseWithResolvers<EpochCut> | undefined;
@@ -69,6 +70,11 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
     this.#wait = new InterruptibleWait(options.clock);
     this.#offsets = new AcknowledgedOffsets(options.log, options.offsets);
     for (const { slot, published } of options.packets.table()) this.#acknowledged[slot] = published;
+  }
+
+  /** Hears of each batch of counts that is committed from now on; one at a time. */
+  observe(observer: (counts: readonly PacketCount[]) => void): void {
+    this.#observer = observer;
   }
 
   /** The newest cut of this process. */
@@ -218,9 +224,11 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
       commit: (acknowledgement) => {
         this.#offsets.note(acknowledgement);
         uncommitted -= events.length;
-        if (uncommitted > 0) return;
-        this.#acknowledge(frozen);
-        waiting.resolve();
+        if (uncommitted === 0) {
+          this.#acknowledge(frozen);
+          waiting.resolve();
+        }
+        this.#observer(events);
       },
     });
 

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pageFiles } from '../../src/http/page-files.ts';
 import { thisPlatform } from '../../src/kernel/addon-file.ts';
 import { siemDocument, siemId } from '../../src/siem/document.ts';
 import { whyNoCapture } from '../support/capture.ts';
@@ -46,6 +47,16 @@ describe('the npm package, installed without a compiler and without install scri
     const brought = resolved.length - elsewhere.length;
     expect(brought).toBeGreaterThanOrEqual(3);
     expect(readdirSync(join(addon, 'licences'))).toHaveLength(brought);
+  });
+
+  it('has every file of the live page, and uPlot', async () => {
+    const served = pathToFileURL(join(installed.directory, 'dist/http/page-files.js'));
+    const use = `
+      import { pageFiles } from '${served}';
+      for (const [path, file] of pageFiles) console.log(path, file.content().length > 100);`;
+    const { stdout } = await execute(process.execPath, ['--input-type=module', '--eval', use]);
+    const lines = [...pageFiles.keys()].map((path) => `${path} true\n`);
+    expect(stdout).toBe(lines.join(''));
   });
 
   it('has the documents for security tools as a library, with its types', async () => {

@@ -13,7 +13,9 @@ beforeEach(({ skip }) => {
 describe('bpf2kafka start', () => {
   it('runs a Kafka of its own, prints execs read back from the topic, and leaves nothing after SIGINT', async () => {
     await using place = await SidecarPlace.create('start');
-    await using command = new CommandProcess(['start', ...place.flags], { BPF2KAFKA_LOG_LEVEL: 'info' });
+    await using command = new CommandProcess(['start', ...place.flags, '--http', '127.0.0.1:0'], {
+      BPF2KAFKA_LOG_LEVEL: 'info',
+    });
     await command.ready();
     expect(command.lines[0]).toBe('ready exec exit');
 
@@ -22,6 +24,12 @@ describe('bpf2kafka start', () => {
     const line = await command.line(token);
     expect(line).toMatch(/^\d\d:\d\d:\d\d\.\d{3} pid: \d+ comm: echo \/bin\/echo /);
     expect(line).toContain(`${token} "a b" "" "line\\nbreak" "\\x1b[31mred" <b>`);
+
+    const [, page = ''] =
+      /^live page: (http:\/\/127\.0\.0\.1:\d+\/\?token=[\w-]{32})$/.exec(command.lines[1] ?? '') ?? [];
+    expect((await fetch(page)).status).toBe(200);
+    expect(await (await fetch(page.replace('/?', '/json?'))).text()).toContain(token);
+    expect(command.errors).not.toContain(new URL(page).searchParams.get('token'));
 
     const broker = Number(/"brokers":"[^"]*","pid":(\d+)/.exec(command.errors)?.[1]);
     expect(existsSync(`/proc/${broker}`)).toBe(true);

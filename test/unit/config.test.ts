@@ -71,6 +71,7 @@ describe('defaults', () => {
       maxBytesPerSecond: undefined,
       ledgerIntervalMillis: 10_000,
       http: { host: '127.0.0.1', port: 8080 },
+      httpToken: undefined,
       serviceManager: undefined,
       packets: {
         interfaces: ['auto'],
