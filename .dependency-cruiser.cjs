@@ -6,6 +6,7 @@ const mayKnow = {
   'main.ts': ['commands', 'config'],
   commands: [
     'sidecar.ts',
+    'inlets.ts',
     'check',
     'metrics',
     'live',

@@ -55,7 +55,8 @@ CaptureSettings settings_of(const Napi::Object& options) {
           .exec = {.args = static_cast<exec_args>(named - std::begin(args_names)),
                    .env = options.Get("env").As<Napi::Boolean>().Value(),
                    .failed = options.Get("failed").ToBoolean().Value(),
-                   .excluded = rules_of(options.Get("excluded").As<Napi::Object>())}};
+                   .excluded = rules_of(options.Get("excluded").As<Napi::Object>())},
+          .attached = options.Get("attached").ToBoolean().Value()};
 }
 
 class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
@@ -77,6 +78,7 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
                            InstanceMethod<&CaptureWrap::open_packets>("openPackets"),
                            InstanceMethod<&CaptureWrap::has_pinned_packets>("hasPinnedPackets"),
                            InstanceMethod<&CaptureWrap::exclude>("exclude"),
+                           InstanceMethod<&CaptureWrap::give_to>("giveTo"),
                            InstanceMethod<&CaptureWrap::detach>("detach"),
                            InstanceMethod<&CaptureWrap::unpin>("unpin"),
                            InstanceMethod<&CaptureWrap::close>("close"),
@@ -207,6 +209,12 @@ class CaptureWrap : public Napi::ObjectWrap<CaptureWrap> {
             return true;
           },
           [](Napi::Env env, bool) { return env.Undefined(); });
+    });
+  }
+
+  void give_to(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] {
+      capture().give_to(static_cast<uid_t>(unsigned_of(info[0])), static_cast<gid_t>(unsigned_of(info[1])));
     });
   }
 

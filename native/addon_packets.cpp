@@ -13,6 +13,12 @@ const char* const key_kind_names[] = {"flow", "service", "hosts", "example"};
 const char* const class_names[] = {"fragment", "malformed", "nonIp", "overflow", "filtered"};
 static_assert(sizeof(class_names) / sizeof(class_names[0]) == PACKET_CLASSES);
 
+// By a number that stands in pinned memory, where a reader without rights can write another one.
+template <std::size_t count>
+const char* name_of(const char* const (&names)[count], std::uint64_t number) {
+  return number < count ? names[number] : "unknown";
+}
+
 void set_counters(Napi::Object object, const packet_counters& counters) {
   Napi::Env env = object.Env();
   object.Set("seen", number(env, counters.seen.packets));
@@ -87,7 +93,7 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
       object.Set("resumed", packets().resumed());
       object.Set("replacedProgram", packets().replaced_program());
       object.Set("programHash", hexadecimal(control.program_hash));
-      object.Set("keyKind", key_kind_names[control.key_kind]);
+      object.Set("keyKind", name_of(key_kind_names, control.key_kind));
       object.Set("flows", number(env, control.flows));
       object.Set("frozenEpoch", number(env, packets().frozen_epoch()));
       object.Set("ackedEpoch", number(env, control.acked_epoch));
@@ -118,7 +124,7 @@ class PacketsWrap : public Napi::ObjectWrap<PacketsWrap> {
         entry.Set("name", interface.name);
         entry.Set("kind", interface.kind);
         entry.Set("parent", interface.parent[0] ? Napi::Value(Napi::String::New(env, interface.parent)) : env.Null());
-        entry.Set("mode", mode_names[interface.mode]);
+        entry.Set("mode", name_of(mode_names, interface.mode));
         entry.Set("published", number(env, commit.published[slot]));
         entries.Set(entries.Length(), entry);
       }

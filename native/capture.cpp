@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "error.h"
+#include "pin_access.h"
 
 namespace bpf2kafka {
 
@@ -60,17 +61,28 @@ void add_totals(std::vector<PacketTotals>& all, const PacketTotals& more) {
 
 }  // namespace
 
-// The first that is constructed, so that a kernel that cannot do it is refused by the feature's name.
-Capture::KernelCheck::KernelCheck(const std::string& pin_path) {
+// The first that is constructed, so that a kernel that cannot do it is refused by the feature's name, and nothing is made
+// where something is only to be found.
+Capture::KernelCheck::KernelCheck(const std::string& pin_path, bool attached) {
+  if (attached) {
+    if (!is_there(pin_path)) throw not_attached(pin_path, "nothing is pinned there");
+    return;
+  }
   require_kernel_features();
   mount_kernel_file_systems(pin_path);
 }
 
 Capture::Capture(const std::string& pin_path, const CaptureSettings& settings)
-    : check_(pin_path), paths_(pin_path), settings_(settings), lock_(paths_), exec_(paths_, "exec") {
+    : check_(pin_path, settings.attached),
+      paths_(pin_path),
+      settings_(settings),
+      lock_(paths_),
+      barrier_(settings.attached ? Barrier(paths_) : Barrier()),
+      exec_(paths_, "exec") {
   settings_.exec.idle = settings_.exec_ring_bytes == 0;
   paths_.refuse_other_layouts();
   resumed_ = is_complete();
+  if (settings.attached && !resumed_) throw not_attached(pin_path, "what is pinned there has captured nothing");
   if (settings.exit_ring_bytes) exit_.emplace(paths_, "exit");
   if (resumed_)
     resume();
@@ -134,6 +146,7 @@ void Capture::resume() {
   if (shared.pin_layout != PIN_LAYOUT_VERSION)
     throw Error("ERR_PIN_LAYOUT", "use the pin directory", paths_.directory(), 0,
                 "it has layout " + std::to_string(shared.pin_layout) + ", this version " + std::to_string(PIN_LAYOUT_VERSION));
+  if (settings_.attached) return resume_attached();
   if (settings_.exec_ring_bytes) {
     ExecPrograms exec(settings_.exec);
     exec_.resume(exec, settings_.exec_ring_bytes, shared.exec, shared.attach_id, barrier_);
@@ -150,7 +163,22 @@ void Capture::resume() {
   exit_->attach_late(exit, shared.exit, shared.attach_id, now);
 }
 
+void Capture::resume_attached() {
+  host_control& shared = control();
+  if (settings_.exec_ring_bytes) {
+    exec_.resume_attached(ExecPrograms(settings_.exec), shared.exec);
+  } else {
+    exec_.open();
+    exec_.stay_detached(shared.exec);
+  }
+  if (!exit_) return;
+  if (!exit_->is_pinned()) throw not_attached(paths_.directory(), "it does not capture exits");
+  exit_->resume_attached(ExitPrograms(), shared.exit);
+}
+
 void Capture::exclude(std::vector<ExecRule> rules) {
+  if (settings_.attached)
+    throw Error("ERR_NOT_ATTACHED", "replace the rules of", paths_.directory(), 0, "they come with a program, and this process loads none");
   const std::lock_guard<std::mutex> lock(ending_);
   ExecSettings settings = settings_.exec;
   settings.excluded = std::move(rules);
@@ -233,11 +261,16 @@ PacketCapture& Capture::open_packets(const PacketSettings& settings) {
   if (packets_) throw Error("ERR_ADDON", "open", "the packets", EBUSY, "they are open already");
   // Counts that a reader which was killed may have left frozen are not written to any more.
   barrier_.wait();
-  packets_ = std::make_unique<PacketCapture>(paths_, host(), settings);
+  packets_ = std::make_unique<PacketCapture>(paths_, host(), settings, settings_.attached);
   return *packets_;
 }
 
 bool Capture::has_pinned_packets() const { return PinnedPackets::open(paths_, host()).has_value(); }
+
+void Capture::give_to(uid_t user, gid_t group) const {
+  barrier_.pin(paths_);
+  give_pins(paths_, user, group);
+}
 
 void Capture::detach() {
   const std::lock_guard<std::mutex> lock(ending_);

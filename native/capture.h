@@ -33,13 +33,14 @@ struct CaptureSettings {
   std::uint64_t exit_ring_bytes = 0;  // the same; 0: exits are not captured
   std::uint64_t orphan_after_ns = 0;  // so long after the last heartbeat nothing is captured any more; 0: never
   ExecSettings exec;
+  bool attached = false;  // only go on with what somebody else has attached, which takes no capability
 };
 
 class Capture {
  public:
   // Begins a capture, or takes over the one that is pinned, with its backlog; exits begin with it or, when it had none,
   // now. The settings hold for what is captured from now on. Throws ERR_OWNED, ERR_PIN_LAYOUT,
-  // ERR_KERNEL_UNSUPPORTED, ERR_PERMISSION, ERR_BPF.
+  // ERR_KERNEL_UNSUPPORTED, ERR_PERMISSION, ERR_BPF; when it may only go on with one, ERR_NOT_ATTACHED.
   Capture(const std::string& pin_path, const CaptureSettings& settings);
   ~Capture();
   Capture(const Capture&) = delete;
@@ -81,6 +82,9 @@ class Capture {
   // ones. When it throws, the old ones hold. May run on any thread; the verifier takes some 0.2 s.
   void exclude(std::vector<ExecRule> rules);
 
+  // Lets this user go on with the capture later, without any capability.
+  void give_to(uid_t user, gid_t group) const;
+
   // Detaches the programs and waits for runs that had begun; records and counts stay.
   void detach();
   // Removes every pin. What is in the ring and in the maps is gone.
@@ -90,11 +94,12 @@ class Capture {
   bool is_complete() const;
   void create();
   void resume();
+  void resume_attached();
   void add_unobserved(std::uint64_t ns);
   host_control& control() { return *host_mapping_.as<host_control>(); }
 
   struct KernelCheck {
-    explicit KernelCheck(const std::string& pin_path);
+    KernelCheck(const std::string& pin_path, bool attached);
   };
 
   KernelCheck check_;

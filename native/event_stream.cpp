@@ -102,8 +102,12 @@ void EventStream::resume(EventPrograms& programs, std::uint64_t ring_bytes, atta
     open_rules(); // which the programs may have brought
     install(programs);
   }
-  // From here on nothing is written to the earlier rings. A start that was killed may have left that to this one.
+  // From here on nothing is written to the earlier rings. A start that was killed may have left that to this one, and a
+  // reader without the right to unpin the ring that it has read to its end.
   if (!earlier_.empty()) barrier.wait();
+  for (RingGeneration& generation : earlier_)
+    for (EventRing* ring : generation.rings())
+      if (!ring->is_retired() && ring->backlog() == 0) generation.retire(*ring);
   if (was_attached)
     open_dispatcher();
   else
@@ -132,6 +136,19 @@ void EventStream::add_generation(EventPrograms& programs, std::uint64_t ring_byt
   for (EventRing* ring : next.rings()) ring->resume();
   earlier_.push_back(std::move(*newest_));
   newest_ = std::move(next);
+}
+
+void EventStream::resume_attached(const EventPrograms& programs, const attachment& attached) {
+  layout_ = programs.layout();
+  attached_ = &attached;
+  if (!is_pinned()) throw not_attached(paths_.directory(), "the programs of " + name_ + " are not there");
+  open_maps();
+  if (!is_attached(attached)) throw not_attached(paths_.directory(), "the programs of " + name_ + " are not attached");
+  // The hash of the programs says that of the layout, too.
+  if (ring().control()->program_hash != programs.hash())
+    throw not_attached(paths_.directory(), "the programs of " + name_ + " are of another version, or have other settings");
+  for (EventRing* ring : rings()) ring->resume();
+  open_dispatcher();
 }
 
 // Without a hash in between: a start that comes upon that does not know which of the two is installed.

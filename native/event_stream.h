@@ -62,6 +62,8 @@ class EventStream {
   // layout get rings of their own, of ring_bytes; nothing writes to the earlier ones any more.
   void resume(EventPrograms& programs, std::uint64_t ring_bytes, attachment& attached, std::uint64_t attach_id,
               const Barrier& barrier);
+  // The same without loading anything. Throws ERR_NOT_ATTACHED when it is not attached, or not with these programs.
+  void resume_attached(const EventPrograms& programs, const attachment& attached);
   // Opens what is pinned, for its end.
   void open();
 

@@ -82,6 +82,18 @@ Barrier::Barrier() : inner_(bpf_map_create(BPF_MAP_TYPE_ARRAY, "b2k_inner", 4, 4
   if (!outer_) fail("create", "the map of the barrier", errno);
 }
 
+Barrier::Barrier(const PinPaths& paths) : inner_(open_pinned(paths.barrier_inner())), outer_(open_pinned(paths.barrier())) {
+  if (!inner_ || !outer_) throw not_attached(paths.directory(), "the capture was begun for a reader with capabilities");
+}
+
+void Barrier::pin(const PinPaths& paths) const {
+  if (is_there(paths.barrier())) return;
+  // What a start left that was killed in between.
+  remove_pin(paths.barrier_inner());
+  if (bpf_obj_pin(inner_.get(), paths.barrier_inner().c_str()) != 0) fail("pin", paths.barrier_inner(), errno);
+  if (bpf_obj_pin(outer_.get(), paths.barrier().c_str()) != 0) fail("pin", paths.barrier(), errno);
+}
+
 void Barrier::wait() const {
   const __u32 key = 0;
   const int value = inner_.get();

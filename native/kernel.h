@@ -4,6 +4,7 @@
 #include <string>
 
 #include "descriptor.h"
+#include "pins.h"
 
 namespace bpf2kafka {
 
@@ -19,6 +20,10 @@ void mount_kernel_file_systems(const std::string& pin_path);
 class Barrier {
  public:
   Barrier();
+  // That of a capture that was attached for others to read: it takes no right. Throws ERR_NOT_ATTACHED when there is none.
+  explicit Barrier(const PinPaths& paths);
+  // Leaves it to those, unless one is there already.
+  void pin(const PinPaths& paths) const;
   // Returns when every run of every program that had begun before has ended; takes some 10 ms.
   void wait() const;
 

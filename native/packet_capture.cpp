@@ -44,8 +44,10 @@ bool has_program(const std::vector<Interface>& present, std::uint32_t index) {
 
 }  // namespace
 
-PacketCapture::PacketCapture(const PinPaths& paths, const host_control& host, const PacketSettings& settings)
+PacketCapture::PacketCapture(const PinPaths& paths, const host_control& host, const PacketSettings& settings, bool attached)
     : host_(host),
+      attached_(attached),
+      program_hash_(programs_.hash(settings.excluded)),
       resumed_(read_control(paths).complete == 1),
       maps_(prepare(paths, settings)),
       links_(paths) {
@@ -58,16 +60,18 @@ PacketCapture::PacketCapture(const PinPaths& paths, const host_control& host, co
     control.acked_epoch = control.cleared_epoch = frozen_epoch();
     control.commits[0].epoch = control.acked_epoch;
   }
-  replaced_program_ = resumed_ && control.program_hash != programs_.hash();
+  if (attached_) return;
+  replaced_program_ = resumed_ && control.program_hash != program_hash_;
   // Always, since it also brings the settings of this start.
   links_.update(programs_.program());
-  control.program_hash = programs_.hash();
+  control.program_hash = program_hash_;
   __atomic_store_n(&control.complete, 1, __ATOMIC_RELEASE);
 }
 
 // Loads the program on maps that are pinned then.
 const PinPaths& PacketCapture::prepare(const PinPaths& paths, PacketSettings settings) {
   if (!resumed_) {
+    if (attached_) throw not_attached(paths.directory(), "it counts no packets");
     // What a start left that was killed before it had counted anything.
     paths.remove_packets();
   } else {
@@ -80,7 +84,10 @@ const PinPaths& PacketCapture::prepare(const PinPaths& paths, PacketSettings set
                   "the capture that goes on was begun in another network namespace");
     settings.key_kind = static_cast<packet_key_kind>(control.key_kind);
     settings.flows = static_cast<std::uint32_t>(control.flows);
+    if (attached_ && control.program_hash != program_hash_)
+      throw not_attached(paths.directory(), "the packet program is of another version, or excludes other addresses");
   }
+  if (attached_) return paths;
   try {
     programs_.load(paths, settings);
   } catch (...) {
@@ -154,6 +161,8 @@ Attached PacketCapture::attach(const Interface& interface) {
   if (interface.has_program)
     throw Error("ERR_BPF", "count packets on", interface.name, EBUSY,
                 "it has another XDP program, " + name_of_program(interface.program_id) + ", which is left alone");
+  if (attached_)
+    throw Error("ERR_NOT_ATTACHED", "count packets on", interface.name, 0, "it was not there, or not up, when the rest was attached");
   packet_interface& entry = enter(interface);
   Attached attached;
   try {
@@ -187,6 +196,13 @@ void PacketCapture::observe(const std::vector<std::uint32_t>& indices) {
   const std::uint64_t now = boot_nanoseconds();
   for (const std::uint32_t index : indices)
     if (const auto slot = maps_.slot_of(index)) maps_.interfaces()[*slot].observed_boot_ns = now;
+}
+
+void PacketCapture::detach(std::uint32_t index) {
+  if (attached_)
+    throw Error("ERR_NOT_ATTACHED", "take the packet program off", "interface " + std::to_string(index), 0,
+                "it was attached with the rest");
+  links_.detach(index);
 }
 
 void PacketCapture::detach_all() {

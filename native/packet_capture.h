@@ -18,8 +18,9 @@ namespace bpf2kafka {
 class PacketCapture {
  public:
   // Begins to count, on no interface yet, or goes on with what is pinned; then key kind and flows of the settings
-  // are those of the pins. Nothing that this call began stays when it throws.
-  PacketCapture(const PinPaths& paths, const host_control& host, const PacketSettings& settings);
+  // are those of the pins. Nothing that this call began stays when it throws. attached: only go on with it, and load
+  // nothing; throws ERR_NOT_ATTACHED when it is not there, or not with these settings.
+  PacketCapture(const PinPaths& paths, const host_control& host, const PacketSettings& settings, bool attached);
 
   // True when the pins were there before.
   bool resumed() const { return resumed_; }
@@ -52,7 +53,7 @@ class PacketCapture {
   // Indices of those that have the program. It is taken off interfaces that have moved to another network namespace.
   std::vector<std::uint32_t> attached(const std::vector<Interface>& present);
   // Takes it off the interface.
-  void detach(std::uint32_t index) { links_.detach(index); }
+  void detach(std::uint32_t index);
   // Takes it off all of them; the caller waits for runs that have begun.
   void detach_all();
 
@@ -63,7 +64,9 @@ class PacketCapture {
   void observe(const std::vector<std::uint32_t>& indices);
 
   const host_control& host_;
+  const bool attached_;
   PacketPrograms programs_;
+  std::uint64_t program_hash_;
   bool resumed_;
   bool replaced_program_ = false;
   PacketMaps maps_;

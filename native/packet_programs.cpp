@@ -32,6 +32,16 @@ PacketPrograms::PacketPrograms() : object_(packets_object_start, packets_object_
 
 RecordLayout PacketPrograms::layout() const { return describe_record(object_.types(), "packet_key", {"packet_class", "packet_key_kind"}); }
 
+std::uint64_t PacketPrograms::hash(const std::vector<Prefix>& excluded) const {
+  std::uint64_t hash = object_.hash();
+  for (const Prefix& prefix : excluded) {
+    hash = fnv1a(&prefix.bits, sizeof(prefix.bits), hash);
+    hash = fnv1a(&prefix.family, sizeof(prefix.family), hash);
+    hash = fnv1a(prefix.address.data(), prefix.address.size(), hash);
+  }
+  return hash;
+}
+
 void PacketPrograms::set_up(const PacketSettings& settings) {
   const auto of_family = [&](int family) {
     return std::count_if(settings.excluded.begin(), settings.excluded.end(),

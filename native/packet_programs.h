@@ -30,7 +30,8 @@ class PacketPrograms {
 
   // Of a key; with the enums of it and of what is counted.
   RecordLayout layout() const;
-  std::uint64_t hash() const { return object_.hash(); }
+  // Tells whether what is attached came from these, with these prefixes excluded.
+  std::uint64_t hash(const std::vector<Prefix>& excluded) const;
 
   // Creates the maps that are not pinned yet, pins them, and loads the program on them; once. Key kind and size
   // of maps that are pinned already must be theirs.

@@ -161,6 +161,10 @@ OwnerLock::OwnerLock(const PinPaths& paths) {
   throw Error("ERR_BPF", "lock the pin directory", path, 0, "it is removed again and again");
 }
 
+Error not_attached(const std::string& subject, const std::string& reason) {
+  return Error("ERR_NOT_ATTACHED", "go on with the capture in", subject, 0, reason);
+}
+
 Descriptor open_pinned(const std::string& path) { return get_object(path, false); }
 
 void remove_pin(const std::string& path) {

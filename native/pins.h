@@ -30,6 +30,9 @@ class PinPaths {
   // Of a stream of events: the program of its dispatcher, and the dispatcher's link.
   std::string dispatcher(const std::string& stream) const;
   std::string link(const std::string& stream) const;
+  // The two maps of the barrier, for a reader that may make none.
+  std::string barrier() const { return layout() + "/barrier"; }
+  std::string barrier_inner() const { return layout() + "/barrier_inner"; }
   // Of a map by its name in the BPF program.
   std::string map(const std::string& name) const;
   // Of the packet program on the interface with this index, and the indices of those that are pinned.
@@ -66,6 +69,9 @@ class OwnerLock {
  private:
   Descriptor directory_;
 };
+
+// What `run --attached` is told: it reads, and what it would read is not there or not what it asked for.
+Error not_attached(const std::string& subject, const std::string& reason);
 
 // A pinned object, for its owner; an empty descriptor when there is none of that path.
 Descriptor open_pinned(const std::string& path);

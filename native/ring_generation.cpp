@@ -1,6 +1,7 @@
 #include "ring_generation.h"
 
 #include <bpf/bpf.h>
+#include <unistd.h>
 
 #include "error.h"
 
@@ -47,7 +48,9 @@ std::vector<EventRing*> RingGeneration::rings() const {
 
 void RingGeneration::retire(EventRing& ring) {
   if (ring.backlog() > 0) throw Error("ERR_ADDON", "retire", "a ring", EBUSY, "it has records");
-  remove_pin(paths.map(stream + (&ring == whole.get() ? "_ring" : "_bare_ring")));
+  // Who was given the pins may not remove them: the next who attaches does.
+  if (::access(paths.generation().c_str(), W_OK) == 0)
+    remove_pin(paths.map(stream + (&ring == whole.get() ? "_ring" : "_bare_ring")));
   ring.retire();
 }
 

@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <linux/if_link.h>
+#include <unistd.h>
 
 #include "error.h"
 
@@ -48,7 +49,7 @@ std::vector<std::uint32_t> XdpLinks::attached() const {
     if (is_attached(link))
       indices.push_back(index);
     else
-      remove_pin(paths_.packet_link(index));
+      unpin(index);
   }
   return indices;
 }
@@ -76,7 +77,12 @@ void XdpLinks::detach(std::uint32_t index) const {
   // Unpinning alone would take a work queue's turn to detach.
   if (link && bpf_link_detach(link.get()) != 0 && is_attached(link))
     fail("take the packet program off", "interface " + std::to_string(index), errno);
-  remove_pin(paths_.packet_link(index));
+  unpin(index);
+}
+
+// One to whom the pins were only given may not: then the next start does it that may.
+void XdpLinks::unpin(std::uint32_t index) const {
+  if (::access(paths_.layout().c_str(), W_OK) == 0) remove_pin(paths_.packet_link(index));
 }
 
 void XdpLinks::detach_all() const {

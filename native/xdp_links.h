@@ -30,6 +30,8 @@ class XdpLinks {
   void detach_all() const;
 
  private:
+  void unpin(std::uint32_t index) const;
+
   PinPaths paths_;
 };
 

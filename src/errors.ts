@@ -15,6 +15,8 @@ const exitCodes = {
   ERR_MOUNT: 3,
   /** Loading, attaching or pinning a program or a map failed. */
   ERR_BPF: 3,
+  /** `run --attached` finds no capture, or not the one that it was asked for. */
+  ERR_NOT_ATTACHED: 3,
   /** Another process owns the pinned programs. */
   ERR_OWNED: 3,
   /** What is pinned was written by a version with another layout. */

@@ -1,4 +1,4 @@
-import type { RunConfig } from './config/types.ts';
+import type { CaptureConfig, RunConfig } from './config/types.ts';
 import { Bpf2KafkaError } from './errors.ts';
 import { ruleNames } from './exec-filters.ts';
 import {
@@ -18,17 +18,21 @@ import type { CaptureIdentity } from './sources/capture-identity.ts';
 import { readEarlierLayout } from './sources/earlier-layout.ts';
 import { InterfaceWatch } from './sources/interface-watch.ts';
 
-/** Into the sidecar: what the kernel captures, from the moment at which this is opened. */
-export interface Inlets {
+/** What the kernel captures, from the moment at which this is opened. */
+export interface CaptureInlets {
   readonly capture: Capture;
-  readonly identity: CaptureIdentity;
-  readonly wallClock: WallClock;
   /** Undefined when packets are not counted. */
   readonly packets: { readonly capture: PacketCapture; readonly watch: InterfaceWatch } | undefined;
 }
 
-interface InletsOptions {
-  readonly config: RunConfig;
+/** Into the sidecar. */
+export interface Inlets extends CaptureInlets {
+  readonly identity: CaptureIdentity;
+  readonly wallClock: WallClock;
+}
+
+interface InletsOptions<Config> {
+  readonly config: Config;
   readonly log: Log;
 }
 
@@ -36,9 +40,18 @@ interface InletsOptions {
  * Begins to capture, or takes over what is pinned.
  * @throws Bpf2KafkaError ERR_CONFIG, or of the kernel (exit code 3)
  */
-export function openInlets(options: InletsOptions): Inlets {
+export function openInlets(options: InletsOptions<RunConfig>): Inlets {
+  const { hostId, hostName } = options.config;
+  const bootId = readBootId();
+  const { capture, packets } = openCaptureInlets(options);
+  const identity = { hostId, hostName, bootId, attachId: capture.status().attachId };
+  return { capture, identity, wallClock: new WallClock(capture.clockOffsets()), packets };
+}
+
+/** The same without what a sidecar needs besides. */
+export function openCaptureInlets(options: InletsOptions<CaptureConfig>): CaptureInlets {
   const { config } = options;
-  const { args, execEnv, failedExecs, execFilters, exitRingBytes, orphanAfterMillis } = config;
+  const { args, execEnv, failedExecs, execFilters, exitRingBytes, orphanAfterMillis, attached } = config;
   const settings = {
     args,
     env: execEnv.length > 0,
@@ -46,19 +59,17 @@ export function openInlets(options: InletsOptions): Inlets {
     excluded: execFilters,
     exitRingBytes,
     orphanAfterMillis,
+    attached,
   };
   refuseUnknownLayouts(config.pinPath);
   const capture = openCapture(config.pinPath, config.execRingBytes, settings);
-  const { attachId } = capture.status();
-  const identity = { hostId: config.hostId, hostName: config.hostName, bootId: readBootId(), attachId };
-  const wallClock = new WallClock(capture.clockOffsets());
   try {
     logCapture(capture, options);
     if (config.execRingBytes === undefined && hasPinnedExecs(capture))
       throw goesOn('--no-exec', 'captures execs', config.pinPath);
     if (exitRingBytes === undefined && hasPinnedExits(capture))
       throw goesOn('--no-exit', 'captures exits', config.pinPath);
-    return { capture, identity, wallClock, packets: openPacketInlet(capture, options) };
+    return { capture, packets: openPacketInlet(capture, options) };
   } catch (error) {
     closeInlets(capture, config.onExit);
     throw error;
@@ -80,7 +91,7 @@ function refuseUnknownLayouts(pinPath: string): void {
     for (const layout of pinned) readEarlierLayout(`${stream}-events`, layout, present);
 }
 
-function openPacketInlet(capture: Capture, { config, log }: InletsOptions): Inlets['packets'] {
+function openPacketInlet(capture: Capture, { config, log }: InletsOptions<CaptureConfig>): Inlets['packets'] {
   const { packets: wanted, pinPath } = config;
   if (wanted === undefined) {
     if (hasPinnedPackets(capture)) throw goesOn('--no-packets', 'counts packets', pinPath);
@@ -112,7 +123,7 @@ function goesOn(flag: string, what: string, pinPath: string): Bpf2KafkaError {
 
 const bytesOfTypicalRecord = { exec: 760, exit: 170 } as const;
 
-function logCapture(capture: Capture, { config, log }: InletsOptions): void {
+function logCapture(capture: Capture, { config, log }: InletsOptions<CaptureConfig>): void {
   const { resumed, attachId } = capture.status();
   const wantedBytes = { exec: config.execRingBytes, exit: config.exitRingBytes };
   for (const name of ['exec', 'exit'] as const) {

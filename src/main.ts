@@ -2,6 +2,7 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import { effectiveSettings } from './config/effective.ts';
 import {
   isDryRun,
+  loadAttachConfig,
   loadAuditConfig,
   loadCheckConfig,
   loadDetachConfig,
@@ -20,6 +21,7 @@ import { version } from './version.ts';
 export interface Commands {
   run(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   start(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
+  attach(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   check(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   tail(stream: StreamName, flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
   audit(flags: Flags, environment: Environment, io: CommandIo): Promise<number>;
@@ -42,6 +44,11 @@ const realCommands: Commands = {
     const config = loadRunConfig('start', flags, environment);
     const { startCommand } = await import('./commands/start.ts');
     return startCommand(config, io);
+  },
+  attach: async (flags, environment, io) => {
+    const config = loadAttachConfig(flags, environment);
+    const { attachCommand } = await import('./commands/attach.ts');
+    return attachCommand(config, io);
   },
   check: async (flags, environment, io) => {
     const config = loadCheckConfig(flags, environment);
@@ -157,6 +164,11 @@ function build(environment: Environment, io: CommandIo, commands: Commands, done
   ).action(async (_options, command) => {
     done(await commands.start(flagsOf(command), environment, io));
   });
+  add('attach', 'do what run needs capabilities for, and end; `run --attached` goes on without any', attachHelp).action(
+    async (_options, command) => {
+      done(await commands.attach(flagsOf(command), environment, io));
+    },
+  );
   add('check', 'say whether run would work here, and what to mend; 1 when it would not', settingsHelp('check')).action(
     async (_options, command) => {
       done(await commands.check(flagsOf(command), environment, io));
@@ -220,6 +232,13 @@ ${command === 'run' ? 'SIGHUP reads --exclude-exe, --exclude-uid and the file of
 Examples:
   bpf2kafka ${command} --brokers localhost:9092 --create-topics
   bpf2kafka ${command} --brokers localhost:9092 --interface eth0 --interface lo --exclude-ip 10.0.0.0/8`;
+
+const attachHelp = `
+It takes the options, the environment and the file of run, of which it reads what shapes the capture, and needs no broker.
+
+Examples:
+  bpf2kafka attach --user bpf2kafka --config /etc/bpf2kafka/config.yaml
+  setpriv --reuid bpf2kafka --regid bpf2kafka --clear-groups bpf2kafka run --attached --config /etc/bpf2kafka/config.yaml`;
 
 const tailHelp = `
 packets prints a table each second in which a count came in: a row for each source and destination port that sent

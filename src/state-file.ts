@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Bpf2KafkaError, reasonOf } from './errors.ts';
 
@@ -41,10 +41,18 @@ async function replace(path: string, content: unknown): Promise<void> {
   const unfinished = `${path}.unfinished`;
   const file = await open(unfinished, 'w', 0o600);
   try {
+    await giveToOwner(file, dirname(path));
     await file.writeFile(`${JSON.stringify(content)}\n`);
     await file.sync();
   } finally {
     await file.close();
   }
   await rename(unfinished, path);
+}
+
+/** Root may write to a directory of the user who runs the sidecar (`detach`), and has to leave it readable for that one. */
+async function giveToOwner(file: FileHandle, directory: string): Promise<void> {
+  if (process.geteuid?.() !== 0) return;
+  const { uid, gid } = await stat(directory);
+  if (uid !== 0) await file.chown(uid, gid);
 }

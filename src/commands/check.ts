@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { attachedFinding } from '../check/attached.ts';
 import { bpffsFinding, readBpffs } from '../check/bpffs.ts';
 import { brokerFindings } from '../check/broker.ts';
 import { capabilityFindings, effectiveCapabilities } from '../check/capabilities.ts';
@@ -44,8 +45,23 @@ function jsonOf({ status, subject, found, remedy }: Finding): string {
 }
 
 async function* findingsOf(config: CheckConfig): AsyncGenerator<Finding> {
-  const capabilities = effectiveCapabilities(readText('/proc/self/status') ?? '');
   yield releaseFinding();
+  if (config.attached) yield attachedFinding(config.pinPath);
+  else yield* kernelFindings(config);
+
+  yield stateDirFinding(config.stateDir);
+  yield await hostFinding(config, existsSync(config.pinPath));
+  yield clockFinding(isClockSynchronised);
+  yield await httpFinding(config.http);
+
+  // What the client warns of is what the lines say.
+  const log = createLog('silent');
+  yield* await brokerFindings(config, log);
+  yield* await registryFindings(config, log);
+}
+
+function* kernelFindings(config: CheckConfig): Generator<Finding> {
+  const capabilities = effectiveCapabilities(readText('/proc/self/status') ?? '');
   yield btfFinding(existsSync);
   yield lockdownFinding(readText);
   yield* capabilityFindings(capabilities, config);
@@ -61,16 +77,6 @@ async function* findingsOf(config: CheckConfig): AsyncGenerator<Finding> {
   }
   yield memoryFinding(pins === undefined ? kernelBytes(config) : 0, headRoom(readText));
   if (config.packets !== undefined) yield* packetFindings(config.packets.interfaces, pins);
-
-  yield stateDirFinding(config.stateDir);
-  yield await hostFinding(config, pins !== undefined);
-  yield clockFinding(isClockSynchronised);
-  yield await httpFinding(config.http);
-
-  // What the client warns of is what the lines say.
-  const log = createLog('silent');
-  yield* await brokerFindings(config, log);
-  yield* await registryFindings(config, log);
 }
 
 function packetFindings(wanted: readonly string[], pins: Pins | undefined): readonly Finding[] {

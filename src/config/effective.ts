@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { HostFacts, InFile, Setting } from '../setting.ts';
 import { hostFacts } from './host-facts.ts';
-import { type Lookup, lookupOf } from './lookup.ts';
+import { type Lookup, lookupOf, read } from './lookup.ts';
 import { type Name, runNames, settings } from './settings.ts';
 import type { Environment, Flags } from './types.ts';
 import { inFileOf, itemsOf } from './values.ts';
@@ -22,10 +22,13 @@ export function effectiveSettings(
   facts: HostFacts = hostFacts(),
 ): readonly EffectiveSetting[] {
   const lookup = lookupOf(flags, environment);
+  const attached = read(settings.attached, lookup, facts);
   return runNames.map((setting) => {
     const row: Setting<unknown> = settings[setting];
     const { name, secret = false, repeatable = false, separator } = row;
     const given = lookup(name);
+    // What is not this process's own goes on.
+    if (given === undefined && setting === 'onExit' && attached) return { name, value: 'keep', origin: undefined };
     if (given === undefined) return { name, value: fallbackText(row, facts), origin: undefined };
     const { text: value, origin } = given;
     if (secret) return { name, value: '***', origin };

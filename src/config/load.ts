@@ -11,7 +11,9 @@ import { type Lookup, lookupIn, lookupOf, read } from './lookup.ts';
 import { noFacts } from './options.ts';
 import { settings } from './settings.ts';
 import type {
+  AttachConfig,
   AuditConfig,
+  CaptureConfig,
   CheckConfig,
   DetachConfig,
   Environment,
@@ -22,6 +24,7 @@ import type {
   ServiceManagerConfig,
   TailConfig,
 } from './types.ts';
+import { idsOf } from './user.ts';
 
 /** From flags, environment and file to the settings of each command. */
 
@@ -37,7 +40,7 @@ export function loadRunConfig(
   const brokers = command === 'run' ? requiredBrokers(lookup, facts) : read(settings.brokers, lookup, facts);
   const security = readBrokerSecurity(givenIn(lookup, facts));
   if (brokers.length === 0 && (security.tls ?? security.sasl) !== undefined) throw noBrokersToSecure();
-  const config: RunConfig = {
+  return {
     brokers,
     security,
     ...readRegistry(lookup, facts),
@@ -50,13 +53,45 @@ export function loadRunConfig(
     labels: readLabels(lookup, facts),
     configHash: hashOf(lookup),
     clientId: read(settings.clientId, lookup, facts),
-    onExit: read(settings.onExit, lookup, facts),
-    orphanAfterMillis: read(settings.orphanAfter, lookup, facts),
+    ...readCapture(lookup, facts),
+    ...readEnd(lookup, facts),
     drainTimeoutMillis: read(settings.drainTimeout, lookup, facts),
-    execRingBytes: readRing(lookup, facts, settings.execRingBytes, settings.noExec),
-    exitRingBytes: readRing(lookup, facts, settings.exitRingBytes, settings.noExit),
     spoolBytes: read(settings.spoolBytes, lookup, facts),
     spoolFull: read(settings.spoolFull, lookup, facts),
+    compression: read(settings.compression, lookup, facts),
+    maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
+    ledgerIntervalMillis: read(settings.ledgerInterval, lookup, facts),
+    http: http === 'off' ? undefined : http,
+    httpToken: readHttpToken(givenIn(lookup, facts)),
+    serviceManager: readServiceManager(environment),
+    redaction: {
+      defaults: !read(settings.noRedactDefaults, lookup, facts),
+      patterns: read(settings.redact, lookup, facts),
+    },
+    logLevel: read(settings.logLevel, lookup, facts),
+  };
+}
+
+/** From the same places as `run`, so that one file is for both; `--user` is no setting of the file. Fails with ERR_CONFIG. */
+export function loadAttachConfig(flags: Flags, environment: Environment, facts: HostFacts = hostFacts()): AttachConfig {
+  const lookup = lookupOf(flags, environment);
+  const user = read(settings.user, lookupIn(flags, environment, new Map()), facts);
+  const self = { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+  return {
+    ...readCapture(lookup, facts),
+    // Of an attach that comes to nothing.
+    onExit: 'detach',
+    attached: false,
+    user: user === undefined ? self : idsOf(user),
+    logLevel: read(settings.logLevel, lookup, facts),
+  };
+}
+
+function readCapture(lookup: Lookup, facts: HostFacts): Omit<CaptureConfig, 'onExit' | 'attached'> {
+  const capture = {
+    orphanAfterMillis: read(settings.orphanAfter, lookup, facts),
+    execRingBytes: readRing(lookup, facts, settings.execRingBytes, settings.noExec),
+    exitRingBytes: readRing(lookup, facts, settings.exitRingBytes, settings.noExit),
     args: read(settings.args, lookup, facts),
     execEnv: read(settings.execEnv, lookup, facts),
     failedExecs: read(settings.failedExecs, lookup, facts),
@@ -66,25 +101,20 @@ export function loadRunConfig(
       cgroups: readCgroups(read(settings.excludeCgroupFile, lookup, facts)),
     },
     pinPath: read(settings.pinPath, lookup, facts),
-    compression: read(settings.compression, lookup, facts),
-    maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
-    ledgerIntervalMillis: read(settings.ledgerInterval, lookup, facts),
-    http: http === 'off' ? undefined : http,
-    httpToken: readHttpToken(givenIn(lookup, facts)),
-    serviceManager: readServiceManager(environment),
     packets: readPackets(lookup, facts),
-    redaction: {
-      defaults: !read(settings.noRedactDefaults, lookup, facts),
-      patterns: read(settings.redact, lookup, facts),
-    },
-    logLevel: read(settings.logLevel, lookup, facts),
   };
-  refuseWithoutExecs(config);
-  return config;
+  refuseWithoutExecs(capture);
+  return capture;
 }
 
 /** What only makes sense with execs; what was given for nothing would be missed later. */
-function refuseWithoutExecs({ execRingBytes, exitRingBytes, packets, failedExecs, execFilters }: RunConfig): void {
+function refuseWithoutExecs({
+  execRingBytes,
+  exitRingBytes,
+  packets,
+  failedExecs,
+  execFilters,
+}: Omit<CaptureConfig, 'onExit' | 'attached'>): void {
   if (execRingBytes !== undefined) return;
   const remedy = 'leave one of them out';
   if (exitRingBytes === undefined && packets === undefined)
@@ -108,6 +138,21 @@ function refuseWithoutExecs({ execRingBytes, exitRingBytes, packets, failedExecs
       reason: 'an exit is kept out when its exec was, and no exec would be looked at',
       remedy,
     });
+}
+
+function readEnd(lookup: Lookup, facts: HostFacts): Pick<RunConfig, 'onExit' | 'attached'> {
+  const attached = read(settings.attached, lookup, facts);
+  const onExit = read(settings.onExit, lookup, facts);
+  if (!attached) return { onExit, attached };
+  const given = lookup(settings.onExit.name);
+  if (given !== undefined && onExit === 'detach')
+    throw configError({
+      operation: 'use',
+      subject: `--on-exit detach with --attached (from ${given.origin})`,
+      reason: 'to take programs out of the kernel is what --attached has no right to',
+      remedy: 'leave it out, and end the capture with `bpf2kafka detach` as root',
+    });
+  return { onExit: 'keep', attached };
 }
 
 /** The same settings from the same places as `run`. Fails with ERR_CONFIG. */

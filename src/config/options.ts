@@ -1,6 +1,15 @@
 import type { HostFacts, Setting } from '../setting.ts';
 import { configName } from './lookup.ts';
-import { auditNames, detachNames, type Name, runNames, schemaNames, settings, tailNames } from './settings.ts';
+import {
+  attachNames,
+  auditNames,
+  detachNames,
+  type Name,
+  runNames,
+  schemaNames,
+  settings,
+  tailNames,
+} from './settings.ts';
 
 /** What the command line offers for a command, in this order. */
 export interface Option {
@@ -10,12 +19,13 @@ export interface Option {
   readonly description: string;
 }
 
-export type CommandName = 'run' | 'start' | 'check' | 'tail' | 'audit' | 'schema' | 'detach';
+export type CommandName = 'run' | 'start' | 'attach' | 'check' | 'tail' | 'audit' | 'schema' | 'detach';
 
 export function optionsOf(command: CommandName): readonly Option[] {
   const names: Readonly<Record<CommandName, readonly Name[]>> = {
     run: [...runNames, 'dryRun'],
     start: runNames,
+    attach: attachNames,
     check: [...runNames, 'json'],
     tail: tailNames,
     audit: auditNames,

@@ -9,6 +9,7 @@ import { brokerRows, brokerSecurityNames, registryRows, registrySecurityNames } 
 import { machineId } from './host-facts.ts';
 import { httpTokenNames, httpTokenRows } from './http-token.ts';
 import type { ListenAddress } from './types.ts';
+import { type GivenUser, givenUser } from './user.ts';
 import {
   brokerList,
   defaultRingBytes,
@@ -119,9 +120,24 @@ export const settings = {
   onExit: setting<'detach' | 'keep'>({
     name: 'on-exit',
     placeholder: 'detach|keep',
-    description: 'whether the kernel goes on capturing for the next start when the sidecar ends',
+    description:
+      'whether the kernel goes on capturing for the next start when the sidecar ends; with --attached it does',
     value: oneOf('detach', 'keep'),
     fallback: () => 'detach',
+  }),
+  attached: setting({
+    name: 'attached',
+    description: 'go on with what `bpf2kafka attach` has attached with the same settings, without any capability',
+    value: toggle,
+    fallback: off,
+  }),
+  user: setting<GivenUser | undefined>({
+    name: 'user',
+    placeholder: 'NAME|UID[:GID]',
+    description: 'who may read the capture with `run --attached`; without GID, the group that /etc/passwd has',
+    fallbackText: 'who attaches',
+    value: givenUser,
+    fallback: none,
   }),
   orphanAfter: setting({
     name: 'orphan-after',
@@ -433,6 +449,7 @@ export const runNames = [
   'labels',
   'clientId',
   'onExit',
+  'attached',
   'orphanAfter',
   'drainTimeout',
   'execRingBytes',
@@ -492,6 +509,27 @@ export const schemaNames = [
   'registry',
   ...registrySecurityNames,
   'topicPrefix',
+  'logLevel',
+] as const satisfies readonly Name[];
+/** What of `run` shapes the capture, and for whom it is. */
+export const attachNames = [
+  'user',
+  'orphanAfter',
+  'execRingBytes',
+  'args',
+  'execEnv',
+  'excludeExe',
+  'excludeUid',
+  'excludeCgroupFile',
+  'failedExecs',
+  'exitRingBytes',
+  'noExit',
+  'pinPath',
+  'interfaces',
+  'excludeIp',
+  'packetKey',
+  'packetFlows',
+  'noPackets',
   'logLevel',
 ] as const satisfies readonly Name[];
 export const detachNames = ['discard', 'pinPath', 'stateDir', 'logLevel'] as const satisfies readonly Name[];

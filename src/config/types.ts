@@ -26,6 +26,8 @@ export interface RunConfig {
   readonly clientId: string;
   /** What happens to the programs in the kernel when the process ends. */
   readonly onExit: 'detach' | 'keep';
+  /** Goes on with what another process has attached, and loads nothing; then `onExit` is `keep`. */
+  readonly attached: boolean;
   /** So long after the last sign of a reader the kernel side stops to capture. */
   readonly orphanAfterMillis: number;
   readonly drainTimeoutMillis: number;
@@ -94,6 +96,33 @@ export interface RedactionConfig {
   readonly defaults: boolean;
   /** Of what is hidden besides; without repeats. */
   readonly patterns: readonly SecretPattern[];
+}
+
+/** What shapes a capture. */
+export type CaptureConfig = Pick<
+  RunConfig,
+  | 'onExit'
+  | 'attached'
+  | 'orphanAfterMillis'
+  | 'execRingBytes'
+  | 'exitRingBytes'
+  | 'args'
+  | 'execEnv'
+  | 'failedExecs'
+  | 'execFilters'
+  | 'pinPath'
+  | 'packets'
+>;
+
+export interface AttachConfig extends CaptureConfig {
+  /** Who may read it. */
+  readonly user: UserIds;
+  readonly logLevel: LogLevel;
+}
+
+export interface UserIds {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /** Of `check`: the settings of the `run` that is asked about. */

@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { Bpf2KafkaError, type ErrorCode } from '../errors.ts';
 import { type ExecFilters, noFilters } from '../exec-filters.ts';
@@ -186,6 +187,8 @@ export interface CaptureSettings extends ExecSettings {
   readonly exitRingBytes?: number | undefined;
   /** So long after the last `heartbeat` nothing is captured any more; undefined or 0: never. */
   readonly orphanAfterMillis?: number;
+  /** Only go on with what another process has attached with these settings: that takes no capability, and loads nothing. */
+  readonly attached?: boolean;
 }
 
 /** What makes a key besides the interface (enum packet_key_kind), and where XDP counts (enum packet_mode). */
@@ -212,6 +215,7 @@ export interface AddressPrefix {
 export interface PacketStatus {
   /** Packets were counted under these pins before this process came; then keyKind and flows are theirs. */
   readonly resumed: boolean;
+  /** As in StreamStatus; the settings are the prefixes that are excluded. */
   readonly replacedProgram: boolean;
   readonly programHash: string;
   readonly keyKind: PacketKeyKind;
@@ -416,6 +420,8 @@ export interface Capture {
    * new ones, and when the promise resolves under the new ones. When it rejects, the old ones hold.
    */
   exclude(filters: ExecFilters): Promise<void>;
+  /** Lets this user open the pins, to go on with the capture as `attached`; the directories stay as they are for others. */
+  giveTo(uid: number, gid: number): void;
   /** Ends the capturing and waits for runs that had begun; what was captured stays readable. Blocks some 10 ms. */
   detach(): void;
   /** Removes every pin, and with them what was not committed. */
@@ -478,6 +484,7 @@ function addon(): NativeAddon {
 
 const remedies: Partial<Record<ErrorCode, string>> = {
   ERR_PERMISSION: 'run it as root, or with CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_SYS_PTRACE',
+  ERR_NOT_ATTACHED: 'run `bpf2kafka attach` first, as root and with the same settings',
   ERR_OWNED: 'stop that one first; one process reads the records of a host',
   ERR_PIN_LAYOUT:
     'stop the capture with `bpf2kafka detach` of the version that began it; `--discard` gives up what it had not published',
@@ -486,28 +493,43 @@ const remedies: Partial<Record<ErrorCode, string>> = {
   ERR_BACKLOG: 'publish them with `bpf2kafka run --on-exit detach`, or give them up with `--discard`',
 };
 
+/** Of who has no rights but those of the pins. */
+const remediesWhenAttached = {
+  /** By the file system. */
+  permission: 'let `bpf2kafka attach --user` give the pins to this user, and let it pass the directories above them',
+  /** By bpf(2) itself: kernel/bpf/syscall.c, before commit c8644cd0efe7 of Linux 5.19. */
+  refused:
+    'before Linux 5.19 bpf(2) is for CAP_BPF only: set kernel.unprivileged_bpf_disabled to 0, or add CAP_BPF alone; on newer kernels a seccomp filter can refuse it',
+} as const;
+
+function remedyOf(code: ErrorCode, errno: number | undefined, attached: boolean): string | undefined {
+  if (!attached || code !== 'ERR_PERMISSION') return remedies[code];
+  return errno === constants.errno.EPERM ? remediesWhenAttached.refused : remediesWhenAttached.permission;
+}
+
 /** A failure of the addon, which carries code, operation, subject and errno, as ours; any other as it is. */
-function translate(error: unknown): unknown {
+function translate(error: unknown, attached: boolean): unknown {
   const native = error as Error & { code?: ErrorCode; operation?: string; subject?: string; errno?: number };
   if (native.operation === undefined || native.code === undefined) return error;
+  const remedy = remedyOf(native.code, native.errno, attached);
   return new Bpf2KafkaError(native.code, {
     operation: native.operation,
     ...(native.subject ? { subject: native.subject } : {}),
     reason: native.message.replace(/\s*\n\s*/g, '; '),
-    ...(remedies[native.code] === undefined ? {} : { remedy: remedies[native.code] as string }),
+    ...(remedy === undefined ? {} : { remedy }),
     ...(native.errno ? { errno: native.errno } : {}),
     cause: error,
   });
 }
 
 /** Calls into the addon. What a promise rejects with is translated too. */
-function translated<Result>(call: () => Result): Result {
+function translated<Result>(call: () => Result, attached = false): Result {
   try {
     const result = call();
     if (!(result instanceof Promise)) return result;
-    return result.catch((error: unknown) => Promise.reject(translate(error))) as Result;
+    return result.catch((error: unknown) => Promise.reject(translate(error, attached))) as Result;
   } catch (error) {
-    throw translate(error);
+    throw translate(error, attached);
   }
 }
 
@@ -524,7 +546,7 @@ function translating<Native extends object>(native: Native): Native {
 export const minimumRingBytes = 64 * 1024;
 
 /**
- * Begins a capture or takes over the pinned one, with what it had not published.
+ * Begins a capture or takes over the pinned one, with what it had not published; the latter only when it is `attached`.
  * @param pinPath a directory on a bpffs
  * @param ringBytes of the execs, for a new ring: a power of two, at least 64 KiB; undefined: execs are not captured
  * @param settings of the execs from now on, and of exits
@@ -545,6 +567,7 @@ export function openCapture(
           execRingBytes: ringBytes ?? 0,
           exitRingBytes: exitRingBytes ?? 0,
         }),
+      settings.attached,
     ),
   );
   const exit = native.openExit();

@@ -63,7 +63,7 @@ async function startOf(flags: readonly string[], { behind = [] as readonly strin
 
 const bound = (...capabilities: string[]) => [
   'setpriv',
-  `--bounding-set=-all,${capabilities.map((c) => `+${c}`).join(',')}`,
+  `--bounding-set=${['-all', ...capabilities.map((c) => `+${c}`)].join(',')}`,
 ];
 const needed = ['bpf', 'perfmon', 'net_admin', 'sys_ptrace'];
 
@@ -123,6 +123,32 @@ describe('what is right', () => {
     expect(again.bad.map(({ subject }) => subject)).toEqual(
       findings.map(({ subject }) => subject).filter((subject) => subject.startsWith('topic ')),
     );
+  });
+});
+
+describe('run --attached', () => {
+  it('is told whether something is attached, and nothing of capabilities', { timeout: 120_000 }, async () => {
+    await using place = await SidecarPlace.create('two-steps');
+    const flags = [
+      '--attached',
+      '--brokers',
+      kafka.brokers,
+      ...place.flags,
+      '--create-topics',
+      '--topic-prefix',
+      'two.',
+    ];
+    const before = await check(flags, { behind: bound() });
+    expect(before.bad).toMatchObject([
+      { subject: 'pins', found: `nothing is pinned in ${place.pinPath}`, remedy: expect.stringContaining('attach') },
+    ]);
+    expect(await startOf(flags, { behind: bound() })).toBe(3);
+    await using attach = new CommandProcess(['attach', '--pin-path', place.pinPath, '--no-packets']);
+    expect(await attach.exit(), attach.errors).toBe(0);
+    const after = await check(flags, { behind: bound() });
+    expect(after).toMatchObject({ code: 0, bad: [] });
+    expect(after.findings.some(({ subject }) => subject.startsWith('capability'))).toBe(false);
+    expect(await startOf(flags, { behind: bound() })).toBe(0);
   });
 });
 

@@ -17,6 +17,7 @@ import {
   tool,
   words,
 } from '../support/capture.ts';
+import { goOnWithoutRights } from '../support/unprivileged.ts';
 import { patience, waitFor } from '../support/wait-for.ts';
 
 /**
@@ -212,4 +213,8 @@ test('what nobody reads stops, and goes on with the next heartbeat', async () =>
   const token = newToken();
   run(tool('noop'), [token]);
   await reader.find((e) => e.args?.[1] === token, 'an exec behind the heartbeat');
+});
+
+test('a user without any capability goes on with what was attached', () => {
+  expect(goOnWithoutRights(pinPath)).toEqual({ capEff: '0000000000000000', resumed: true, epochs: 1, records: true });
 });

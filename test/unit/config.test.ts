@@ -2,7 +2,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { loadDetachConfig, loadRunConfig, loadSchemaConfig, loadTailConfig } from '../../src/config/load.ts';
+import {
+  loadAttachConfig,
+  loadDetachConfig,
+  loadRunConfig,
+  loadSchemaConfig,
+  loadTailConfig,
+} from '../../src/config/load.ts';
 import type { Environment, Flags, RunConfig } from '../../src/config/types.ts';
 import { defaultRingBytes } from '../../src/config/values.ts';
 import type { Bpf2KafkaError } from '../../src/errors.ts';
@@ -55,6 +61,7 @@ describe('defaults', () => {
       labels: {},
       configHash: expect.stringMatching(/^[0-9a-f]{64}$/) as string,
       clientId: 'bpf2kafka',
+      attached: false,
       onExit: 'detach',
       orphanAfterMillis: 86_400_000,
       drainTimeoutMillis: 10_000,
@@ -475,6 +482,27 @@ test.each<[string, Flags]>([
 ])('%s is refused', (message, flags) => {
   const error = failure(() => run({ ...brokers, 'no-exec': true, ...flags }));
   expect(error).toMatchObject({ code: 'ERR_CONFIG', message: expect.stringContaining(message) });
+});
+
+describe('two steps', () => {
+  test('what goes on with an attached capture keeps it, and cannot be told otherwise', () => {
+    expect(run({ ...brokers, attached: true })).toMatchObject({ attached: true, onExit: 'keep' });
+    expect(run({ ...brokers, attached: true, 'on-exit': 'keep' })).toMatchObject({ onExit: 'keep' });
+    const error = failure(() => run({ ...brokers, attached: true, 'on-exit': 'detach' }));
+    expect(error).toMatchObject({ code: 'ERR_CONFIG', exitCode: 2 });
+    expect(error.message).toMatch(/^cannot use --on-exit detach with --attached \(from the command line\): /);
+  });
+
+  test('attach reads of the settings of run what shapes the capture, and needs no brokers', () => {
+    const shape = { args: 'none', 'exclude-uid': '1', 'no-exit': true, 'packet-key': 'hosts', 'orphan-after': '1h' };
+    const { brokers: _, ...expected } = run({ ...brokers, ...shape });
+    const attach = loadAttachConfig({ ...shape, user: '12:34' }, {}, facts);
+    for (const [name, value] of Object.entries(attach)) {
+      if (name !== 'user' && name !== 'onExit') expect(value, name).toEqual(expected[name as keyof typeof expected]);
+    }
+    expect(attach.user).toEqual({ uid: 12, gid: 34 });
+    expect(loadAttachConfig({}, {}, facts).user).toEqual({ uid: process.geteuid?.(), gid: process.getegid?.() });
+  });
 });
 
 test('tail, schema and detach read the settings they share with run', () => {

@@ -25,6 +25,7 @@ async function call(words: string[], commands: Partial<Commands> = {}, environme
     {
       run: unexpected,
       start: unexpected,
+      attach: unexpected,
       check: unexpected,
       tail: unexpected,
       audit: unexpected,
@@ -91,7 +92,7 @@ describe('the command line', () => {
     const help = await call(['--help']);
     expect(help).toMatchObject({ code: 0, stderr: '' });
     expect(help.stdout).toContain('bpf2kafka run --brokers');
-    for (const command of ['run', 'start', 'check', 'tail', 'schema', 'detach']) {
+    for (const command of ['run', 'start', 'attach', 'check', 'tail', 'schema', 'detach']) {
       const { code, stdout } = await call([command, '--help']);
       expect([code, stdout]).toEqual([0, expect.stringContaining(`Usage: bpf2kafka ${command}`)]);
     }

@@ -43,6 +43,7 @@ const lists: Flags = {
 };
 const cases: readonly [string, Flags][] = [
   ['brokers alone', { brokers: 'a:1' }],
+  ['a capture that another process has attached', { brokers: 'a:1', attached: true }],
   ['lists', lists],
   [
     'switches and sizes',

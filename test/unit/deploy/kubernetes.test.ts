@@ -22,8 +22,16 @@ interface SidecarSet {
   readonly spec: { readonly template: { readonly spec: PodSpec } };
 }
 
+interface Container {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly securityContext: { readonly capabilities: { readonly add?: readonly string[] } };
+  readonly volumeMounts: readonly { name: string; mountPath: string }[];
+}
+
 interface PodSpec {
-  readonly containers: readonly { readonly volumeMounts: readonly { name: string; mountPath: string }[] }[];
+  readonly initContainers?: readonly Container[];
+  readonly containers: readonly Container[];
   readonly volumes: readonly { readonly name: string }[];
 }
 
@@ -45,6 +53,24 @@ test.each(['/etc/passwd', '/var/log/pods', '/var/log/containers'])(
     expect(volumes.find(({ name }) => name === mount?.name)).toMatchObject({ hostPath: { path } });
   },
 );
+
+test('with two steps what runs has no capability, is not root, and finds the pins that the first step gives to its user', () => {
+  const { initContainers, containers, volumes } = (manifestIn('daemonset-attached.yaml') as unknown as SidecarSet).spec
+    .template.spec;
+  const [sidecar] = containers;
+  expect(sidecar?.securityContext).toMatchObject({
+    ...{ runAsUser: 65532, runAsGroup: 65532, runAsNonRoot: true, allowPrivilegeEscalation: false },
+    capabilities: { drop: ['ALL'] },
+  });
+  expect(sidecar?.securityContext.capabilities.add).toBeUndefined();
+  const attach = initContainers?.find(({ name }) => name === 'attach');
+  expect(attach?.args).toEqual(['attach', '--config', '/etc/bpf2kafka/config.yaml', '--user', '65532:65532']);
+  const path = sidecar?.args.at(sidecar.args.indexOf('--pin-path') + 1);
+  const mount = sidecar?.volumeMounts.find(({ mountPath }) => mountPath === path);
+  expect(volumes.find(({ name }) => name === mount?.name)).toMatchObject({
+    hostPath: { path: '/sys/fs/bpf/bpf2kafka' },
+  });
+});
 
 test('a Secret is optional, read-only, and for root alone', () => {
   const { containers, volumes } = (manifestIn('daemonset.yaml') as unknown as SidecarSet).spec.template.spec;

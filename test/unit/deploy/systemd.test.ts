@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-const name = 'bpf2kafka.service';
-const unit = readFileSync(join(import.meta.dirname, '../../../deploy', name), 'utf8');
+const units = ['bpf2kafka.service', 'bpf2kafka-attached.service'];
 
-test('systemd knows every setting of the unit and takes its value', ({ skip }) => {
+test.for(units)('systemd knows every setting of %s and takes its value', (name, { skip }) => {
+  const unit = readFileSync(join(import.meta.dirname, '../../../deploy', name), 'utf8');
   const directory = mkdtempSync(join(tmpdir(), 'bpf2kafka-test-unit-'));
   try {
     // What it starts has to be there, and the program is not installed.
-    writeFileSync(join(directory, name), unit.replace('ExecStart=bpf2kafka ', `ExecStart=${process.execPath} `));
+    writeFileSync(join(directory, name), unit.replace(/^(Exec\w+=\+?)bpf2kafka /gm, `$1${process.execPath} `));
     const words = ['verify', '--man=no', join(directory, name)];
     const { error, status, stderr } = spawnSync('systemd-analyze', words, { encoding: 'utf8' });
     skip(error !== undefined, 'systemd-analyze is not installed');
