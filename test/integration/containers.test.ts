@@ -265,6 +265,17 @@ describe('docker-compose.yml', () => {
     expect(await of('/proc/self/status')).toMatch(new RegExp(`^CapEff:\\s*${fourCapabilities}$`, 'm'));
   });
 
+  it('runs the sidecar under its own filter of system calls, and not under that of the engine', {
+    timeout: 180_000,
+  }, async () => {
+    await up();
+    // Which the engine's own allows.
+    const nicer = ['node', '-e', 'require("node:os").setPriority(0, 1)'];
+    const [entry = '', ...words] = nicer;
+    await engine.docker(['run', '--rm', '--network', 'none', '--entrypoint', entry, images.BPF2KAFKA_IMAGE, ...words]);
+    await expect(compose(['exec', '-T', 'sidecar', ...nicer])).rejects.toThrow(/operation not permitted/);
+  });
+
   it('loses no exec when the sidecar is recreated under load, and the audit closes', {
     timeout: 240_000,
   }, async () => {

@@ -56,7 +56,8 @@ type Tool =
   | 'xdp_hold'
   | 'kill_at_write'
   | 'kill_in_clear'
-  | 'notify_listener';
+  | 'notify_listener'
+  | 'with_seccomp';
 
 /** The path of a program of test/tools. */
 export function tool(name: Tool): string {
