@@ -1,7 +1,6 @@
 import type { Kept, OutgoingBatch } from './batch.ts';
 import type { Clock } from './clock.ts';
 import type { RunConfig } from './config/types.ts';
-import { type EarlierWay, fills } from './earlier-ways.ts';
 import type { Enrichment } from './enrich/enrichment.ts';
 import type { Inlets } from './inlets.ts';
 import type { EarlierRing, EventRing, EventStream } from './kernel/addon.ts';
@@ -52,6 +51,11 @@ export interface EventWay {
   readonly source: EventSource;
   readonly codec: Codec<KernelRecord>;
   readonly delivery: { accept(batch: OutgoingBatch, signal: AbortSignal): Promise<Kept> };
+}
+
+/** The same of a ring that an earlier version wrote to. */
+export interface EarlierWay extends EventWay {
+  readonly ring: EarlierRing;
 }
 
 /** The packets, of which the ledger keeps a stream for each interface. */
@@ -166,6 +170,20 @@ function exitPipeline(
       ...ledgerSide(outlet),
     }),
   };
+}
+
+/** From here on the present ring does not wait for the earlier ones any more. */
+const highWater = 0.5;
+/** How often it is looked at (milliseconds). */
+const lookEvery = 20;
+
+/** Resolves when the ring fills, or when the signal aborts. */
+async function fills(ring: Pick<EventRing, 'status'>, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { waitingBytes, ringBytes } = ring.status();
+    if (waitingBytes > highWater * ringBytes) return;
+    await clock.sleep(lookEvery, signal);
+  }
 }
 
 /** Of each ring of an earlier version its way, and its part of the account, which is all that is left of those retired. */

@@ -1,5 +1,4 @@
 import type { Kept, OutgoingBatch, Source } from './batch.ts';
-import { publishEarlier } from './earlier-ways.ts';
 import { type OpenEnrichment, openEnrichment } from './enrich/enrichment.ts';
 import { Bpf2KafkaError, reasonOf } from './errors.ts';
 import type { ExecFilters } from './exec-filters.ts';
@@ -17,6 +16,7 @@ import { packetStreamName } from './ledger/packet-streams.ts';
 import type { Figures } from './metrics/figures.ts';
 import { type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
 import {
+  type EarlierWay,
   type EventPipeline,
   type EventWay,
   eventPipelines,
@@ -71,6 +71,18 @@ async function publishEvents({ earlier, ways, fills }: EventPipeline, abort: Abo
     waited.abort('waited');
   }
   await Promise.all([before, ...ways.map(publishWay)]);
+}
+
+/** Oldest first, each to its end; then the kernel gets its memory back. */
+async function publishEarlier(
+  ways: readonly EarlierWay[],
+  publishWay: (way: EventWay) => Promise<void>,
+): Promise<void> {
+  for (const way of ways) {
+    way.source.finish();
+    await publishWay(way);
+    way.ring.retire();
+  }
 }
 
 /** Where a batch is safe when the promise has resolved. */
@@ -256,7 +268,8 @@ export class Sidecar {
 
   /** The exec of a value in the topic; undefined when another schema stands before it. */
   readExec(value: Buffer): ExecEvent | undefined {
-    const { codec } = this.#outlets.exec;
+    const codec = this.#outlets.exec?.codec;
+    if (codec === undefined) return undefined;
     return value.subarray(0, codec.frame.length).equals(codec.frame) ? codec.read(value) : undefined;
   }
 

@@ -62,13 +62,27 @@ test('what became of spooled records is known to the next process, and holds a d
   {
     using second = new CaptureReader(pinPath);
     second.capture.exec.rollForward(position, spooling(records));
-    second.capture.exec.noteSpool({ spoolId: 0, acknowledged: 5, evicted: 2, missing: 1, firstOffset: 40, lastOffset: 44 });
+    second.capture.exec.noteSpool({
+      spoolId: 0,
+      acknowledged: 5,
+      evicted: 2,
+      missing: 1,
+      firstOffset: 40,
+      lastOffset: 44,
+    });
   }
   {
     using third = new CaptureReader(pinPath);
     expect(third.status).toMatchObject({ spooled: records, spoolAcknowledged: 5, spoolEvicted: 2, spoolMissing: 1 });
     expect(third.status).toMatchObject({ firstOffset: 40, lastOffset: 44 });
-    third.capture.exec.noteSpool({ spoolId: 77, acknowledged: 6, evicted: 2, missing: 1, firstOffset: -1, lastOffset: -1 });
+    third.capture.exec.noteSpool({
+      spoolId: 77,
+      acknowledged: 6,
+      evicted: 2,
+      missing: 1,
+      firstOffset: -1,
+      lastOffset: -1,
+    });
     expect(third.status).toMatchObject({ spoolId: 77, spoolAcknowledged: 6, firstOffset: 40, lastOffset: 44 });
     third.capture.detach();
     third.read();

@@ -12,6 +12,7 @@ import { compare, holesIn, startStorm } from '../support/storm.ts';
 import { mixedRuns } from '../support/traffic.ts';
 import { rightsOf, UnprivilegedPlace, user, userFlag } from '../support/unprivileged.ts';
 import { waitFor } from '../support/wait-for.ts';
+import '../support/one-storm-at-a-time.ts';
 
 /** `attach` with the rights that capturing takes, `run --attached` with none. */
 

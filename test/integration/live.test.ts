@@ -11,6 +11,7 @@ import { readPackets } from '../support/published.ts';
 import { type CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { startStorm } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
+import '../support/one-storm-at-a-time.ts';
 
 let kafka: TestKafka;
 beforeAll(async () => {

@@ -15,6 +15,7 @@ import { compare, holesIn, startStorm } from '../support/storm.ts';
 import { mixedRuns } from '../support/traffic.ts';
 import { rightsOf, UnprivilegedPlace, userFlag } from '../support/unprivileged.ts';
 import { waitFor } from '../support/wait-for.ts';
+import '../support/one-storm-at-a-time.ts';
 
 /** The filters of system calls in deploy/: all that a sidecar does in its life passes, and what it never does fails. */
 

@@ -9,6 +9,7 @@ import { auditOf, contradictionsIn, readEvents } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm, tokensIn } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
+import '../support/one-storm-at-a-time.ts';
 
 beforeEach(({ skip }) => {
   const reason = whyNoCapture();

@@ -28,7 +28,7 @@ export interface NotRun {
 }
 
 /** Documents whose blocks of code do not say their language yet: what is in those blocks is not looked at. */
-export const untagged: readonly string[] = ['docs/security.md'];
+export const untagged: readonly string[] = [];
 
 const alone = (prints?: RegExp): Ran => ({ ran: 'alone', exit: 0, prints });
 const ends = (prints?: RegExp, exit = 0): Ran => ({ ran: 'with a broker', exit, prints });
@@ -42,6 +42,7 @@ const execLine = /^\d\d:\d\d:\d\d\.\d{3} pid: \d+ comm: /;
 const nothingLost = ends(/^nothing lost: /);
 const compose = (says: string) => elsewhere('test/integration/containers.test.ts', says);
 const consumers = (says: string) => elsewhere('test/integration/consumers.test.ts', says);
+const attached = (says: string) => elsewhere('test/integration/attached.test.ts', says);
 const installed = elsewhere('test/support/package.ts', "npm(['install', '--ignore-scripts', '--prefer-offline'");
 const otherHost = notRun('it would change the host that the tests run on');
 // Given over the protocol.
@@ -87,6 +88,25 @@ export const docCommands: Readonly<Record<string, DocCommand>> = {
     1,
   ),
   'bpf2kafka check --config /etc/bpf2kafka/config.yaml': ends(/^pass {6}broker: /),
+  'bpf2kafka run --brokers kafka-1:9092 --http-token-file /etc/bpf2kafka/http-token': elsewhere(
+    'test/unit/http-token.test.ts',
+    "load({ 'http-token-file': path })",
+  ),
+  'ssh -L 8080:127.0.0.1:8080 web-17': notRun('there is no other host'),
+  'curl -s http://127.0.0.1:8080/json | jq .ledger.lost': ends(/^0$/),
+  'curl -sN -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/events': elsewhere(
+    'test/integration/live.test.ts',
+    '/events',
+  ),
+  'bpf2kafka attach --user bpf2kafka --interface eth0': attached("new CommandProcess(['attach'"),
+  'setpriv --reuid bpf2kafka --regid bpf2kafka --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs bpf2kafka run --attached --interface eth0 --brokers kafka-1:9092':
+    elsewhere('test/support/unprivileged.ts', "'--bounding-set=-all'"),
+  'useradd --system --no-create-home --shell /usr/sbin/nologin bpf2kafka': otherHost,
+  "install -D -m 640 -g bpf2kafka /dev/stdin /etc/bpf2kafka/config.yaml <<< 'brokers: kafka-1:9092,kafka-2:9092'":
+    otherHost,
+  'install -m 644 deploy/bpf2kafka-attached.service /etc/systemd/system/ && systemctl enable --now bpf2kafka-attached':
+    otherHost,
+
   'bpf2kafka detach': afterKeep(/^bpf2kafka: cannot .* have not been acknowledged/, 3),
   'bpf2kafka detach --discard': afterKeep(/^detached \S+; lost: \d+ records that no broker had acknowledged$/),
   'bpf2kafka schema exec-events --register --registry http://registry:8081': ends(/^exec-events-value has the id \d+$/),
@@ -136,6 +156,19 @@ export const docCommands: Readonly<Record<string, DocCommand>> = {
     cluster,
   'kafka-acls.sh --bootstrap-server kafka-1:9092 --add --allow-principal User:bpf2kafka --operation Write --operation Describe --topic exec-events --topic exit-events --topic packet-counts --topic bpf2kafka-ledger --topic bpf2kafka-dead-letter --topic bpf2kafka-hosts':
     rights,
+
+  'bpf2kafka run --brokers kafka-1:9093 --tls --tls-ca-file /etc/bpf2kafka/ca.pem --sasl-mechanism SCRAM-SHA-512 --sasl-username host-17 --sasl-password-file /etc/bpf2kafka/password':
+    elsewhere('test/integration/wire-security.test.ts', "'SCRAM-SHA-512'"),
+  'kafka-acls.sh --add --allow-principal User:bpf2kafka --operation Write --operation Describe --topic exec-events --topic exit-events --topic packet-counts --topic bpf2kafka-ledger --topic bpf2kafka-dead-letter --topic bpf2kafka-hosts':
+    rights,
+  'kafka-acls.sh --add --allow-principal User:auditor --operation Read --operation Describe --topic exec-events --topic packet-counts --topic bpf2kafka-ledger --topic bpf2kafka-dead-letter':
+    rights,
+  'kafka-acls.sh --add --allow-principal User:auditor --operation Read --operation Delete --group bpf2kafka- --resource-pattern-type prefixed':
+    rights,
+  "install -m 600 /dev/stdin /etc/bpf2kafka/password <<< 'the password'": otherHost,
+  'cat > /etc/bpf2kafka/config.yaml': otherHost,
+  'kubectl -n bpf2kafka create secret generic bpf2kafka --from-file=ca.pem --from-file=password': cluster,
+  'kubectl -n bpf2kafka edit configmap bpf2kafka': cluster,
 
   'python3 -m venv venv && venv/bin/pip install -r requirements.txt': elsewhere(
     'test/support/examples.ts',

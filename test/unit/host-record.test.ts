@@ -22,6 +22,7 @@ if (!('prefix' in prefix) || !('pattern' in pattern)) throw new Error('the test 
 const options = {
   config: {
     configHash: 'c'.repeat(64),
+    execRingBytes: 1,
     execFilters: { ...noFilters, uids: [5] },
     labels: { site: 'fra1' },
     packets: { excluded: [prefix.prefix] },

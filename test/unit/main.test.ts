@@ -101,7 +101,7 @@ describe('the command line', () => {
   test.each([
     ['an unknown flag', ['run', '--brokrs', 'a:1'], "unknown option '--brokrs'; did you mean --brokers?"],
     ['a secret as a flag', ['run', '--sasl-password=hidden'], "unknown option '--sasl-password'"],
-    ['a flag of a later version', ['run', '--no-exec'], "unknown option '--no-exec'"],
+    ['a flag of a later version', ['run', '--no-fork'], "unknown option '--no-fork'"],
     ['an unknown command', ['rnu'], "unknown command 'rnu'; did you mean run?"],
     ['no command', [], "no command is given; 'bpf2kafka --help' lists them"],
     ['a word too many', ['run', 'now'], 'too many arguments'],

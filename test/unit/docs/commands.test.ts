@@ -51,7 +51,7 @@ describe('every option of bpf2kafka that they use is one', () => {
     codeSpansIn(textOf(document)).map((text) => ({ document, line: 0, text: text.replace(/^npx /, '') })),
   );
   const used = [...commands, ...spans].flatMap(({ document, text }) =>
-    [...text.matchAll(/\bbpf2kafka (run|start|check|tail|audit|schema|detach)\b([^|;&]*)/g)].map((found) => ({
+    [...text.matchAll(/\bbpf2kafka (run|start|attach|check|tail|audit|schema|detach)\b([^|;&]*)/g)].map((found) => ({
       document,
       command: found[1] as CommandName,
       words: found[2] as string,
@@ -60,7 +60,7 @@ describe('every option of bpf2kafka that they use is one', () => {
 
   test('there are some', () => expect(used.length).toBeGreaterThan(30));
 
-  test.each(['run', 'start', 'check', 'tail', 'audit', 'schema', 'detach'] as const)('of %s', (command) => {
+  test.each(['run', 'start', 'attach', 'check', 'tail', 'audit', 'schema', 'detach'] as const)('of %s', (command) => {
     const options = new Set([...optionsOf(command).map(({ name }) => name), 'help']);
     const wrong = used
       .filter((use) => use.command === command)

@@ -37,11 +37,11 @@ test('each metric is one', () => {
 });
 
 test('each option that stands alone is one of bpf2kafka', () => {
-  const commands = ['run', 'start', 'check', 'tail', 'audit', 'schema', 'detach'] as const;
+  const commands = ['run', 'start', 'attach', 'check', 'tail', 'audit', 'schema', 'detach'] as const;
   const options = new Set(commands.flatMap((command) => optionsOf(command).map(({ name }) => name)));
   // Of npm, docker, vitest, and of programs whose arguments are an example.
   const others = new Set(
-    'ignore-scripts db-password all short json only long rounds project token no-password password-file until-end schemas http-token'.split(
+    'ignore-scripts db-password all short json only long rounds project token no-password password-file until-end schemas http-token security-opt'.split(
       ' ',
     ),
   );
