@@ -84,6 +84,7 @@ void EventStream::resume(EventPrograms& programs, std::uint64_t ring_bytes, atta
   for (EventRing* ring : newest_->rings())
     if (ring->is_retired()) fail_without_ring(paths_);
   const bool other_layout = newest_->layout_hash() != layout_.hash();
+  if (other_layout) (void)newest_->layout(); // or its records could never be read: then nothing is touched
   if (!other_layout && programs.has_bare_ring() && !bare_ring()) fail_without_ring(paths_);
 
   replaced_program_ = other_layout || ring().control()->program_hash != programs.hash();

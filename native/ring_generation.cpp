@@ -65,7 +65,10 @@ RecordLayout RingGeneration::layout() const {
   const __u32 key = 0;
   if (bpf_map_lookup_elem(fd.get(), &key, text.data()) != 0) fail("read", path, errno);
   text.resize(text.find_last_not_of('\0') + 1);
-  return RecordLayout::from_text(text);
+  RecordLayout layout = RecordLayout::from_text(text);
+  if (layout.hash() != layout_hash())
+    throw Error("ERR_PIN_LAYOUT", "read the records in", paths.generation(), 0, "what is pinned beside them is another layout");
+  return layout;
 }
 
 void RingGeneration::complete(const RecordLayout& layout) {

@@ -61,7 +61,7 @@ export function openCaptureInlets(options: InletsOptions<CaptureConfig>): Captur
     orphanAfterMillis,
     attached,
   };
-  refuseUnknownLayouts(config.pinPath);
+  if (!attached) refuseUnknownLayouts(config.pinPath); // otherwise `attach` has done so
   const capture = openCapture(config.pinPath, config.execRingBytes, settings);
   try {
     logCapture(capture, options);

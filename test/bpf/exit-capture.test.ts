@@ -270,8 +270,10 @@ describe('what is pinned', () => {
     expect(readdirSync(`${pinPath}/v1/g1`).sort()).toEqual([
       'exec_bare_ring',
       'exec_bare_ring_control',
+      'exec_layout',
       'exec_ring',
       'exec_ring_control',
+      'exit_layout',
       'exit_ring',
       'exit_ring_control',
     ]);
