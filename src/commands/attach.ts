@@ -17,8 +17,9 @@ export async function attachCommand(config: AttachConfig, io: CommandIo): Promis
   try {
     const { uid, gid } = config.user;
     capture.giveTo(uid, gid);
+    const exec = config.execRingBytes === undefined ? [] : ['exec'];
     const exit = capture.exit === undefined ? [] : ['exit'];
-    const streams = ['exec', ...exit, ...(packets?.watch.attached ?? []).map(packetStreamName)];
+    const streams = [...exec, ...exit, ...(packets?.watch.attached ?? []).map(packetStreamName)];
     await writeLine(io.stdout, `attached ${streams.join(' ')} in ${config.pinPath} for user ${uid}, group ${gid}`);
   } catch (error) {
     closeInlets(capture, config.onExit);

@@ -522,6 +522,7 @@ export const attachNames = [
   'excludeUid',
   'excludeCgroupFile',
   'failedExecs',
+  'noExec',
   'exitRingBytes',
   'noExit',
   'pinPath',

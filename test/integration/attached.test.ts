@@ -177,6 +177,17 @@ describe('run --attached', () => {
     expect(compare(storm.tokens, records).found).toBe(0);
     expect(holesIn(records)).toEqual([]);
   });
+
+  it('goes on with a capture of exits alone', { timeout: 60_000 }, async () => {
+    await using place = await SidecarPlace.create('attached-exits');
+    const attached = await attach(place, ...userFlag, '--no-exec');
+    expect(attached.lines).toEqual([`attached exit in ${place.pinPath} for user ${user.uid}, group ${user.gid}`]);
+    const flags = ['--no-exec', '--create-topics', '--topic-prefix', 'exits.'];
+    await using sidecar = start(place, kafka.brokers, ...flags);
+    await sidecar.ready();
+    expect(sidecar.lines).toEqual(['ready exit']);
+    expect(await sidecar.end('SIGTERM')).toBe(0);
+  });
 });
 
 describe('run --attached is refused, in one line, and captures nothing', () => {

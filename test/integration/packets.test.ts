@@ -29,14 +29,21 @@ describe('bpf2kafka run', () => {
     await kafka[Symbol.asyncDispose]();
   });
 
-  it('publishes each packet and byte of an interface by its key, and its account closes', async () => {
+  it('publishes each packet and byte of an interface by its key, and its account closes', {
+    timeout: 120_000,
+  }, async () => {
     const pair = new VethPair();
     await using place = await SidecarPlace.create('packets', [pair.name]);
     const flags = ['--create-topics', '--topic-prefix', 'known.', '--ledger-interval', '1s'];
     await using sidecar = await place.run(kafka.brokers, ...flags);
     expect(sidecar.lines[0]).toBe(`ready exec exit packets:${pair.name}`);
     const traffic = startTraffic(pair);
-    await sleep(long ? 60_000 : 4_000); // as many intervals
+    if (long) await sleep(60_000);
+    await waitFor(async () => (await readPacketLedger(kafka.brokers, 'known.', pair.name)).length >= 4, {
+      what: 'four entries of the ledger',
+      interval: 250,
+      timeout: 60_000,
+    });
     const sent = await traffic.stop();
     expect(await sidecar.end('SIGTERM')).toBe(0);
 

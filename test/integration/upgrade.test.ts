@@ -82,19 +82,21 @@ describe('another version whose records are laid out otherwise', () => {
     timeout: 180_000,
   }, async () => {
     const prefix = 'upgrade.';
+    // Holds what comes until the next version reads, 20 s of it: what finds no room loses its arguments, or all.
+    const ring = ['--exec-ring-bytes', String(32 * 1024 * 1024)];
     await using place = await SidecarPlace.create('upgrade');
-    await using first = await start(place, prefix);
+    await using first = await start(place, prefix, undefined, ...ring);
     const storm = startStorm({ count: 40_000, rate: 2_000 });
     await publishes(prefix, 500);
     expect(await first.end('SIGKILL')).toBe('SIGKILL');
 
-    await using second = await start(place, prefix, other.program);
+    await using second = await start(place, prefix, other.program, ...ring);
     expect(second.errors).toContain('the record layout has changed');
     expect(backlogOf(second)).toBeGreaterThan(500);
     await expectRings(place, 'g2');
     expect(await second.end('SIGKILL')).toBe('SIGKILL');
 
-    await using third = await start(place, prefix);
+    await using third = await start(place, prefix, undefined, ...ring);
     expect(backlogOf(third)).toBeGreaterThan(500);
     await expectRings(place, 'g3');
     await storm.ended;
