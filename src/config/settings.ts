@@ -435,6 +435,20 @@ export const settings = {
 
 export type Name = keyof typeof settings;
 
+/** What is captured of execs and exits. */
+const eventNames = [
+  'args',
+  'execEnv',
+  'excludeExe',
+  'excludeUid',
+  'excludeCgroupFile',
+  'failedExecs',
+  'noExec',
+  'exitRingBytes',
+  'noExit',
+  'pinPath',
+] as const satisfies readonly Name[];
+
 export const runNames = [
   'brokers',
   ...brokerSecurityNames,
@@ -455,16 +469,7 @@ export const runNames = [
   'execRingBytes',
   'spoolBytes',
   'spoolFull',
-  'args',
-  'execEnv',
-  'excludeExe',
-  'excludeUid',
-  'excludeCgroupFile',
-  'failedExecs',
-  'noExec',
-  'exitRingBytes',
-  'noExit',
-  'pinPath',
+  ...eventNames,
   'compression',
   'maxBytesPerSecond',
   'ledgerInterval',
@@ -516,16 +521,7 @@ export const attachNames = [
   'user',
   'orphanAfter',
   'execRingBytes',
-  'args',
-  'execEnv',
-  'excludeExe',
-  'excludeUid',
-  'excludeCgroupFile',
-  'failedExecs',
-  'noExec',
-  'exitRingBytes',
-  'noExit',
-  'pinPath',
+  ...eventNames,
   'interfaces',
   'excludeIp',
   'packetKey',
