@@ -579,7 +579,7 @@ export function openCapture(
 }
 
 /**
- * How records are laid out, before anything that is pinned is touched.
+ * How records are laid out, of each stream that has rings pinned, before anything of that is touched.
  * @throws Bpf2KafkaError ERR_PIN_LAYOUT when it is not known for rings that are pinned
  */
 export function recordLayouts(pinPath: string): readonly RecordLayouts[] {
