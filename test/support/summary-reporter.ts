@@ -3,14 +3,15 @@ import type { Reporter, TestCase, TestModule, TestSuite, Vitest } from 'vitest/n
 
 export interface Outcome {
   readonly passed: number;
-  readonly failed: number;
+  /** One line for each: what failed, and how. */
+  readonly failed: readonly string[];
   /** One line for each: what was skipped, and why. */
   readonly skipped: readonly string[];
 }
 
 /**
- * Ends the output of a test run with every skipped test and its reason, and with one line that a script can read:
- * `N passed, N failed, N skipped`. A file that does not load, a hook that fails and an error outside of tests each
+ * Ends the output of a test run with every skipped test and its reason, every failure, which of a long run is all that may
+ * be kept, and one line that a script can read: `N passed, N failed, N skipped`. A file that does not load, a hook that fails and an error outside of tests each
  * count as one failure, and so does a test that an interrupted run did not finish: none of them has passed.
  */
 export class SummaryReporter implements Reporter {
@@ -29,33 +30,40 @@ export class SummaryReporter implements Reporter {
   }
 
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
-    this.#outcome = count(modules, unhandledErrors.length, this.#root);
+    this.#outcome = count(modules, unhandledErrors, this.#root);
   }
 }
 
-const nothingRan: Outcome = { passed: 0, failed: 1, skipped: [] };
+const nothingRan: Outcome = { passed: 0, failed: ['no test ran'], skipped: [] };
 
 export function summary({ passed, failed, skipped }: Outcome): string {
-  const reasons = skipped.map((line) => `skipped: ${line}\n`).join('');
-  return `\n${reasons}${passed} passed, ${failed} failed, ${skipped.length} skipped\n`;
+  const lines = [...skipped.map((line) => `skipped: ${line}\n`), ...failed.map((line) => `failed: ${line}\n`)];
+  return `\n${lines.join('')}${passed} passed, ${failed.length} failed, ${skipped.length} skipped\n`;
 }
 
-function count(modules: readonly TestModule[], unhandledErrors: number, root: string): Outcome {
+function count(modules: readonly TestModule[], unhandledErrors: readonly unknown[], root: string): Outcome {
   let passed = 0;
-  let failed = modules.length === 0 && unhandledErrors === 0 ? 1 : unhandledErrors;
+  const failed = unhandledErrors.map((error) => `outside of tests: ${firstLine([error])}`);
   const skipped: string[] = [];
+  if (modules.length === 0 && failed.length === 0) failed.push(...nothingRan.failed);
   for (const module of modules) {
-    if (module.errors().length > 0) failed++;
-    for (const suite of module.children.allSuites()) if (suite.errors().length > 0) failed++;
+    const file = relative(root, module.moduleId);
+    if (module.errors().length > 0) failed.push(`${file}: ${firstLine(module.errors())}`);
+    for (const suite of module.children.allSuites())
+      if (suite.errors().length > 0) failed.push(`${file} > ${suite.fullName}: ${firstLine(suite.errors())}`);
     for (const test of module.children.allTests()) {
-      const { state } = test.result();
+      const { state, errors = [] } = test.result();
       if (state === 'passed') passed++;
-      else if (state === 'skipped')
-        skipped.push(`${relative(root, module.moduleId)} > ${test.fullName}: ${reason(test)}`);
-      else failed++;
+      else if (state === 'skipped') skipped.push(`${file} > ${test.fullName}: ${reason(test)}`);
+      else failed.push(`${file} > ${test.fullName}: ${firstLine(errors)}`);
     }
   }
   return { passed, failed, skipped };
+}
+
+function firstLine([error]: readonly unknown[]): string {
+  const { message } = (error ?? {}) as { readonly message?: string };
+  return message?.split('\n')[0] ?? 'it did not end';
 }
 
 function reason(test: TestCase): string {

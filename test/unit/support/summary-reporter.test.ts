@@ -29,6 +29,14 @@ test('each skipped test is named with its reason', () => {
   ]);
 });
 
+test('each failure is named with the first line of its error, right before the last line', () => {
+  const { output } = runFixtures('mixed');
+  expect(output.slice(-3, -1)).toEqual([
+    'failed: mixed.fixture.ts > with a hook that fails: hook',
+    'failed: mixed.fixture.ts > fails: expected 1 to be 2 // Object.is equality',
+  ]);
+});
+
 test('a file that does not load is a failure', () => {
   const { output, status } = runFixtures('broken');
   expect(output.at(-1)).toBe('0 passed, 1 failed, 0 skipped');
