@@ -168,9 +168,9 @@ export const packetFlows = text(
   { type: 'integer', minimum: 1024, maximum: 2 ** 24 },
 );
 
-/** A name ends at the first equals sign. */
-export const variableName = text('the name of an environment variable, without =', (given) =>
-  /^[^=\0]{1,255}$/.test(given) ? given : undefined,
+/** It ends at the first equals sign. Of a map avsc 5.7.9 makes an object, in which `__proto__` is no name. */
+export const variableName = text('the name of an environment variable, without =, and not __proto__', (given) =>
+  /^[^=\0]{1,255}$/.test(given) && given !== '__proto__' ? given : undefined,
 );
 
 /** Kafka allows 249 characters; the longest topic name of ours has 21. */

@@ -302,6 +302,7 @@ describe('packets', () => {
     ['interface', 'sixteen-bytes-xx'],
     ['args', 'some'],
     ['exec-env', 'A=b'],
+    ['exec-env', '__proto__'],
     ['exec-env', 'A,'],
     ['exclude-exe', 'true'],
     ['exclude-exe', '/a,b'],

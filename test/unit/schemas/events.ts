@@ -97,6 +97,8 @@ export const fullEvent: ExecEvent = {
 };
 
 const text = fc.string({ unit: 'binary', maxLength: 40 });
+/** `--exec-env` refuses the one name under which avsc reads nothing. */
+const variable = text.filter((name) => name !== '__proto__');
 // Down to what avsc writes right, see smallestLong in codec.ts.
 const long = fc.integer({ min: -(2 ** 52), max: 2 ** 53 - 2 });
 const int = fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 });
@@ -144,7 +146,7 @@ export const anyEvent: fc.Arbitrary<ExecEvent> = fc.record({
   args_truncated: nullable(fc.boolean()),
   args_raw: nullable(fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes))),
   args_redacted: nullable(int),
-  env: nullable(fc.dictionary(text, text, { maxKeys: 4 })),
+  env: nullable(fc.dictionary(variable, text, { maxKeys: 4 })),
   uid: nullable(long),
   gid: nullable(long),
   euid: nullable(long),
