@@ -8,6 +8,7 @@
 
 #include "addon_packets.h"
 #include "addon_probe.h"
+#include "addon_records.h"
 #include "addon_stream.h"
 #include "capture.h"
 #include "marshal.h"
@@ -265,6 +266,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Classes{Napi::Persistent(define_packets(env)), Napi::Persistent(define_stream(env))});
   exports.Set("detach", Napi::Function::New<detach>(env, "detach"));
   add_probes(env, exports);
+  add_records(env, exports);
   exports.Set("tellServiceManager", Napi::Function::New<tell_manager>(env, "tellServiceManager"));
   return exports;
 }

@@ -1,10 +1,26 @@
 #!/bin/sh
-# Fuzzes the native reader of the ring with sanitizers. Arguments go on to libFuzzer; without any it runs for a minute.
-# An input that ends it is kept in .cache/fuzz; test/fuzz/corpus has those of the past, and each run begins with them.
+# Fuzzes a part of the addon with sanitizers: scripts/fuzz.sh event_ring|record_writer [ARGUMENTS OF libFuzzer]. Without
+# arguments of its own it runs for a minute, and without a name both do, one after the other.
+# An input that ends it is kept in .cache/fuzz-TARGET; test/fuzz/corpus has those of the past, and each run begins with them.
 # Exit code 69: there is no libFuzzer.
 set -eu
 cd "$(dirname "$0")/.."
-cache=$(pwd)/.cache/fuzz
+if [ $# = 0 ]; then
+  sh scripts/fuzz.sh event_ring
+  exec sh scripts/fuzz.sh record_writer
+fi
+target=$1
+shift
+case $target in
+# --wrap: the target puts pages around what the reader maps.
+event_ring) sources='native/event_ring.cpp -Wl,--wrap=mmap -Wl,--wrap=munmap' ;;
+record_writer) sources='native/avro.cpp native/learned.cpp native/record_program.cpp native/record_writer.cpp' ;;
+*)
+  echo "fuzz: there is no target $target: event_ring or record_writer" >&2
+  exit 2
+  ;;
+esac
+cache=$(pwd)/.cache/fuzz-$target
 sanitizers='-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all'
 # libFuzzer writes what it makes of the corpus into the first directory that it is given.
 rm -rf "$cache/new"
@@ -44,10 +60,9 @@ if ! find_compiler; then
   fi
 fi
 
-# --wrap: the target puts pages around what the reader maps.
 # shellcheck disable=SC2086
-"$compiler" -std=c++20 -g -O1 $sanitizers -Wall -Wextra -Inative -Ibpf \
-  test/fuzz/event_ring.cpp native/event_ring.cpp -Wl,--wrap=mmap -Wl,--wrap=munmap -o "$cache/event_ring"
+"$compiler" -std=c++20 -g -O1 $sanitizers -Wall -Wextra -Wno-missing-field-initializers -Inative -Ibpf \
+  "test/fuzz/$target.cpp" $sources -o "$cache/target"
 [ $# -gt 0 ] || set -- -max_total_time=60
-exec "$cache/event_ring" -artifact_prefix="$cache/" -error_exitcode=1 -max_len=512 -timeout=5 "$@" \
-  "$cache/new" test/fuzz/corpus
+exec "$cache/target" -artifact_prefix="$cache/" -error_exitcode=1 -max_len=512 -timeout=5 "$@" \
+  "$cache/new" "test/fuzz/corpus/$target"

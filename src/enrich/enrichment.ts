@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { Kubernetes } from './kubernetes.ts';
-import { createParents, type Parents, type ProgramImage } from './parents.ts';
+import { Parents, type ProgramImage } from './parents.ts';
 import { type RedactionOptions, Redactor } from './redact.ts';
 import { RunningPrograms } from './running-programs.ts';
 import { UserNames } from './users.ts';
@@ -10,10 +10,10 @@ import { Workloads } from './workload.ts';
 
 /** What user space knows of an exec besides what the kernel recorded, and what of that it may publish. */
 export interface Enrichment {
-  readonly redactor: Pick<Redactor, 'concerns' | 'text' | 'args' | 'environment'>;
-  readonly users: Pick<UserNames, 'of'>;
+  readonly redactor: Pick<Redactor, 'triggers' | 'hasPatterns' | 'concerns' | 'text' | 'args' | 'environment'>;
+  readonly users: Pick<UserNames, 'of' | 'version'>;
   readonly workloads: Pick<Workloads, 'of'>;
-  readonly parents: Pick<Parents<ProgramImage>, 'of' | 'remember'>;
+  readonly parents: Pick<Parents, 'programs' | 'of' | 'remember' | 'isRemembered'>;
 }
 
 export interface OpenEnrichment extends Enrichment {
@@ -22,7 +22,7 @@ export interface OpenEnrichment extends Enrichment {
 }
 
 export interface EnrichmentOptions {
-  /** As in createParents. */
+  /** As in Parents. */
   readonly imageOf: (exe: string) => ProgramImage;
   readonly redaction: RedactionOptions;
   readonly clock: Clock;
@@ -41,7 +41,7 @@ export function openEnrichment({ imageOf, redaction, clock, log }: EnrichmentOpt
     redactor: new Redactor(redaction),
     users: new UserNames({ clock, log }),
     workloads: new Workloads(kubernetes),
-    parents: createParents(running, imageOf),
+    parents: new Parents(running, imageOf),
     close: () => kubernetes.close(),
   };
 }

@@ -7,7 +7,7 @@ import {
   textRules,
   wholeAssignment,
 } from './secret-rules.ts';
-import { maySecretsBeIn, maySecretsBeInText } from './secret-triggers.ts';
+import { maySecretsBeInText, type SecretTriggers, secretTriggers } from './secret-triggers.ts';
 
 export interface RedactionOptions {
   /** Whether the rules of secret-rules.ts apply. */
@@ -36,14 +36,17 @@ export class Redactor {
     this.#patterns = patterns;
   }
 
-  /**
-   * Whether anything can be hidden in texts that stand in a row, a NUL between them. False is certain, and cheap to find
-   * out; it is the answer for nearly all.
-   */
-  concerns(bytes: Buffer, begin: number, end: number): boolean {
-    if (this.#defaults && maySecretsBeIn(bytes, begin, end)) return true;
-    if (this.#patterns.length === 0) return false;
-    const texts = bytes.toString('utf8', begin, end).split('\0');
+  /** Without them in a text the default rules hide nothing in it, and nearly all texts have none; undefined without rules. */
+  get triggers(): SecretTriggers | undefined {
+    return this.#defaults ? secretTriggers : undefined;
+  }
+
+  get hasPatterns(): boolean {
+    return this.#patterns.length > 0;
+  }
+
+  /** Whether a pattern hides something in one of the texts. */
+  concerns(texts: readonly string[]): boolean {
     return this.#patterns.some((pattern) => texts.some((text) => pattern.test(text)));
   }
 

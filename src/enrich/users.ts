@@ -35,12 +35,21 @@ export class UserNames {
 
   /** The name; null when the file has none, undefined when it cannot be read. */
   of(uid: number): string | null | undefined {
-    const now = this.#clock.elapsedMillis();
-    if (now - this.#lookedAt >= lookInterval) {
-      this.#lookedAt = now;
-      this.#look();
-    }
+    this.#lookAgain();
     return this.#names === undefined ? undefined : (this.#names.get(uid) ?? null);
+  }
+
+  /** Another one when what was said before may be wrong. */
+  get version(): string {
+    this.#lookAgain();
+    return this.#version;
+  }
+
+  #lookAgain(): void {
+    const now = this.#clock.elapsedMillis();
+    if (now - this.#lookedAt < lookInterval) return;
+    this.#lookedAt = now;
+    this.#look();
   }
 
   #look(): void {

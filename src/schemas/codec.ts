@@ -106,7 +106,7 @@ export function createCodec<Topic extends TopicName>(options: {
       slabs.begin(events.length);
       try {
         for (const event of events) {
-          const value = slabs.add(event) as Buffer;
+          const value = slabs.add(event);
           records.push({ value, timestamp: timestampOf(event), headers: headersOf(event) });
         }
       } catch (error) {

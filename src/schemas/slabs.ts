@@ -1,7 +1,4 @@
-/**
- * Writes an event at `start` and returns its end; an end behind the slab says what was lacking. Negative when it cannot be
- * written, whatever the room.
- */
+/** Writes an event at `start` and returns its end; an end behind the slab says what was lacking. */
 export type WriteInto<Event> = (event: Event, slab: Buffer, start: number) => number;
 
 /**
@@ -14,7 +11,7 @@ export class Slabs<Event> {
   #bytesPerEvent = 1024;
   #slab = Buffer.alloc(0);
   #start = 0;
-  /** Of the batch: events, those that were written, and their bytes. */
+  /** Of the batch: events, those that are written, and their bytes. */
   #events = 0;
   #written = 0;
   #bytes = 0;
@@ -35,8 +32,8 @@ export class Slabs<Event> {
     this.#bytes = 0;
   }
 
-  /** The event's value, which stays valid for as long as it is referenced; undefined when it cannot be written. */
-  add(event: Event): Buffer | undefined {
+  /** The event's value, which stays valid for as long as it is referenced. */
+  add(event: Event): Buffer {
     let end = this.#write(event, this.#slab, this.#start);
     // Twice at most: the first time may have ended early, without knowing how much is needed.
     while (end > this.#slab.length) {
@@ -46,7 +43,6 @@ export class Slabs<Event> {
       this.#start = 0;
       end = this.#write(event, this.#slab, 0);
     }
-    if (end < 0) return undefined;
     const value = this.#slab.subarray(this.#start, end);
     this.#written += 1;
     this.#bytes += value.length;

@@ -1,5 +1,6 @@
 import type { Enrichment } from '../enrich/enrichment.ts';
 import { limitOf, offsetOf, type StructLayout } from '../kernel/layout.ts';
+import type { Condition, Place } from '../kernel/record-writer.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
 import { type Argv, programOf, splitArgv } from './argv.ts';
@@ -7,9 +8,9 @@ import type { CaptureIdentity } from './capture-identity.ts';
 import { selectVariables } from './environment.ts';
 import { bareEventOf } from './exec-bare.ts';
 import { failedEventOf } from './exec-failed.ts';
-import { createExecFindings, isConcerned, once, shownText } from './exec-findings.ts';
+import { createExecFindings, hidesIn, isConcerned, once, shownText } from './exec-findings.ts';
 import { argvLimitsOf, envLimitsOf } from './exec-record.ts';
-import { type KernelRecord, micros, type SpanOffset, s64, spanOffset, u64 } from './kernel-record.ts';
+import { type KernelRecord, spanOffset, u64 } from './kernel-record.ts';
 import { lineage } from './lineage.ts';
 import { createParentProgram, keeping, programImage } from './parent-program.ts';
 import {
@@ -22,7 +23,8 @@ import {
   fixedText,
   fixedZero,
   hexText,
-  long,
+  isGiven,
+  microsAsLong,
   names,
   nullable,
   optional,
@@ -35,8 +37,9 @@ import {
   u32AsLong,
   u64AsLong,
   u64AsText,
+  wallTime,
 } from './record-field.ts';
-import { bootPrefixOf, eventMaker, type RecordTable, unreadOf, wallMillisBy, withoutLacking } from './record-table.ts';
+import { bootPrefixOf, clockOffsetBy, eventMaker, type RecordTable, unreadOf, withoutLacking } from './record-table.ts';
 
 /**
  * The one place that says what becomes of a record. To add a field: a line here, in ExecEvent and in the schema.
@@ -60,8 +63,9 @@ export function createExecTable(
 
   const resultAt = at32('result');
   const resultOf = ({ buffer, at }: Pick<KernelRecord, 'buffer' | 'at'>) => buffer.readInt32LE(at + resultAt);
+  const bootNs = at64('boot_ns');
   const startNs = at64('start_boot_ns');
-  const wallMillis = wallMillisBy(wallClock);
+  const clockOffset = clockOffsetBy(wallClock);
   const bootPrefix = bootPrefixOf(identity);
   const process = [startNs + 4, startNs, at32('pid')];
   const parentStartNs = at64('parent_start_boot_ns');
@@ -71,12 +75,9 @@ export function createExecTable(
 
   const flagsAt = at32('flags');
   const flag = (name: string) => bit(flagsAt, limitOf(layout, `EXEC_FLAG_${name}`));
-  const wasGiven = (of: SpanOffset) => (record: KernelRecord) => spanBytes(record, of).length > 0;
   const auditUnset = 0xffff_ffff;
   const unlessUnset = (at: number) =>
-    optional(u32AsLong(at), (record) => record.buffer.readUInt32LE(record.at + at) !== auditUnset);
-  const fileMtimeMs = at64('file_mtime_ms');
-  const fileCtimeMs = at64('file_ctime_ms');
+    optional(u32AsLong(at), { kind: 'unequal', place: { offset: at, bytes: 4 }, value: auditUnset });
   const filename = span('filename');
   const exe = span('exe');
   const interpreter = span('interpreter');
@@ -141,9 +142,7 @@ export function createExecTable(
 
   const uidAt = at32('uid');
   const cgroupPathBit = limitOf(layout, 'EXEC_FIELD_CGROUP_PATH');
-  const findings = createExecFindings(enrichment, uidAt, (record) =>
-    unread.has(record, cgroupPathBit) ? undefined : cgroupPath,
-  );
+  const findings = createExecFindings(enrichment, uidAt, cgroupPath, (record) => !unread.has(record, cgroupPathBit));
   const parentProgram = createParentProgram(
     enrichment.parents,
     { startNs, pid: at32('pid'), execCount: at64('exec_count') },
@@ -160,12 +159,9 @@ export function createExecTable(
     ...missing(record),
   ];
 
-  const shownExe = keeping(unread.unless('exe', shownText(redactor, exe)));
-  const shownArgs = keeping(
-    nullable(
-      spanTexts(args, argsCount, (record) => argvOf(record).args),
-      argsOf,
-    ),
+  const shownArgs = nullable(
+    spanTexts(args, argsCount, (record) => argvOf(record).args),
+    argsOf,
   );
   const fields = withoutLacking<ExecEvent>(lacking, {
     host_id: fixedText(identity.hostId),
@@ -174,8 +170,8 @@ export function createExecTable(
     attach_id: fixedLong(identity.attachId),
     epoch: u64AsLong(at64('epoch')),
     seq: u64AsLong(at64('seq')),
-    event_time: timestampMillis((record) => wallMillis(record, record.bootMicros)),
-    boot_micros: long((record) => record.bootMicros),
+    event_time: wallTime(bootNs, clockOffset),
+    boot_micros: microsAsLong(bootNs),
     process_id: hexText(bootPrefix, process),
     parent_process_id: nullable(hexText(bootPrefix, parent)),
     exec_id: hexText(bootPrefix, [...process, at64('exec_count')]),
@@ -184,15 +180,15 @@ export function createExecTable(
     tid: nullable(u32AsInt(at32('tid'))),
     ppid: u32AsInt(at32('ppid')),
     ns_pid: unread.unless('ns_pid', u32AsInt(at32('ns_pid'))),
-    start_time: timestampMillis((record) => wallMillis(record, micros(record.buffer, record.at + startNs))),
+    start_time: wallTime(startNs, clockOffset),
     comm: commText(at128('comm')),
     parent_comm: nullable(commText(at128('parent_comm'))),
     filename: shownText(redactor, filename),
-    exe: shownExe,
+    exe: keeping('parent_exe', unread.unless('exe', shownText(redactor, exe))),
     exe_truncated: unread.unless('exe', flag('EXE_TRUNCATED')),
-    interpreter: optional(shownText(redactor, interpreter), wasGiven(interpreter)),
+    interpreter: optional(shownText(redactor, interpreter), isGiven(interpreter)),
     cwd: unread.unless('cwd', shownText(redactor, cwd)),
-    args: shownArgs,
+    args: keeping('parent_args', shownArgs),
     args_count: nullable(u32AsLong(argsCount)),
     args_bytes: nullable(u64AsLong(argsBytes)),
     args_captured_bytes: nullable(u16AsLong(args.length), (record) => argvOf(record).capturedBytes),
@@ -214,7 +210,7 @@ export function createExecTable(
     session_id: unlessUnset(at32('session_id')),
     sid: nullable(u32AsInt(at32('sid'))),
     pgid: nullable(u32AsInt(at32('pgid'))),
-    tty: optional(spanText(tty), wasGiven(tty)),
+    tty: optional(spanText(tty), isGiven(tty)),
     cap_effective: nullable(u64AsLong(at64('cap_effective'))),
     cap_permitted: nullable(u64AsLong(at64('cap_permitted'))),
     cap_inheritable: nullable(u64AsLong(at64('cap_inheritable'))),
@@ -230,8 +226,8 @@ export function createExecTable(
     file_uid: nullable(u32AsLong(at32('file_uid'))),
     file_gid: nullable(u32AsLong(at32('file_gid'))),
     file_nlink: nullable(u32AsLong(at32('file_nlink'))),
-    file_mtime: nullable(timestampMillis(({ buffer, at }) => s64(buffer, at + fileMtimeMs))),
-    file_ctime: nullable(timestampMillis(({ buffer, at }) => s64(buffer, at + fileCtimeMs))),
+    file_mtime: nullable(timestampMillis(at64('file_mtime_ms'))),
+    file_ctime: nullable(timestampMillis(at64('file_ctime_ms'))),
     file_memfd: nullable(flag('FILE_MEMFD')),
     file_deleted: nullable(flag('FILE_DELETED')),
     file_overlay_upper: unread.unless('file_overlay_upper', flag('FILE_OVERLAY_UPPER')),
@@ -250,28 +246,25 @@ export function createExecTable(
     k8s_container_name: findings.fields.k8s_container_name,
     parent_exe: parentProgram.exe,
     parent_args: parentProgram.args,
-    ancestors: lineage(layout, bootPrefix, wallClock),
+    ancestors: lineage(layout, bootPrefix, clockOffset),
     exec_result: nullable(fixedZero(resultOf)),
-    degraded: names(degradedOf, missing),
+    degraded: names(degradedOf, lacking, [...findings.all, parentProgram.finding]),
   });
 
-  const isWhole = (record: KernelRecord) => {
-    const { buffer, at, bare } = record;
-    return (
-      !bare &&
-      resultOf(record) === 0 &&
-      unread.isNone(record) &&
-      buffer.readUInt32LE(at + argsAbsent) === 0 &&
-      buffer.readUInt32LE(at + argsMode) === fullArgs &&
-      u64(buffer, at + argsBytes) === buffer.readUInt16LE(at + args.length) &&
-      !hasEnv(record) &&
-      !isConcerned(redactor, record, args) &&
-      !isConcerned(redactor, record, filename) &&
-      !isConcerned(redactor, record, exe) &&
-      !isConcerned(redactor, record, interpreter) &&
-      !isConcerned(redactor, record, cwd)
-    );
-  };
+  const texts = [args, filename, exe, interpreter, cwd];
+  const half = (offset: number): Place => ({ offset, bytes: 4 });
+  const whole: Condition[] = [
+    unread.isNone,
+    { kind: 'equal', place: half(resultAt), value: 0 },
+    { kind: 'equal', place: half(argsAbsent), value: 0 },
+    { kind: 'equal', place: half(argsMode), value: fullArgs },
+    { kind: 'equal', place: half(flagsAt), mask: 1 << envFlag, value: 0 },
+    { kind: 'same', place: { offset: argsBytes, bytes: 8 }, other: { offset: args.length, bytes: 2 } },
+    ...(redactor.triggers ? texts.map((span): Condition => ({ kind: 'harmless', span })) : []),
+  ];
+  const hides = (record: KernelRecord) =>
+    argvOf(record).redacted > 0 || texts.some((span) => span !== args && hidesIn(redactor, record, span));
+  const byPattern = (record: KernelRecord) => texts.some((span) => isConcerned(redactor, record, span));
 
   const eventOf = eventMaker(fields);
   const bareEvent = bareEventOf(
@@ -284,17 +277,21 @@ export function createExecTable(
   });
   return {
     fields,
-    isWhole,
+    layout,
+    whole,
+    secrets: redactor.triggers,
+    hides,
+    kept: parentProgram.kept,
+    ...(redactor.hasPatterns ? { isOther: byPattern } : {}),
+    begin: findings.begin,
     eventOf(record) {
       if (record.bare) return bareEvent(record);
       return resultOf(record) === 0 ? eventOf(record) : failedEvent(record);
     },
-    remember(record, written) {
-      if (record.bare || resultOf(record) !== 0) return;
-      const image = written
-        ? { exe: shownExe.written(), args: shownArgs.written() }
-        : programImage(fields.exe.read(record), fields.args.read(record));
-      parentProgram.remember(record, image);
+    remember(record, isWritten) {
+      if (isWritten) parentProgram.remember(record, undefined);
+      else if (!record.bare && resultOf(record) === 0)
+        parentProgram.remember(record, programImage(fields.exe.read(record), fields.args.read(record)));
     },
   };
 }

@@ -3,28 +3,30 @@ import { limitOf, offsetOf, type StructLayout } from '../kernel/layout.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { ExitEvent } from '../schemas/exit-event.ts';
 import type { CaptureIdentity } from './capture-identity.ts';
+import { createContainerFinding } from './exec-findings.ts';
 import { type KernelRecord, micros, spanOffset } from './kernel-record.ts';
 import {
   absent,
   bit,
+  bitsAsInt,
   commText,
   fixedLong,
   fixedText,
-  foundText,
   hexText,
-  int,
   long,
+  microsAsLong,
   names,
   nullable,
   optional,
   spanBytes,
-  timestampMillis,
   u32AsInt,
   u64AsLong,
+  wallTime,
 } from './record-field.ts';
-import { bootPrefixOf, eventMaker, type RecordTable, unreadOf, wallMillisBy, withoutLacking } from './record-table.ts';
+import { bootPrefixOf, clockOffsetBy, eventMaker, type RecordTable, unreadOf, withoutLacking } from './record-table.ts';
 import { textOf } from './text.ts';
 
+const signalMask = 0x7f;
 const coreDumpedBit = 7;
 
 /**
@@ -41,17 +43,18 @@ export function createExitTable(
 ): RecordTable<ExitEvent> {
   const at64 = (field: string) => offsetOf(layout, field, 8);
   const at32 = (field: string) => offsetOf(layout, field, 4);
-  const wallMillis = wallMillisBy(wallClock);
+  const clockOffset = clockOffsetBy(wallClock);
   const unread = unreadOf(layout, 'EXIT_FIELD_');
 
   const bootPrefix = bootPrefixOf(identity);
+  const bootNs = at64('boot_ns');
   const startNs = at64('start_boot_ns');
   const process = [startNs + 4, startNs, at32('pid')];
   const startMicros = ({ buffer, at }: KernelRecord) => micros(buffer, at + startNs);
 
+  // As wait(2) gives it: the signal in the lowest byte, the code in the one above.
   const statusAt = at32('status');
-  const statusOf = ({ buffer, at }: KernelRecord) => buffer.readUInt32LE(at + statusAt);
-  const signalOf = (record: KernelRecord) => statusOf(record) & 0x7f;
+  const endedBySignal = { place: { offset: statusAt, bytes: 1 }, mask: signalMask, value: 0 } as const;
 
   const times = { user: at64('user_ns'), system: at64('system_ns'), cpu: at64('cpu_ns') };
   const microsOf = ({ buffer, at }: KernelRecord, time: keyof typeof times) => micros(buffer, at + times[time]);
@@ -60,8 +63,9 @@ export function createExitTable(
 
   const cgroupPath = spanOffset(layout, 'cgroup_path');
   const containerBit = limitOf(layout, 'EXIT_FIELD_CONTAINER_ID');
-  const containerOf = (record: KernelRecord) =>
-    unread.has(record, containerBit) ? null : workloads.of(textOf(spanBytes(record, cgroupPath))).container.id;
+  const container = createContainerFinding(cgroupPath, (record) =>
+    unread.has(record, containerBit) ? null : workloads.of(textOf(spanBytes(record, cgroupPath))).container.id,
+  );
 
   const fields = withoutLacking<ExitEvent>(lacking, {
     host_id: fixedText(identity.hostId),
@@ -70,19 +74,16 @@ export function createExitTable(
     attach_id: fixedLong(identity.attachId),
     epoch: u64AsLong(at64('epoch')),
     seq: u64AsLong(at64('seq')),
-    event_time: timestampMillis((record) => wallMillis(record, record.bootMicros)),
-    boot_micros: long((record) => record.bootMicros),
+    event_time: wallTime(bootNs, clockOffset),
+    boot_micros: microsAsLong(bootNs),
     process_id: hexText(bootPrefix, process),
     exec_id: hexText(bootPrefix, [...process, at64('exec_count')]),
     pid: u32AsInt(at32('pid')),
     comm: commText(offsetOf(layout, 'comm', 16)),
-    exit_code: optional(
-      int((record) => (statusOf(record) >>> 8) & 0xff),
-      (record) => signalOf(record) === 0,
-    ),
-    exit_signal: optional(int(signalOf), (record) => signalOf(record) !== 0),
+    exit_code: optional(bitsAsInt(statusAt + 1, 0xff), { kind: 'equal', ...endedBySignal }),
+    exit_signal: optional(bitsAsInt(statusAt, signalMask), { kind: 'unequal', ...endedBySignal }),
     core_dumped: nullable(bit(statusAt, coreDumpedBit)),
-    start_time: timestampMillis((record) => wallMillis(record, startMicros(record))),
+    start_time: wallTime(startNs, clockOffset),
     run_time_micros: nullable(long((record) => record.bootMicros - startMicros(record))),
     user_time_micros: unread.unless(
       'user_time_micros',
@@ -90,13 +91,10 @@ export function createExitTable(
     ),
     system_time_micros: unread.unless('system_time_micros', long(systemMicros)),
     max_rss_bytes: nullable(u64AsLong(at64('max_rss_bytes'))),
-    container_id: foundText(containerOf),
-    degraded: names(
-      (record) => [...lacking, ...unread.names(record)],
-      () => lacking,
-    ),
+    container_id: container.field,
+    degraded: names((record) => [...lacking, ...unread.names(record)], lacking, []),
   });
-  return { fields, isWhole: unread.isNone, eventOf: eventMaker(fields) };
+  return { fields, layout, whole: [unread.isNone], begin: container.begin, eventOf: eventMaker(fields) };
 }
 
 /**

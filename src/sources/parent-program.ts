@@ -1,9 +1,10 @@
 import type { Enrichment } from '../enrich/enrichment.ts';
-import type { ProgramImage } from '../enrich/parents.ts';
-import { textBytes, textOfBytes, textsBytes, textsOfBytes } from '../schemas/avro-bytes.ts';
+import { missingOf, type ProgramImage, programNames } from '../enrich/parents.ts';
+import type { Key, RecordProgram } from '../kernel/record-writer.ts';
+import { nullBytes, textBytes, textOfBytes, textsBytes, textsOfBytes } from '../schemas/avro-bytes.ts';
 import { once } from './exec-findings.ts';
 import { type KernelRecord, micros } from './kernel-record.ts';
-import type { Field } from './record-field.ts';
+import { type Field, type Finding, keyBytes } from './record-field.ts';
 
 /** Where a record says which exec of which process is meant. */
 export interface ExecOffsets {
@@ -17,38 +18,30 @@ export interface ParentProgram {
   readonly args: Field<string[] | null>;
   /** Of the two fields those that are not known. */
   readonly missing: (record: KernelRecord) => readonly string[];
-  /** To be told of each record, behind its own way to the topic and before the next one. */
-  readonly remember: (record: KernelRecord, image: ProgramImage) => void;
+  /** Of whole records. */
+  readonly finding: Finding;
+  /** Where fields are put that are `keeping`. */
+  readonly kept: RecordProgram['kept'];
+  /**
+   * To be told of each record, behind its own way to the topic and before the next one.
+   * @param image undefined when its fields were kept as they were written
+   */
+  readonly remember: (record: KernelRecord, image: ProgramImage | undefined) => void;
 }
 
-const nothingMissing: readonly string[] = [];
-const argsMissing = ['parent_args'];
-const bothMissing = ['parent_exe', 'parent_args'];
 /** /proc counts in hundredths of a second. */
 const microsPerTick = 10_000;
+
+const nothing: ProgramImage = { exe: nullBytes, args: nullBytes };
 
 /** Of a program as events have it; of one that runs already only its path is known. */
 export function programImage(exe: string | null, args: readonly string[] | null = null): ProgramImage {
   return { exe: textBytes(exe), args: textsBytes(args) };
 }
 
-/** A field whose Avro can be had once more, until the next record is written. */
-export function keeping<Value>(field: Field<Value>): Field<Value> & { readonly written: () => Buffer } {
-  const { fixed, write } = field;
-  if (write === undefined) throw new TypeError('the same for each record: there is nothing to keep');
-  let last: Buffer = Buffer.alloc(0);
-  let begin = 0;
-  let end = 0;
-  return {
-    ...field,
-    write(out, at, record) {
-      last = out;
-      begin = at - fixed.length;
-      end = write(out, at, record);
-      return end;
-    },
-    written: () => Buffer.from(last.subarray(begin, end)),
-  };
+/** A field that is kept of each exec, for this one of its children. */
+export function keeping<Value>(name: (typeof programNames)[number], field: Field<Value>): Field<Value> {
+  return { ...field, steps: [{ kind: 'keep', part: programNames.indexOf(name), steps: field.steps }] };
 }
 
 /** What the parent ran, out of the records that were published before. */
@@ -57,59 +50,49 @@ export function createParentProgram(
   own: ExecOffsets,
   parent: ExecOffsets,
 ): ParentProgram {
-  const key = Buffer.alloc(16);
   /** The numbers that exec_id is made of, boot aside. */
-  const execKey = ({ buffer, at }: KernelRecord, { startNs, pid, execCount }: ExecOffsets) => {
-    buffer.copy(key, 0, at + startNs, at + startNs + 8);
-    buffer.copy(key, 8, at + pid, at + pid + 4);
-    buffer.copy(key, 12, at + execCount, at + execCount + 4);
-    return key.toString('latin1');
-  };
+  const keyOf = ({ startNs, pid, execCount }: ExecOffsets): Key => ({
+    numbers: [
+      { offset: startNs, bytes: 8 },
+      { offset: pid, bytes: 4 },
+      { offset: execCount, bytes: 4 },
+    ],
+  });
+  const ownKey = keyOf(own);
+  const parentKey = keyOf(parent);
   const imageOf = once((record): ProgramImage | undefined => {
     const { buffer, at, bootMicros } = record;
     const startTicks = Math.floor(micros(buffer, at + parent.startNs) / microsPerTick);
-    const exec = { execId: execKey(record, parent), pid: buffer.readUInt32LE(at + parent.pid), startTicks };
+    const exec = { execId: keyBytes(parentKey, record), pid: buffer.readUInt32LE(at + parent.pid), startTicks };
     return parents.of(exec, bootMicros);
   });
-  const copied = (of: (image: ProgramImage) => Uint8Array): NonNullable<Field<unknown>['write']> =>
-    function writeCopy(out, at, record) {
-      const image = imageOf(record);
-      if (image === undefined) {
-        out[at] = 0;
-        return at + 1;
-      }
-      const bytes = of(image);
-      // Texts are short: a loop is faster than the call of a copy.
-      for (let i = 0; i < bytes.length; i += 1) out[at + i] = bytes[i] as number;
-      return at + bytes.length;
-    };
-  const none = Buffer.alloc(0);
+  const missing = (record: KernelRecord) => missingOf(imageOf(record) ?? nothing);
+  const finding: Finding = {
+    learned: parents.programs,
+    key: parentKey,
+    find(record) {
+      const { exe, args } = imageOf(record) ?? nothing;
+      return { parts: [exe, args], missing: missing(record) };
+    },
+  };
   return {
     exe: {
       type: ['null', 'string'],
-      fixed: none,
-      read(record) {
-        const image = imageOf(record);
-        return image === undefined ? null : textOfBytes(image.exe);
-      },
-      write: copied(({ exe }) => exe),
+      read: (record) => textOfBytes((imageOf(record) ?? nothing).exe),
+      steps: [{ kind: 'learned', of: finding, part: programNames.indexOf('parent_exe') }],
     },
     args: {
       type: ['null', { type: 'array', items: 'string' }],
-      fixed: none,
-      read(record) {
-        const image = imageOf(record);
-        return image === undefined ? null : textsOfBytes(image.args);
-      },
-      write: copied(({ args }) => args),
+      read: (record) => textsOfBytes((imageOf(record) ?? nothing).args),
+      steps: [{ kind: 'learned', of: finding, part: programNames.indexOf('parent_args') }],
     },
-    missing(record) {
-      const image = imageOf(record);
-      if (image === undefined) return bothMissing;
-      if (image.exe[0] === 0) return image.args[0] === 0 ? bothMissing : ['parent_exe'];
-      return image.args[0] === 0 ? argsMissing : nothingMissing;
+    finding,
+    kept: { learned: parents.programs, key: ownKey, names: programNames },
+    missing,
+    remember(record, image) {
+      const pid = record.buffer.readUInt32LE(record.at + own.pid);
+      if (image === undefined) parents.isRemembered(pid);
+      else parents.remember(keyBytes(ownKey, record), pid, image);
     },
-    remember: (record, image) =>
-      parents.remember(execKey(record, own), record.buffer.readUInt32LE(record.at + own.pid), image),
   };
 }

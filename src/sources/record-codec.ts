@@ -1,48 +1,108 @@
 import type { OutgoingRecord } from '../batch.ts';
+import { openRecordWriter } from '../kernel/record-writer.ts';
 import { type TopicEvents, topicSchema } from '../schemas/catalog.ts';
 import type { AvroCodec, Codec } from '../schemas/codec.ts';
 import { eventHeaders } from '../schemas/event-headers.ts';
-import { Slabs } from '../schemas/slabs.ts';
 import type { KernelRecord } from './kernel-record.ts';
+import { type Finding, type Given, keyBytes } from './record-field.ts';
+import { compileTable } from './record-program.ts';
 import type { RecordTable } from './record-table.ts';
-import { writerOf } from './record-writer.ts';
 
 /** Topics whose records come out of a ring. */
 export type EventTopic = 'exec-events' | 'exit-events';
 
 /**
- * Writes Avro straight from the kernel's records, field by field, with no event in between. Records that are not whole,
- * and values that need care (texts that are not UTF-8, numbers that do not fit), go by way of `codec`, the codec of the
- * topic: it writes them, or says what is wrong with them. Both ways give the same bytes.
+ * Has the addon write Avro straight from the kernel's records, with no event in between. Records that are not whole, and
+ * values that need care (texts that are not UTF-8, numbers that do not fit), go by way of `codec`, the codec of the topic:
+ * it writes them, or says what is wrong with them. Both ways give the same bytes.
  */
 export function createRecordCodec<Topic extends EventTopic>(
   topic: Topic,
   table: RecordTable<TopicEvents[Topic]>,
   codec: AvroCodec<TopicEvents[Topic]>,
 ): Codec<KernelRecord> {
-  const { fields, isWhole, eventOf, remember } = table;
+  const { fields, eventOf, hides, isOther, begin, remember } = table;
   checkAgainstSchema(topic, fields);
-  const write = writerOf(Object.values(fields), codec.frame);
-  const slabs = new Slabs<KernelRecord>((record, slab, start) => write(slab, start, record));
+  const { program, given, findings } = compileTable(table, codec.frame);
+  const writer = openRecordWriter(program);
+
+  let places = new Uint32Array(0);
+  let ends = new Uint32Array(0);
+  let numbers = new Float64Array(0);
+  /** Behind the last of the records from this one on that the writer can be given at once. */
+  let runEnds = new Uint32Array(0);
+
+  function prepare(batch: readonly KernelRecord[]): void {
+    if (places.length < batch.length) {
+      places = new Uint32Array(batch.length);
+      ends = new Uint32Array(batch.length);
+      numbers = new Float64Array(batch.length * given.length);
+      runEnds = new Uint32Array(batch.length);
+    }
+    let buffer: Buffer | undefined;
+    let runEnd = 0;
+    for (let i = batch.length - 1; i >= 0; i -= 1) {
+      const record = batch[i] as KernelRecord;
+      places[i] = record.at;
+      for (let n = 0; n < given.length; n += 1) numbers[i * given.length + n] = (given[n] as Given)(record);
+      const isForWriter = !record.bare && isOther?.(record) !== true;
+      if (!isForWriter) runEnd = i;
+      else if (record.buffer !== buffer) runEnd = i + 1;
+      buffer = isForWriter ? record.buffer : undefined;
+      runEnds[i] = runEnd;
+    }
+  }
 
   function generally(record: KernelRecord): OutgoingRecord {
-    return codec.encode([eventOf(record)]).records[0] as OutgoingRecord;
+    const [general] = codec.encode([eventOf(record)]).records;
+    remember?.(record, false);
+    return general as OutgoingRecord;
+  }
+
+  function written(record: KernelRecord, value: Buffer): OutgoingRecord {
+    remember?.(record, true);
+    const headers = eventHeaders({ boot_id: fields.boot_id.read(record), seq: fields.seq.read(record) });
+    return { value, timestamp: fields.event_time.read(record), headers };
   }
 
   return {
     encode(batch) {
-      slabs.begin(batch.length);
-      const records = batch.map((record) => {
-        const value = isWhole(record) ? slabs.add(record) : undefined;
-        if (value === undefined) {
-          const general = generally(record);
-          remember?.(record, false);
-          return general;
+      begin?.();
+      prepare(batch);
+      const records: OutgoingRecord[] = [];
+      let asked: Finding | undefined;
+      let cleared: number | undefined;
+      while (records.length < batch.length) {
+        const first = batch[records.length] as KernelRecord;
+        const end = runEnds[records.length] as number;
+        let finding: Finding | undefined;
+        if (end > records.length) {
+          const begun = records.length;
+          const result = writer.write(first.buffer, places, numbers, ends, begun, end, cleared);
+          for (let at = 0; records.length < result.end; ) {
+            const next = ends[records.length] as number;
+            records.push(written(batch[records.length] as KernelRecord, result.avro.subarray(at, next)));
+            at = next;
+          }
+          if (result.end === end) continue;
+          if (result.end > begun) asked = undefined;
+          if (result.unknown !== undefined) finding = findings[result.unknown];
+          if (result.suspect && hides?.(batch[records.length] as KernelRecord) === false) {
+            cleared = records.length;
+            continue;
+          }
         }
-        remember?.(record, true);
-        const headers = eventHeaders({ boot_id: fields.boot_id.read(record), seq: fields.seq.read(record) });
-        return { value, timestamp: fields.event_time.read(record), headers };
-      });
+        const record = batch[records.length] as KernelRecord;
+        // What is too large for its table is asked for again.
+        if (finding !== undefined && finding !== asked) {
+          const { parts, missing } = finding.find(record);
+          finding.learned.set(keyBytes(finding.key, record), parts, missing);
+          asked = finding;
+          continue;
+        }
+        asked = undefined;
+        records.push(generally(record));
+      }
       return { topic, records };
     },
   };

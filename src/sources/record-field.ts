@@ -1,58 +1,57 @@
-import { notWritten, writeLong, writeText, writeTexts } from '../schemas/avro-bytes.ts';
+import type { Condition, Key, LearnedTable, Step } from '../kernel/record-writer.ts';
+import { longBytes, nullBytes, presentBytes, stringBytes } from '../schemas/avro-bytes.ts';
 import type { AvroSchema } from '../schemas/fingerprint.ts';
-import { type KernelRecord, type SpanOffset, u64 } from './kernel-record.ts';
+import { type KernelRecord, micros, type SpanOffset, s64, u64 } from './kernel-record.ts';
 import { textOf } from './text.ts';
 
 /**
  * One field of a record in the topic, and the two ways from the kernel's record to it: the general one makes a value for
- * avsc, the fast one writes the Avro bytes at once. Both give the same bytes; the fast one is asked for records that are
- * whole (`isWhole` in record-table.ts), and may decline.
+ * avsc, the fast one is data for the addon, which writes the Avro bytes at once. Both give the same bytes; the fast one is
+ * taken for records that are whole (`whole` in record-table.ts), and may decline.
  */
 export interface Field<Value> {
   /** As in the schema. */
   readonly type: AvroSchema;
   readonly read: (record: KernelRecord) => Value;
-  /** The Avro bytes that are the same for each whole record: all of them, or those in front of what `write` writes. */
-  readonly fixed: Buffer;
-  /** Writes the others at `at` and returns the end, as the functions of avro-bytes.ts; `notWritten` when it declines. */
-  readonly write?: (out: Buffer, at: number, record: KernelRecord) => number;
+  readonly steps: readonly FieldStep[];
 }
 
-const intMax = 2 ** 31 - 1;
-const commBytes = 16;
+/** A number that is worked out for a record here. */
+export type Given = (record: KernelRecord) => number;
+export type FieldStep = Step<Given, Finding>;
 
-const none = Buffer.alloc(0);
-const decimal = Buffer.from('0123456789');
+/** Values that user space finds out about some bytes of a record; the addon keeps and copies them. */
+export interface Finding {
+  readonly learned: LearnedTable;
+  readonly key: Key;
+  /** What the table is told of a record that asks for what it does not know; as in LearnedTable.set. */
+  readonly find: (record: KernelRecord) => {
+    readonly parts: readonly Uint8Array[];
+    readonly missing: readonly string[];
+  };
+}
+
+const commBytes = 16;
 const hexOfByte = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
-/** The two characters of each byte, the first one in the low half. */
-const hexPairs = Uint16Array.from(hexOfByte, (text) => Buffer.from(text).readUInt16LE());
+
+const bytes = (...pieces: readonly Uint8Array[]): FieldStep => ({ kind: 'bytes', bytes: Buffer.concat(pieces) });
+const zero = bytes(nullBytes);
 
 export function fixedText(value: string): Field<string> {
-  const text = Buffer.from(value);
-  const bytes = Buffer.alloc(text.length + 10);
-  const end = writeText(bytes, 0, text, 0, text.length);
-  return { type: 'string', read: () => value, fixed: bytes.subarray(0, end) };
+  return { type: 'string', read: () => value, steps: [bytes(stringBytes(value))] };
 }
 
 export function fixedLong(value: number): Field<number> {
-  const bytes = Buffer.alloc(10);
-  const end = writeLong(bytes, 0, value);
-  if (end === notWritten) throw new RangeError(`${value} is not a long from 0 to 2^53 - 2`);
-  return { type: 'long', read: () => value, fixed: bytes.subarray(0, end) };
+  return { type: 'long', read: () => value, steps: [bytes(longBytes(value))] };
 }
 
 /** An int that is 0 in whole records. */
 export function fixedZero(read: (record: KernelRecord) => number): Field<number> {
-  return { type: 'int', read, fixed: Buffer.from([0]) };
+  return { type: 'int', read, steps: [zero] };
 }
 
 export function fixedFalse(): Field<boolean> {
-  return { type: 'boolean', read: () => false, fixed: Buffer.from([0]) };
-}
-
-/** An array that is empty in whole records. */
-export function emptyArray<Item>(items: AvroSchema, read: (record: KernelRecord) => Item[]): Field<Item[]> {
-  return { type: { type: 'array', items }, read, fixed: Buffer.from([0]) };
+  return { type: 'boolean', read: () => false, steps: [zero] };
 }
 
 /** A field that is null in whole records. */
@@ -60,61 +59,42 @@ export function absent<Value>(
   type: AvroSchema,
   read: (record: KernelRecord) => Value | null = () => null,
 ): Field<Value | null> {
-  return { type: ['null', type], read, fixed: Buffer.from([0]) };
+  return { type: ['null', type], read, steps: [zero] };
 }
 
 /** Null in every record. @param type nullable, with null first */
 export function untold(type: AvroSchema): Field<null> {
-  return { type, read: () => null, fixed: Buffer.from([0]) };
+  return { type, read: () => null, steps: [zero] };
 }
 
-/** A nullable string that is not in the record; undefined when it could not be found out, which is published as null. */
-export function foundText(of: (record: KernelRecord) => string | null | undefined): Field<string | null> {
+/**
+ * A nullable string that is not in the record.
+ * @param read undefined when it could not be found out, which is published as null
+ * @param finding has it as this part, in whole records
+ */
+export function foundText(
+  read: (record: KernelRecord) => string | null | undefined,
+  finding: Finding,
+  part: number,
+): Field<string | null> {
   return {
     type: ['null', 'string'],
-    read: (record) => of(record) ?? null,
-    fixed: none,
-    write(out, start, record) {
-      const value = of(record) ?? null;
-      if (value === null) {
-        out[start] = 0;
-        return start + 1;
-      }
-      out[start] = 2;
-      return writeAscii(out, start + 1, value);
-    },
+    read: (record) => read(record) ?? null,
+    steps: [{ kind: 'learned', of: finding, part }],
   };
 }
 
-/** Names, none in most records. */
+/**
+ * Names, none in most records.
+ * @param always of whole records
+ * @param of what may be missing in whole records besides
+ */
 export function names(
   read: (record: KernelRecord) => string[],
-  inWholeRecords: (record: KernelRecord) => readonly string[],
+  always: readonly string[],
+  of: readonly Finding[],
 ): Field<string[]> {
-  return {
-    type: { type: 'array', items: 'string' },
-    read,
-    fixed: none,
-    write(out, start, record) {
-      const list = inWholeRecords(record);
-      let at = list.length > 0 ? writeLong(out, start, list.length) : start;
-      for (const name of list) at = writeAscii(out, at, name);
-      out[at] = 0;
-      return at + 1;
-    },
-  };
-}
-
-function writeAscii(out: Buffer, start: number, text: string): number {
-  let at = writeLong(out, start, text.length);
-  let bits = 0;
-  for (let i = 0; i < text.length; i += 1) {
-    const code = text.charCodeAt(i);
-    bits |= code;
-    out[at] = code;
-    at += 1;
-  }
-  return bits < 0x80 ? at : notWritten;
+  return { type: { type: 'array', items: 'string' }, read, steps: [{ kind: 'missing', names: always, of }] };
 }
 
 /** A field that can be null, and is not in whole records. */
@@ -122,33 +102,31 @@ export function nullable<Value>(
   field: Field<Value>,
   read: (record: KernelRecord) => Value | null = field.read,
 ): Field<Value | null> {
-  // Null is the first branch, the value the second: its index is 1, as zigzag 2.
-  return { ...field, type: ['null', field.type], read, fixed: Buffer.concat([Buffer.from([2]), field.fixed]) };
+  // Null is the first branch.
+  return { type: ['null', field.type], read, steps: [bytes(presentBytes), ...field.steps] };
 }
 
 /** A field that is null in some whole records too. */
-export function optional<Value>(
-  field: Field<Value>,
-  isPresent: (record: KernelRecord) => boolean,
-): Field<Value | null> {
-  const { fixed, write } = nullable(field);
+export function optional<Value>(field: Field<Value>, isPresent: OptionalWhen): Field<Value | null> {
+  const { type, steps } = nullable(field);
   return {
-    type: ['null', field.type],
-    read: (record) => (isPresent(record) ? field.read(record) : null),
-    fixed: none,
-    write(out, start, record) {
-      if (!isPresent(record)) {
-        out[start] = 0;
-        return start + 1;
-      }
-      let at = start;
-      for (const byte of fixed) {
-        out[at] = byte;
-        at += 1;
-      }
-      return write === undefined ? at : write(out, at, record);
-    },
+    type,
+    read: (record) => (holds(isPresent, record) ? field.read(record) : null),
+    steps: [{ kind: 'when', condition: isPresent, steps }],
   };
+}
+
+type OptionalWhen = Extract<Condition, { readonly kind: 'equal' | 'unequal' }>;
+
+/** As the addon judges it. */
+function holds({ kind, place, mask = 0xffff_ffff, value }: OptionalWhen, { buffer, at }: KernelRecord): boolean {
+  const number = (buffer.readUIntLE(at + place.offset, place.bytes) & mask) >>> 0;
+  return (number === value) === (kind === 'equal');
+}
+
+/** A string of the record that is not empty. */
+export function isGiven({ length }: SpanOffset): OptionalWhen {
+  return { kind: 'unequal', place: { offset: length, bytes: 2 }, value: 0 };
 }
 
 /** A boolean from a bit of the 32 at `offset`. */
@@ -156,27 +134,40 @@ export function bit(offset: number, bit: number): Field<boolean> {
   return {
     type: 'boolean',
     read: ({ buffer, at }) => ((buffer.readUInt32LE(at + offset) >>> bit) & 1) === 1,
-    fixed: none,
-    write(out, at, record) {
-      out[at] = (record.buffer.readUInt32LE(record.at + offset) >>> bit) & 1;
-      return at + 1;
-    },
+    steps: [{ kind: 'bit', place: { offset, bytes: 4 }, index: bit }],
   };
 }
 
 /** A long that is computed. */
-export function long(of: (record: KernelRecord) => number): Field<number> {
-  return { type: 'long', read: of, fixed: none, write: (out, at, record) => writeLong(out, at, of(record)) };
+export function long(of: Given): Field<number> {
+  return { type: 'long', read: of, steps: [{ kind: 'given', of }] };
 }
 
-/** An int that is computed. */
-export function int(of: (record: KernelRecord) => number): Field<number> {
-  return { ...long(of), type: 'int' };
+/** Milliseconds since 1970, from the nanoseconds since boot at `offset`. @param clockOffset microseconds between the two */
+export function wallTime(offset: number, clockOffset: Given): Field<number> {
+  return {
+    type: { type: 'long', logicalType: 'timestamp-millis' },
+    read: (record) => Math.floor((micros(record.buffer, record.at + offset) + clockOffset(record)) / 1000),
+    steps: [{ kind: 'millis', place: { offset, bytes: 8 }, of: clockOffset }],
+  };
 }
 
-/** Milliseconds since 1970. */
-export function timestampMillis(of: (record: KernelRecord) => number): Field<number> {
-  return { ...long(of), type: { type: 'long', logicalType: 'timestamp-millis' } };
+/** Milliseconds since 1970, in two's complement; in whole records not before. */
+export function timestampMillis(offset: number): Field<number> {
+  return {
+    type: { type: 'long', logicalType: 'timestamp-millis' },
+    read: ({ buffer, at }) => s64(buffer, at + offset),
+    steps: [{ kind: 'number', place: { offset, bytes: 8 }, most: 'long' }],
+  };
+}
+
+/** A long of microseconds, from the nanoseconds at `offset`. */
+export function microsAsLong(offset: number): Field<number> {
+  return {
+    type: 'long',
+    read: ({ buffer, at }) => micros(buffer, at + offset),
+    steps: [{ kind: 'micros', place: { offset, bytes: 8 } }],
+  };
 }
 
 /** A long from the 64 bits at `offset`. */
@@ -184,8 +175,7 @@ export function u64AsLong(offset: number): Field<number> {
   return {
     type: 'long',
     read: ({ buffer, at }) => u64(buffer, at + offset),
-    fixed: none,
-    write: (out, at, record) => writeLong(out, at, u64(record.buffer, record.at + offset)),
+    steps: [{ kind: 'number', place: { offset, bytes: 8 }, most: 'long' }],
   };
 }
 
@@ -194,8 +184,7 @@ export function u32AsLong(offset: number): Field<number> {
   return {
     type: 'long',
     read: ({ buffer, at }) => buffer.readUInt32LE(at + offset),
-    fixed: none,
-    write: (out, at, record) => writeLong(out, at, record.buffer.readUInt32LE(record.at + offset)),
+    steps: [{ kind: 'number', place: { offset, bytes: 4 }, most: 'long' }],
   };
 }
 
@@ -204,8 +193,7 @@ export function u16AsLong(offset: number): Field<number> {
   return {
     type: 'long',
     read: ({ buffer, at }) => buffer.readUInt16LE(at + offset),
-    fixed: none,
-    write: (out, at, record) => writeLong(out, at, record.buffer.readUInt16LE(record.at + offset)),
+    steps: [{ kind: 'number', place: { offset, bytes: 2 }, most: 'long' }],
   };
 }
 
@@ -214,11 +202,16 @@ export function u32AsInt(offset: number): Field<number> {
   return {
     type: 'int',
     read: ({ buffer, at }) => buffer.readUInt32LE(at + offset),
-    fixed: none,
-    write(out, at, record) {
-      const value = record.buffer.readUInt32LE(record.at + offset);
-      return value <= intMax ? writeLong(out, at, value) : notWritten;
-    },
+    steps: [{ kind: 'number', place: { offset, bytes: 4 }, most: 'int' }],
+  };
+}
+
+/** An int from the bits of a byte. */
+export function bitsAsInt(offset: number, mask: number): Field<number> {
+  return {
+    type: 'int',
+    read: ({ buffer, at }) => buffer.readUInt8(at + offset) & mask,
+    steps: [{ kind: 'number', place: { offset, bytes: 1 }, mask, most: 'int' }],
   };
 }
 
@@ -227,25 +220,12 @@ export function u64AsText(offset: number): Field<string> {
   return {
     type: 'string',
     read: ({ buffer, at }) => String(buffer.readBigUInt64LE(at + offset)),
-    fixed: none,
-    write(out, start, { buffer, at }) {
-      if (buffer.readUInt32LE(at + offset + 4) !== 0) return notWritten;
-      let rest = buffer.readUInt32LE(at + offset);
-      let length = 1;
-      for (let power = 10; power <= rest; power *= 10) length += 1;
-      out[start] = length << 1;
-      for (let i = start + length; i > start; i -= 1) {
-        out[i] = decimal[rest % 10] as number;
-        rest = Math.floor(rest / 10);
-      }
-      return start + 1 + length;
-    },
+    steps: [{ kind: 'decimal', place: { offset, bytes: 8 } }],
   };
 }
 
 /** A string of fixed width: `prefix`, then in hexadecimal the 32 bits at each of the offsets. */
 export function hexText(prefix: string, offsets: readonly number[]): Field<string> {
-  const { fixed } = fixedText(prefix.padEnd(prefix.length + offsets.length * 8));
   return {
     type: 'string',
     read({ buffer, at }) {
@@ -254,78 +234,42 @@ export function hexText(prefix: string, offsets: readonly number[]): Field<strin
         for (let from = at + offset + 3; from >= at + offset; from -= 1) text += hexOfByte[buffer[from] as number];
       return text;
     },
-    fixed: fixed.subarray(0, fixed.length - offsets.length * 8),
-    write(out, start, record) {
-      let at = start;
-      for (let i = 0; i < offsets.length; i += 1) {
-        const begin = record.at + (offsets[i] as number);
-        for (let from = begin + 3; from >= begin; from -= 1) {
-          const pair = hexPairs[record.buffer[from] as number] as number;
-          out[at] = pair;
-          out[at + 1] = pair >>> 8;
-          at += 2;
-        }
-      }
-      return at;
-    },
+    steps: [
+      bytes(longBytes(prefix.length + offsets.length * 8), Buffer.from(prefix)),
+      ...offsets.map((offset) => ({ kind: 'hex', offset }) as const),
+    ],
   };
 }
 
 /** A string of at most 16 bytes, ended by a NUL when it is shorter. */
 export function commText(offset: number): Field<string> {
-  const endOf = (buffer: Buffer, begin: number) => {
-    let end = begin;
-    while (end < begin + commBytes && buffer[end] !== 0) end += 1;
-    return end;
-  };
   return {
     type: 'string',
-    read: ({ buffer, at }) => textOf(buffer.subarray(at + offset, endOf(buffer, at + offset))),
-    fixed: none,
-    write(out, at, record) {
-      const begin = record.at + offset;
-      return writeText(out, at, record.buffer, begin, endOf(record.buffer, begin));
+    read({ buffer, at }) {
+      const comm = buffer.subarray(at + offset, at + offset + commBytes);
+      const end = comm.indexOf(0);
+      return textOf(end < 0 ? comm : comm.subarray(0, end));
     },
+    steps: [{ kind: 'name', offset }],
   };
 }
 
 /** MAJOR:MINOR from the 32 bits at `offset`, in the kernel's own encoding of device numbers (include/linux/kdev_t.h). */
 export function deviceText(offset: number): Field<string> {
   const minorBits = 20;
-  // A host has a few.
-  const texts = new Map<number, Buffer>();
-  const textAt = ({ buffer, at }: KernelRecord) => {
-    const device = buffer.readUInt32LE(at + offset);
-    let text = texts.get(device);
-    if (text === undefined) {
-      text = Buffer.from(`${device >>> minorBits}:${device & ((1 << minorBits) - 1)}`);
-      if (texts.size < 1_000) texts.set(device, text);
-    }
-    return text;
-  };
   return {
     type: 'string',
-    read: (record) => textAt(record).toString(),
-    fixed: none,
-    write(out, at, record) {
-      const text = textAt(record);
-      return writeText(out, at, text, 0, text.length);
+    read({ buffer, at }) {
+      const device = buffer.readUInt32LE(at + offset);
+      return `${device >>> minorBits}:${device & ((1 << minorBits) - 1)}`;
     },
+    steps: [{ kind: 'device', place: { offset, bytes: 4 } }],
   };
 }
 
 /** A string that a span points to. */
 export function spanText(span: SpanOffset): Field<string> {
-  return {
-    type: 'string',
-    read: (record) => textOf(spanBytes(record, span)),
-    fixed: none,
-    write(out, at, record) {
-      const begin = record.at + record.buffer.readUInt16LE(record.at + span.offset);
-      const end = begin + record.buffer.readUInt16LE(record.at + span.length);
-      return writeText(out, at, record.buffer, begin, end);
-    },
-  };
+  return { type: 'string', read: (record) => textOf(spanBytes(record, span)), steps: [{ kind: 'text', span }] };
 }
 
 /** An array of strings from a span of texts that end with a NUL; `countOffset` is where their number stands, 32 bits. */
@@ -337,13 +281,15 @@ export function spanTexts(
   return {
     type: { type: 'array', items: 'string' },
     read,
-    fixed: none,
-    write(out, at, record) {
-      const begin = record.at + record.buffer.readUInt16LE(record.at + span.offset);
-      const end = begin + record.buffer.readUInt16LE(record.at + span.length);
-      return writeTexts(out, at, record.buffer, begin, end, record.buffer.readUInt32LE(record.at + countOffset));
-    },
+    steps: [{ kind: 'texts', span, place: { offset: countOffset, bytes: 4 } }],
   };
+}
+
+/** The bytes by which the addon looks something up. */
+export function keyBytes(key: Key, record: KernelRecord): Buffer {
+  if ('span' in key) return spanBytes(record, key.span);
+  const { buffer, at } = record;
+  return Buffer.concat(key.numbers.map(({ offset, bytes }) => buffer.subarray(at + offset, at + offset + bytes)));
 }
 
 export function spanBytes({ buffer, at }: KernelRecord, span: SpanOffset): Buffer {

@@ -1,21 +1,34 @@
 import { bitNames, limitOf, offsetOf, type StructLayout } from '../kernel/layout.ts';
+import type { Condition, RecordProgram, SecretTriggers } from '../kernel/record-writer.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { CaptureIdentity } from './capture-identity.ts';
-import { type KernelRecord, u64 } from './kernel-record.ts';
-import { type Field, nullable, untold } from './record-field.ts';
+import type { KernelRecord } from './kernel-record.ts';
+import { type Field, type Given, nullable, untold } from './record-field.ts';
 
 /** From the kernel's record to the one in the topic: a field each, in the order of the schema. */
 export type RecordFields<Event> = { readonly [Name in keyof Event]: Field<Event[Name]> };
 
 export interface RecordTable<Event> {
   readonly fields: RecordFields<Event>;
+  /** Of the struct that a record begins with. */
+  readonly layout: StructLayout;
   /** Everything could be read, nothing was cut off, there is nothing to hide: then every field can be written at once. */
-  readonly isWhole: (record: KernelRecord) => boolean;
+  readonly whole: readonly Condition[];
+  /** By what `whole` knows that there may be something to hide. */
+  readonly secrets?: SecretTriggers | undefined;
+  /** Whether there is. */
+  readonly hides?: (record: KernelRecord) => boolean;
+  /** Where the steps that keep something put it. */
+  readonly kept?: RecordProgram['kept'];
   /** The event, whatever the record lacks. */
   readonly eventOf: (record: KernelRecord) => Event;
+  /** A record that is not whole for another reason than `whole` has. */
+  readonly isOther?: (record: KernelRecord) => boolean;
+  /** Before each batch: what findings say may be out of date. */
+  readonly begin?: () => void;
   /**
    * Keeps of it what later records need: called in the order of the records, for each behind its own.
-   * @param isWritten its fields have just been written, each by its `write`
+   * @param isWritten its fields have just been written, by their steps
    */
   readonly remember?: (record: KernelRecord, isWritten: boolean) => void;
 }
@@ -44,15 +57,15 @@ export function bootPrefixOf({ bootId }: CaptureIdentity): string {
   return bootId.replaceAll('-', '').slice(0, 16);
 }
 
-/** Wall time of a moment, milliseconds since 1970, by the offset that held when the event of the record happened. */
-export function wallMillisBy(wallClock: WallClock): (record: KernelRecord, sinceBootMicros: number) => number {
-  return ({ bootMicros }, sinceBootMicros) => Math.floor((sinceBootMicros + wallClock.offsetAt(bootMicros)) / 1000);
+/** Microseconds between boot and 1970 that held when the event of the record happened. */
+export function clockOffsetBy(wallClock: WallClock): Given {
+  return ({ bootMicros }) => wallClock.offsetAt(bootMicros);
 }
 
 /** What the kernel says that it could not read: the bits of the record's `unread`. */
 export interface Unread {
-  /** Nothing at all. */
-  isNone(record: KernelRecord): boolean;
+  /** That there is nothing. */
+  readonly isNone: Condition;
   has(record: KernelRecord, bit: number): boolean;
   /** Of the fields. */
   names(record: KernelRecord): string[];
@@ -67,7 +80,7 @@ export function unreadOf(layout: StructLayout, prefix: string): Unread {
   const has = ({ buffer, at }: KernelRecord, bit: number) =>
     ((buffer.readUInt32LE(at + unreadAt + (bit < 32 ? 0 : 4)) >>> (bit % 32)) & 1) === 1;
   return {
-    isNone: ({ buffer, at }) => u64(buffer, at + unreadAt) === 0,
+    isNone: { kind: 'equal', place: { offset: unreadAt, bytes: 8 }, value: 0 },
     has,
     names: (record) => all.filter((_, bit) => has(record, bit)),
     unless(name, field) {

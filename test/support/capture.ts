@@ -18,6 +18,7 @@ import {
   type StreamCut,
   type StreamStatus,
 } from '../../src/kernel/addon.ts';
+import { openLearnedTable } from '../../src/kernel/record-writer.ts';
 import { WallClock } from '../../src/kernel/wall-clock.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import type { ExitEvent } from '../../src/schemas/exit-event.ts';
@@ -34,9 +35,14 @@ import { patience, type WaitOptions, waitFor } from './wait-for.ts';
 /** Tests of the kernel's side: what it recorded, as it is. */
 const nothingAdded: Enrichment = {
   redactor: new Redactor({ defaults: false, patterns: [] }),
-  users: { of: () => null },
+  users: { version: '', of: () => null },
   workloads: new Workloads({ of: () => ({ namespace: null, podName: null, containerName: null }) }),
-  parents: { of: () => programImage('', []), remember: () => {} },
+  parents: {
+    programs: openLearnedTable({ entries: 2, bytes: 2_000 }),
+    of: () => programImage('', []),
+    remember: () => {},
+    isRemembered: () => {},
+  },
 };
 
 /** What tests of the real kernel share. Every capture sees the execs of the whole host: tests know their own by token or pid. */

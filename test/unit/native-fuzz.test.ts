@@ -5,10 +5,11 @@ import { expect, test } from 'vitest';
 const root = join(import.meta.dirname, '../..');
 
 // What was found once, and the same inputs made of it each time; `npm run fuzz` looks for new ones.
-test('the ring reader takes any ring: no crash, no read outside, no loop without end', { timeout: 300_000 }, ({
-  skip,
-}) => {
-  const { status, stderr } = spawnSync('sh', ['scripts/fuzz.sh', '-runs=10000', '-seed=1'], {
+test.for([
+  ['event_ring', 'the ring reader takes any ring: no crash, no read outside, no loop without end'],
+  ['record_writer', 'the writer of records takes any program that it does not refuse, and any record'],
+])('%s: %s', { timeout: 300_000 }, ([target], { skip }) => {
+  const { status, stderr } = spawnSync('sh', ['scripts/fuzz.sh', target as string, '-runs=10000', '-seed=1'], {
     cwd: root,
     encoding: 'utf8',
   });

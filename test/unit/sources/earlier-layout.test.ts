@@ -23,10 +23,10 @@ async function eventsOf(theirs: StructLayout, bytes: Buffer): Promise<readonly E
   const table = createExecTable(earlier.layout, identity, wallClock, enrichment, [], earlier.lacking);
   const record = createExecRecordReader(earlier.layout).recordAt(bytes, 0, bytes.length);
   if (record === undefined) throw new Error('the record makes no sense');
-  expect(table.isWhole(record)).toBe(true);
   const codec = createCodec({ topic, framing: { kind: 'single-object' } });
+  const quickly = createRecordCodec(topic, table, { ...codec, encode: () => expect.unreachable('it is whole') });
   const decoder = createDecoder<typeof topic>({ topic });
-  const batches = [createRecordCodec(topic, table, codec).encode([record]), codec.encode([table.eventOf(record)])];
+  const batches = [quickly.encode([record]), codec.encode([table.eventOf(record)])];
   return Promise.all(
     batches.map(async ({ records: [encoded] }) => {
       const decoded = await decoder.decode(encoded?.value as Buffer);

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { createCodec } from '../../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
 import { createExecTable } from '../../../src/sources/exec-fields.ts';
 import { createExecRecordReader } from '../../../src/sources/exec-record.ts';
+import { createRecordCodec } from '../../../src/sources/record-codec.ts';
 import { bits, enrichment, identity, layout, type Parts, recordOf, wallClock } from './records.ts';
 
 /** The event of an exec that failed: what there is of the caller, nothing of a program that never was. */
@@ -59,7 +61,16 @@ describe('what is not known of its arguments is null and named', () => {
 });
 
 test('it is written field by field, and its file is not that of children to come', () => {
-  expect(table.isWhole(recordWith({}))).toBe(false);
+  const codec = createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } });
+  const inOrder: ExecEvent[] = [];
+  const spied = { ...codec, encode: (events: readonly ExecEvent[]) => codec.encode(events.map(noted)) };
+  const noted = (event: ExecEvent) => {
+    inOrder.push(event);
+    return event;
+  };
+  const failure = recordWith({});
+  createRecordCodec('exec-events', table, spied).encode([failure]);
+  expect(inOrder).toEqual([table.eventOf(failure)]);
   const parent = { start_boot_ns: 5n, pid: 7, exec_count: 1 };
   table.remember?.(recordWith({ numbers: parent }), false);
   const child = table.eventOf(

@@ -1,5 +1,5 @@
 import type { Enrichment } from '../../../src/enrich/enrichment.ts';
-import { createParents } from '../../../src/enrich/parents.ts';
+import { Parents } from '../../../src/enrich/parents.ts';
 import { Redactor } from '../../../src/enrich/redact.ts';
 import { RunningPrograms } from '../../../src/enrich/running-programs.ts';
 import { Workloads } from '../../../src/enrich/workload.ts';
@@ -264,12 +264,12 @@ export const newCgroup = `/kubepods/pod${podUid.replace('b', 'c')}/crio-${contai
 /** What is known of the host that the records are from: two names of users, unless the file cannot be read, and a pod. */
 export const enrichment: Enrichment = {
   redactor: new Redactor({ defaults: true, patterns: [] }),
-  users: { of: (uid) => (uid === 23 ? undefined : ({ 21: 'alice', 22: 'jürgen' }[uid] ?? null)) },
+  users: { version: '', of: (uid) => (uid === 23 ? undefined : ({ 21: 'alice', 22: 'jürgen' }[uid] ?? null)) },
   workloads: new Workloads({
     of: (uid) =>
       uid === podUid
         ? { namespace: 'shop', podName: 'web-1', containerName: 'nginx' }
         : { namespace: null, podName: null, containerName: null },
   }),
-  parents: createParents(new RunningPrograms(), programImage),
+  parents: new Parents(new RunningPrograms(), programImage),
 };

@@ -1,0 +1,262 @@
+#include "addon_records.h"
+
+#include "record_writer.h"
+
+namespace bpf2kafka {
+
+namespace {
+
+std::string_view view(const Napi::Value& bytes) {
+  const auto array = bytes.As<Napi::Uint8Array>();
+  return {reinterpret_cast<const char*>(array.Data()), array.ByteLength()};
+}
+
+std::uint32_t u32(const Napi::Value& value) { return value.As<Napi::Number>().Uint32Value(); }
+
+bool has(const Napi::Object& object, const char* name) { return !object.Get(name).IsUndefined(); }
+
+template <typename Item, typename Translate>
+std::vector<Item> list(const Napi::Value& value, Translate translate) {
+  std::vector<Item> items;
+  const auto array = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < array.Length(); i++) items.push_back(translate(array.Get(i)));
+  return items;
+}
+
+// As an Avro string.
+std::string name_of(const Napi::Value& name) {
+  AvroOutput output;
+  output.text(name.As<Napi::String>().Utf8Value());
+  return std::string(output.from(0));
+}
+
+class LearnedWrap : public Napi::ObjectWrap<LearnedWrap> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "LearnedTable",
+                       {
+                           InstanceMethod<&LearnedWrap::get>("get"),
+                           InstanceMethod<&LearnedWrap::set>("set"),
+                           InstanceMethod<&LearnedWrap::clear>("clear"),
+                       });
+  }
+
+  explicit LearnedWrap(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<LearnedWrap>(info),
+        table_(std::make_shared<LearnedTable>(unsigned_of(info[0]), unsigned_of(info[1]))) {}
+
+  const std::shared_ptr<LearnedTable>& table() const { return table_; }
+
+ private:
+  Napi::Value get(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+      const std::optional<Learned> found = table_->find(view(info[0]));
+      if (!found) return info.Env().Undefined();
+      Napi::Array parts = Napi::Array::New(info.Env(), found->count);
+      for (std::uint32_t i = 0; i < found->count; i++) {
+        const std::string_view part = found->parts[i];
+        parts.Set(i, Napi::Buffer<char>::Copy(info.Env(), part.data(), part.size()));
+      }
+      return parts;
+    });
+  }
+
+  void set(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] {
+      const auto parts = list<std::string_view>(info[1], view);
+      const auto names = list<std::string>(info[2], name_of);
+      if (parts.size() > Learned::max_parts) throw Error("ERR_ADDON", "learn", "a value", EINVAL, "it has too many parts");
+      Learned learned{.count = static_cast<std::uint32_t>(parts.size()),
+                      .missing_count = static_cast<std::uint32_t>(names.size())};
+      std::copy(parts.begin(), parts.end(), learned.parts.begin());
+      std::string missing;
+      for (const auto& name : names) missing += name;
+      learned.missing = missing;
+      table_->set(view(info[0]), learned);
+    });
+  }
+
+  void clear(const Napi::CallbackInfo&) { table_->clear(); }
+
+  std::shared_ptr<LearnedTable> table_;
+};
+
+std::shared_ptr<LearnedTable> table_of(const Napi::Value& value) {
+  return LearnedWrap::Unwrap(value.As<Napi::Object>())->table();
+}
+
+Place place_of(const Napi::Value& value) {
+  const auto place = value.As<Napi::Object>();
+  return {u32(place.Get("offset")), u32(place.Get("bytes"))};
+}
+
+SpanPlace span_of(const Napi::Value& value) {
+  const auto span = value.As<Napi::Object>();
+  return {u32(span.Get("offset")), u32(span.Get("length"))};
+}
+
+Key key_of(const Napi::Value& value) {
+  const auto key = value.As<Napi::Object>();
+  if (has(key, "span")) return {.numbers = {}, .span = span_of(key.Get("span"))};
+  return {.numbers = list<Place>(key.Get("numbers"), place_of)};
+}
+
+// Bits below 2^32; without it all of them.
+std::uint64_t mask_of(const Napi::Object& object) { return has(object, "mask") ? u32(object.Get("mask")) : ~0ULL; }
+
+template <typename Kind>
+Kind kind_of(const Napi::Object& object, const std::vector<std::pair<const char*, Kind>>& kinds) {
+  const std::string given = object.Get("kind").As<Napi::String>().Utf8Value();
+  for (const auto& [name, kind] : kinds)
+    if (given == name) return kind;
+  throw Error("ERR_ADDON", "use", "the program for records", EINVAL, "it has no kind " + given);
+}
+
+Condition condition_of(const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  using Kind = Condition::Kind;
+  Condition condition{.kind = kind_of<Kind>(
+                          object, {{"equal", Kind::equal}, {"unequal", Kind::unequal}, {"same", Kind::same}, {"harmless", Kind::harmless}})};
+  condition.mask = mask_of(object);
+  if (has(object, "place")) condition.place = place_of(object.Get("place"));
+  if (has(object, "value")) condition.value = unsigned_of(object.Get("value"));
+  if (has(object, "other")) condition.other = place_of(object.Get("other"));
+  if (has(object, "span")) condition.span = span_of(object.Get("span"));
+  return condition;
+}
+
+const std::vector<std::pair<const char*, Step::Kind>> step_kinds = {
+    {"bytes", Step::Kind::bytes},     {"number", Step::Kind::number}, {"bit", Step::Kind::bit},
+    {"decimal", Step::Kind::decimal}, {"hex", Step::Kind::hex},       {"name", Step::Kind::name},
+    {"device", Step::Kind::device},   {"text", Step::Kind::text},     {"texts", Step::Kind::texts},
+    {"micros", Step::Kind::micros},   {"millis", Step::Kind::millis}, {"given", Step::Kind::given},
+    {"learned", Step::Kind::learned}, {"missing", Step::Kind::missing}, {"when", Step::Kind::when},
+    {"items", Step::Kind::items},     {"keep", Step::Kind::keep},
+};
+
+void add_steps(RecordProgram& program, const Napi::Value& value);
+
+// Appends a step, and behind it those inside of it.
+void add_step(RecordProgram& program, const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  Step step{.kind = kind_of(object, step_kinds)};
+  const auto add_bytes = [&](std::string_view bytes) {
+    step.begin = static_cast<std::uint32_t>(program.bytes.size());
+    step.size = static_cast<std::uint32_t>(bytes.size());
+    program.bytes += bytes;
+  };
+  step.mask = mask_of(object);
+  if (has(object, "bytes")) add_bytes(view(object.Get("bytes")));
+  if (has(object, "place")) step.place = place_of(object.Get("place"));
+  if (has(object, "offset")) step.place.offset = u32(object.Get("offset"));
+  if (has(object, "most")) step.most = object.Get("most").As<Napi::String>().Utf8Value() == "int" ? largest_int : largest_long;
+  if (has(object, "index")) step.index = static_cast<std::uint8_t>(u32(object.Get("index")));
+  if (const Napi::Value of = object.Get("of"); of.IsNumber()) step.index = static_cast<std::uint8_t>(u32(of));
+  if (has(object, "part")) step.part = static_cast<std::uint8_t>(u32(object.Get("part")));
+  if (has(object, "itemBytes")) step.count = u32(object.Get("itemBytes"));
+  if (has(object, "span")) step.span = span_of(object.Get("span"));
+  if (step.kind == Step::Kind::missing) {
+    std::string names;
+    for (const auto& name : list<std::string>(object.Get("names"), name_of)) {
+      names += name;
+      step.count++;
+    }
+    add_bytes(names);
+    for (const std::uint32_t table : list<std::uint32_t>(object.Get("of"), u32))
+      step.tables = static_cast<std::uint8_t>(step.tables | 1U << table);
+  }
+  if (has(object, "condition")) {
+    step.condition = static_cast<std::uint32_t>(program.conditions.size());
+    program.conditions.push_back(condition_of(object.Get("condition")));
+  }
+  const std::size_t at = program.steps.size();
+  program.steps.push_back(step);
+  if (has(object, "steps")) add_steps(program, object.Get("steps"));
+  program.steps[at].end = static_cast<std::uint32_t>(program.steps.size());
+}
+
+void add_steps(RecordProgram& program, const Napi::Value& value) {
+  const auto array = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < array.Length(); i++) add_step(program, array.Get(i));
+}
+
+RecordProgram program_of(const Napi::Object& object) {
+  RecordProgram program;
+  add_steps(program, object.Get("steps"));
+  program.whole = list<Condition>(object.Get("whole"), condition_of);
+  program.tables = list<Table>(object.Get("tables"), [](const Napi::Value& value) {
+    const auto table = value.As<Napi::Object>();
+    return Table{table_of(table.Get("learned")), key_of(table.Get("key"))};
+  });
+  if (has(object, "secrets")) {
+    const auto secrets = object.Get("secrets").As<Napi::Object>();
+    const auto slots = secrets.Get("slots").As<Napi::Int32Array>();
+    program.secrets = {{slots.Data(), slots.Data() + slots.ElementLength()},
+                       secrets.Get("multiplier").As<Napi::Number>().Int32Value(),
+                       u32(secrets.Get("shift")),
+                       secrets.Get("scheme").As<Napi::Number>().Int32Value()};
+  }
+  if (has(object, "kept")) {
+    const auto kept = object.Get("kept").As<Napi::Object>();
+    program.kept = table_of(kept.Get("learned"));
+    program.kept_key = key_of(kept.Get("key"));
+    program.kept_names = list<std::string>(kept.Get("names"), name_of);
+  }
+  program.record_bytes = u32(object.Get("recordBytes"));
+  program.given = u32(object.Get("given"));
+  return program;
+}
+
+class RecordWriterWrap : public Napi::ObjectWrap<RecordWriterWrap> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "RecordWriter", {InstanceMethod<&RecordWriterWrap::write>("write")});
+  }
+
+  explicit RecordWriterWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RecordWriterWrap>(info) {
+    guarded(info.Env(), [&] { writer_ = std::make_unique<RecordWriter>(program_of(info[0].As<Napi::Object>())); });
+  }
+
+ private:
+  // Of the arrays for the records those from `begin` to `end`.
+  Napi::Value write(const Napi::CallbackInfo& info) {
+    return guarded(info.Env(), [&] {
+      Napi::Env env = info.Env();
+      const auto memory = info[0].As<Napi::Uint8Array>();
+      const auto records = info[1].As<Napi::Uint32Array>();
+      const auto given = info[2].As<Napi::Float64Array>();
+      auto ends = info[3].As<Napi::Uint32Array>();
+      const std::size_t begin = u32(info[4]);
+      const std::size_t end = u32(info[5]);
+      const std::size_t cleared = info[6].IsNumber() ? u32(info[6]) : 0;
+      const bool is_cleared = info[6].IsNumber() && cleared >= begin;
+      const std::size_t numbers = writer_->given();
+      if (begin > end || end > records.ElementLength() || end > ends.ElementLength() ||
+          end * numbers > given.ElementLength())
+        throw Error("ERR_ADDON", "write", "records", EINVAL, "there are fewer than that");
+      const RecordWriter::Result result = writer_->write({memory.Data(), memory.ByteLength()},
+                                                         {records.Data() + begin, end - begin},
+                                                         {given.Data() + begin * numbers, (end - begin) * numbers},
+                                                         {ends.Data() + begin, end - begin},
+                                                         is_cleared ? cleared - begin : RecordWriter::none);
+      const AvroOutput& output = writer_->output();
+      Napi::Object object = Napi::Object::New(env);
+      object.Set("avro", Napi::Buffer<std::uint8_t>::Copy(env, output.data(), output.size()));
+      object.Set("end", static_cast<double>(begin + result.written));
+      if (result.end == RecordWriter::End::unknown) object.Set("unknown", result.table);
+      if (result.end == RecordWriter::End::suspect) object.Set("suspect", true);
+      return object;
+    });
+  }
+
+  std::unique_ptr<RecordWriter> writer_;
+};
+
+}  // namespace
+
+void add_records(Napi::Env env, Napi::Object exports) {
+  exports.Set("LearnedTable", LearnedWrap::define(env));
+  exports.Set("RecordWriter", RecordWriterWrap::define(env));
+}
+
+}  // namespace bpf2kafka

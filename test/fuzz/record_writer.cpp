@@ -1,0 +1,104 @@
+// libFuzzer target: the writer of records over memory that says anything, with programs of any steps. `npm run fuzz` builds
+// and runs it, with sanitizers. The memory has no byte more than it says, so that a read outside ends it.
+#include "record_writer.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <vector>
+
+#include "error.h"
+#include "fuzzed_input.h"
+
+using namespace bpf2kafka;
+
+namespace {
+
+constexpr std::uint32_t record_bytes = 48;
+
+void require(bool holds, const char* what) {
+  if (holds) return;
+  std::fprintf(stderr, "does not hold: %s\n", what);
+  std::abort();
+}
+
+// Mostly inside of the record: a program with one place outside is refused as a whole.
+std::uint32_t offset(FuzzedInput& input) { return input.one_in(64) ? input.u32() : input.below(record_bytes - 8); }
+
+Place place(FuzzedInput& input) { return {offset(input), input.one_in(64) ? input.below(12) : 1U << input.below(4)}; }
+
+Condition condition(FuzzedInput& input, std::uint32_t kinds) {
+  return {.kind = static_cast<Condition::Kind>(input.below(kinds)),
+          .place = place(input),
+          .value = input.below(4),
+          .other = place(input),
+          .span = {offset(input), offset(input)}};
+}
+
+void add_steps(RecordProgram& program, FuzzedInput& input, int most, int depth) {
+  for (int steps = static_cast<int>(input.below(static_cast<std::uint32_t>(most))); steps > 0; steps--) {
+    Step step{.kind = static_cast<Step::Kind>(input.below(17))};
+    step.index = static_cast<std::uint8_t>(input.below(3));
+    step.part = static_cast<std::uint8_t>(input.below(input.one_in(64) ? 9 : 2));
+    step.tables = static_cast<std::uint8_t>(input.below(4));
+    step.place = place(input);
+    step.span = {offset(input), offset(input)};
+    step.size = static_cast<std::uint32_t>(program.bytes.size());
+    step.count = input.one_in(64) ? 0 : record_bytes;
+    step.condition = static_cast<std::uint32_t>(program.conditions.size());
+    step.most = largest_int;
+    program.conditions.push_back(condition(input, 3));
+    const std::size_t at = program.steps.size();
+    program.steps.push_back(step);
+    if (step.kind >= Step::Kind::when && depth < 3) add_steps(program, input, 4, depth + 1);
+    program.steps[at].end = static_cast<std::uint32_t>(program.steps.size());
+  }
+}
+
+RecordProgram any_program(FuzzedInput& input) {
+  RecordProgram program;
+  program.bytes = "frame";
+  program.secrets = {std::vector<std::int32_t>(8192), 3, 19, 0};
+  for (int i = 0; i < 2; i++) {
+    const auto table = std::make_shared<LearnedTable>(16, 4096);
+    table->set("", {.parts = {"known"}, .count = 1});
+    program.tables.push_back({table, {.numbers = {}, .span = {offset(input), offset(input)}}});
+  }
+  program.kept = program.tables[0].learned;
+  program.kept_key = {.numbers = {place(input)}};
+  program.kept_names = {"a", "b"};
+  program.record_bytes = record_bytes;
+  program.given = 2;
+  for (std::uint32_t conditions = input.below(3); conditions > 0; conditions--) program.whole.push_back(condition(input, 4));
+  add_steps(program, input, 8, 0);
+  return program;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t bytes) {
+  FuzzedInput input(data, bytes);
+  std::unique_ptr<RecordWriter> writer;
+  try {
+    writer = std::make_unique<RecordWriter>(any_program(input));
+  } catch (const Error&) {
+    return 0;
+  }
+  const std::size_t size = input.below(300);
+  const std::unique_ptr<std::uint8_t[]> memory(new std::uint8_t[size]);
+  for (std::size_t i = 0; i < size; i++) memory[i] = static_cast<std::uint8_t>(input.one_in(2) ? input.below(256) : 0);
+  std::vector<std::uint32_t> records(1 + input.below(4));
+  for (auto& record : records) record = input.below(300);
+  const std::vector<double> given(2 * records.size(), 1e6);
+  std::vector<std::uint32_t> ends(records.size());
+  for (std::size_t begin = 0; begin < records.size();) {
+    const std::size_t left = records.size() - begin;
+    const auto result = writer->write({memory.get(), size}, std::span(records).subspan(begin),
+                                      std::span(given).subspan(2 * begin), std::span(ends).subspan(begin));
+    require(result.written <= left, "no more records are written than there are");
+    require((result.written == left) == (result.end == RecordWriter::End::all), "it ends for a reason");
+    require(writer->output().size() == (result.written == 0 ? 0 : ends[begin + result.written - 1]), "it ends where it says");
+    begin += result.written + 1;
+  }
+  return 0;
+}

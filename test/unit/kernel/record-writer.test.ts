@@ -1,0 +1,217 @@
+import { isUtf8 } from 'node:buffer';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type Key,
+  openLearnedTable,
+  openRecordWriter,
+  type RecordProgram,
+  type Step,
+} from '../../../src/kernel/record-writer.ts';
+
+const bytes = (text: string) => Buffer.from(text, 'latin1');
+const span = { offset: 0, length: 2 };
+
+describe('a table of what was learned', () => {
+  const keys = (table: ReturnType<typeof openLearnedTable>, ...names: string[]) =>
+    names.filter((name) => table.get(bytes(name)) !== undefined);
+
+  test('gives the parts of a value back, the newest one', () => {
+    const table = openLearnedTable({ entries: 10, bytes: 10_000 });
+    expect(table.get(bytes('a'))).toBeUndefined();
+    table.set(bytes('a'), [bytes('1'), bytes(''), bytes('3')], ['x']);
+    expect(table.get(bytes('a'))).toEqual([bytes('1'), bytes(''), bytes('3')]);
+    table.set(bytes('a'), [bytes('4')], []);
+    expect(table.get(bytes('a'))).toEqual([bytes('4')]);
+    table.clear();
+    expect(table.get(bytes('a'))).toBeUndefined();
+  });
+
+  test('forgets what is over half of its entries ago, but not what is asked for', () => {
+    const table = openLearnedTable({ entries: 4, bytes: 10_000 });
+    const set = (name: string) => table.set(bytes(name), [bytes(name)], []);
+    for (const name of ['a', 'b', 'c', 'd']) set(name);
+    expect(keys(table, 'a')).toEqual(['a']);
+    set('e');
+    set('f');
+    expect(keys(table, 'a', 'b', 'c', 'd', 'e', 'f')).toEqual(['a', 'e', 'f']);
+  });
+
+  test('forgets by bytes, and keeps nothing that is over half of them', () => {
+    const table = openLearnedTable({ entries: 1_000, bytes: 2_000 });
+    const set = (name: string, size: number) => table.set(bytes(name), [Buffer.alloc(size, name)], []);
+    set('x', 1_000);
+    expect(keys(table, 'x')).toEqual([]);
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) set(name, 300);
+    expect(keys(table, 'a', 'b', 'e', 'f')).toEqual(['e', 'f']);
+    expect(table.get(bytes('f'))).toEqual([Buffer.alloc(300, 'f')]);
+  });
+
+  test('holds what a map would, while nothing has to be forgotten', () => {
+    const key = fc.string({ maxLength: 3 });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(key, fc.string({ unit: 'binary', maxLength: 20 })), { maxLength: 200 }), (sets) => {
+        const table = openLearnedTable({ entries: 400, bytes: 100_000 });
+        for (const [name, value] of sets) table.set(bytes(name), [bytes(value), bytes(name)], []);
+        for (const [name, value] of new Map(sets)) expect(table.get(bytes(name))).toEqual([bytes(value), bytes(name)]);
+      }),
+    );
+  });
+
+  test('a value of too many parts is refused', () => {
+    const table = openLearnedTable({ entries: 4, bytes: 1_000 });
+    expect(() =>
+      table.set(
+        bytes('a'),
+        Array.from({ length: 7 }, () => bytes('')),
+        [],
+      ),
+    ).toThrow('too many parts');
+  });
+});
+
+const program = (steps: readonly Step<number, number>[], more: Partial<RecordProgram> = {}): RecordProgram => ({
+  steps,
+  whole: [],
+  tables: [],
+  recordBytes: 16,
+  given: 0,
+  ...more,
+});
+
+/** What is written of one record; undefined when it is declined. */
+function written(of: RecordProgram, record: Uint8Array, given: readonly number[] = []): Buffer | undefined {
+  const ends = new Uint32Array(1);
+  const { avro, end } = openRecordWriter(of).write(record, new Uint32Array(1), Float64Array.from(given), ends, 0, 1);
+  return end === 1 ? avro : undefined;
+}
+
+test('a text is written when it is UTF-8, and only then', () => {
+  const header = (length: number) => Buffer.from([16, 0, length, 0, ...Buffer.alloc(12)]);
+  const text = program([{ kind: 'text', span }]);
+  const piece = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 20 }).map((drawn) => Buffer.from(drawn)),
+    fc.uint8Array({ maxLength: 4 }).map((drawn) => Buffer.from(drawn)),
+    fc
+      .constantFrom(
+        'c080',
+        'c1bf',
+        'e09fbf',
+        'eda080',
+        'ed9fbf',
+        'f08fbfbf',
+        'f48fbfbf',
+        'f4908080',
+        'f5808080',
+        'e282',
+      )
+      .map((hex) => Buffer.from(hex, 'hex')),
+  );
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 4 }), (pieces) => {
+      const drawn = Buffer.concat(pieces);
+      const avro = written(text, Buffer.concat([header(drawn.length), drawn]));
+      expect(avro !== undefined, drawn.toString('hex')).toBe(isUtf8(drawn));
+      if (avro !== undefined) expect(avro.subarray(avro.length - drawn.length)).toEqual(drawn);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test.each([-1, 0.5, 2 ** 53 - 1, Number.NaN, Number.POSITIVE_INFINITY])('a given %d is no long: declined', (value) => {
+  const given = program([{ kind: 'given', of: 0 }], { given: 1 });
+  expect(written(given, Buffer.alloc(16), [value])).toBeUndefined();
+  expect(written(given, Buffer.alloc(16), [2 ** 53 - 2])).toHaveLength(8);
+});
+
+const u32 = (offset: number) => ({ offset, bytes: 4 }) as const;
+const learned = openLearnedTable({ entries: 2, bytes: 1_000 });
+const inside: readonly Step<number, number>[] = [{ kind: 'number', place: u32(13), most: 'int' }];
+
+test.each<[what: string, steps: readonly Step<number, number>[], more?: Partial<RecordProgram>]>([
+  ['a number behind the record', [{ kind: 'number', place: u32(13), most: 'int' }]],
+  ['a number of three bytes', [{ kind: 'bit', place: { offset: 0, bytes: 3 as never }, index: 0 }]],
+  ['a name that ends behind the record', [{ kind: 'name', offset: 1 }]],
+  ['a span behind the record', [{ kind: 'text', span: { offset: 0, length: 15 } }]],
+  ['a number that is not given', [{ kind: 'given', of: 0 }]],
+  ['a table that is not there', [{ kind: 'learned', of: 0, part: 0 }]],
+  ['names of a table that is not there', [{ kind: 'missing', names: [], of: [1] }]],
+  ['a place to keep something that is not there', [{ kind: 'keep', part: 0, steps: [] }]],
+  ['items of no bytes', [{ kind: 'items', span, itemBytes: 0, steps: [] }]],
+  [
+    'a number behind an item',
+    [{ kind: 'items', span, itemBytes: 8, steps: [{ kind: 'micros', place: { offset: 4, bytes: 8 } }] }],
+  ],
+  [
+    'an item that depends on a table',
+    [{ kind: 'items', span, itemBytes: 8, steps: [{ kind: 'learned', of: 0, part: 0 }] }],
+    { tables: [{ learned, key: { numbers: [u32(0)] } }] },
+  ],
+  [
+    'a step inside of another',
+    [{ kind: 'when', condition: { kind: 'equal', place: u32(0), value: 0 }, steps: inside }],
+  ],
+  [
+    'a condition behind the record',
+    [{ kind: 'when', condition: { kind: 'equal', place: u32(14), value: 0 }, steps: [] }],
+  ],
+  [
+    'a key that is too long',
+    [],
+    { tables: [{ learned, key: { numbers: Array(9).fill({ offset: 0, bytes: 8 }) } as Key }] },
+  ],
+  ['secrets that nothing is known of', [], { whole: [{ kind: 'harmless', span }] }],
+  ['a step that there is not', [{ kind: 'float' } as never]],
+])('a program is refused for %s', (_what, steps, more) => {
+  expect(() => openRecordWriter(program(steps, more))).toThrow(expect.objectContaining({ code: 'ERR_ADDON' }));
+});
+
+test('records that say anything about their strings are written or declined, and nothing outside is read', () => {
+  const all = program([
+    { kind: 'text', span },
+    { kind: 'texts', span: { offset: 4, length: 6 }, place: u32(8) },
+    {
+      kind: 'items',
+      span: { offset: 12, length: 14 },
+      itemBytes: 3,
+      steps: [{ kind: 'bit', place: { offset: 2, bytes: 1 }, index: 0 }],
+    },
+  ]);
+  const writer = openRecordWriter(all);
+  const outcomes = new Set<boolean>();
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ maxLength: 64 }),
+      fc.array(fc.nat(70), { minLength: 1, maxLength: 6 }),
+      (memory, places) => {
+        const ends = new Uint32Array(places.length);
+        const { avro, end } = writer.write(
+          memory,
+          Uint32Array.from(places),
+          new Float64Array(),
+          ends,
+          0,
+          places.length,
+        );
+        expect(avro.length).toBe(end === 0 ? 0 : ends[end - 1]);
+        outcomes.add(end > 0);
+      },
+    ),
+    { numRuns: 5_000, examples: [[new Uint8Array(32), [0, 16]]] },
+  );
+  expect(outcomes).toEqual(new Set([true, false]));
+});
+
+test('more records than there are places, numbers or room for their ends are refused', () => {
+  const writer = openRecordWriter(program([], { given: 1 }));
+  const write = (places: number, given: number, ends: number, begin = 0) =>
+    writer.write(Buffer.alloc(16), new Uint32Array(places), new Float64Array(given), new Uint32Array(ends), begin, 2);
+  expect(write(2, 2, 2).end).toBe(2);
+  for (const sizes of [
+    [1, 2, 2],
+    [2, 1, 2],
+    [2, 2, 1],
+    [2, 2, 2, 3],
+  ] as const)
+    expect(() => write(...(sizes as [number, number, number])), `${sizes}`).toThrow('there are fewer than that');
+});
