@@ -9,13 +9,13 @@ export function whyNoKillAtWrite(): string | undefined {
 }
 
 /**
- * Kills the process right behind its `count`-th write to a word of the commit of its exec ring (test/tools/
- * kill_at_write.c); resolves when it watches.
+ * Kills the process right behind its `count`-th write to a word of a commit of its exec ring (test/tools/kill_at_write.c):
+ * slot and position are of every second commit, consumer and commit of each. Resolves when it watches.
  */
 export async function killAtWrite(
   pid: number,
   ringBytes: number,
-  word: 'slot' | 'position' | 'consumer',
+  word: 'slot' | 'position' | 'consumer' | 'commit',
   count: number,
 ): Promise<ChildProcess> {
   const child = spawn(tool('kill_at_write'), [String(pid), String(ringBytes), word, String(count)], {

@@ -1,8 +1,9 @@
 /*
- * kill_at_write PID RING_BYTES slot|position|consumer COUNT: kills PID right behind its COUNT-th write of a commit:
- * to the first counter of a commit slot, to the position of that slot, or to the ring's consumer position.
+ * kill_at_write PID RING_BYTES slot|position|consumer|commit COUNT: kills PID right behind its COUNT-th write of a commit:
+ * to the first counter of one of the two slots, to the position of that slot, to the ring's consumer position, or to the
+ * first counter of either slot, which every commit writes to.
  *
- * Sets a hardware watchpoint (x86-64) on the word in the main thread of the process, where commits are made. Prints
+ * Sets hardware watchpoints (x86-64) on the words in the main thread of the process, where commits are made. Prints
  * `watching` when it is set and `killed` when it has killed; 3 when the process ended by itself.
  */
 #define _GNU_SOURCE
@@ -82,24 +83,28 @@ static void find_pages(pid_t pid, uint64_t ring_bytes, uint64_t *control, uint64
 	}
 }
 
-static void watch(pid_t pid, uint64_t address)
+static void watch(pid_t pid, const uint64_t *addresses, int count)
 {
 	const size_t registers = offsetof(struct user, u_debugreg);
-	/* DR7: local enable of DR0; its condition: writes; its length: 8 bytes. */
-	const uint64_t control = 1 | (1 << 16) | (2 << 18);
+	uint64_t control = 0;
 
-	if (ptrace(PTRACE_POKEUSER, pid, registers, address) != 0 ||
-	    ptrace(PTRACE_POKEUSER, pid, registers + 7 * sizeof(uint64_t), control) != 0)
+	for (int i = 0; i < count; i++) {
+		/* DR7: local enable of DRi; its condition: writes; its length: 8 bytes. */
+		control |= 1ULL << 2 * i | 1ULL << (16 + 4 * i) | 2ULL << (18 + 4 * i);
+		if (ptrace(PTRACE_POKEUSER, pid, registers + i * sizeof(uint64_t), addresses[i]) != 0)
+			fail("set the watchpoint");
+	}
+	if (ptrace(PTRACE_POKEUSER, pid, registers + 7 * sizeof(uint64_t), control) != 0)
 		fail("set the watchpoint");
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t control, consumer, address;
-	int status;
+	uint64_t control, consumer, addresses[2];
+	int status, count = 1;
 
 	if (argc != 5) {
-		fprintf(stderr, "usage: kill_at_write PID RING_BYTES slot|position|consumer COUNT\n");
+		fprintf(stderr, "usage: kill_at_write PID RING_BYTES slot|position|consumer|commit COUNT\n");
 		return 2;
 	}
 	const pid_t pid = atoi(argv[1]);
@@ -107,17 +112,20 @@ int main(int argc, char **argv)
 
 	find_pages(pid, strtoull(argv[2], NULL, 10), &control, &consumer);
 	if (strcmp(argv[3], "slot") == 0)
-		address = control + offsetof(struct ring_control, commits[1].counters);
+		addresses[0] = control + offsetof(struct ring_control, commits[1].counters);
 	else if (strcmp(argv[3], "position") == 0)
-		address = control + offsetof(struct ring_control, commits[1].position);
+		addresses[0] = control + offsetof(struct ring_control, commits[1].position);
+	else if (strcmp(argv[3], "consumer") == 0)
+		addresses[0] = consumer;
 	else
-		address = consumer;
+		for (count = 0; count < 2; count++)
+			addresses[count] = control + offsetof(struct ring_control, commits[count].counters);
 
 	if (ptrace(PTRACE_SEIZE, pid, 0, 0) != 0)
 		fail("trace the process");
 	if (ptrace(PTRACE_INTERRUPT, pid, 0, 0) != 0 || waitpid(pid, &status, __WALL) != pid)
 		fail("stop the process");
-	watch(pid, address);
+	watch(pid, addresses, count);
 	printf("watching\n");
 	fflush(stdout);
 	if (ptrace(PTRACE_CONT, pid, 0, 0) != 0)
