@@ -3,6 +3,7 @@
 // also what tells the owner of an old one what to do. Its path never changes: npx remembers it.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import module from 'node:module';
 import { constants } from 'node:os';
 import { dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -25,6 +26,8 @@ const ownNode = join(root, 'node_modules', '.bin', 'node');
 if (newEnough) {
   delete process.env.BPF2KAFKA_RESPAWNED;
   if (existsSync(program)) {
+    // A start out of sources strips types and compiles, which takes most of its time: once is enough.
+    if (program === source) module.enableCompileCache(join(root, '.cache', 'compiled'));
     import(pathToFileURL(program).href).then((main) => main.runProcess()).catch(fail);
   } else {
     refuse(`${program} is missing: install the package again, or run 'npm run build' in a checkout`);

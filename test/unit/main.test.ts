@@ -192,6 +192,16 @@ describe('bin/bpf2kafka.js', () => {
     expect(start(layout('checkout', { src: true, dist: true }))).toMatchObject({ stdout: 'source\n', status: 0 });
   });
 
+  test('a checkout keeps what was compiled, a package does not write', () => {
+    const { NODE_COMPILE_CACHE: _, ...env } = process.env;
+    const kept = (file: string) => {
+      spawnSync(process.execPath, [file], { env });
+      return existsSync(join(dirname(dirname(file)), '.cache/compiled'));
+    };
+    expect(kept(layout('keeps', { src: true }))).toBe(true);
+    expect(kept(layout('keeps-not', { dist: true }))).toBe(false);
+  });
+
   test('a package runs what was built, sources beside it or not', () => {
     expect(start(layout('package', { dist: true }))).toMatchObject({ stdout: 'built\n', status: 0 });
     const installed = layout('node_modules/bpf2kafka', { src: true, dist: true });
