@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Batch } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import {
@@ -14,8 +15,14 @@ import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import { InterruptibleWait } from './interruptible-wait.ts';
 import type { PacketDecoder } from './packet-decoder.ts';
 
-/** What one batch takes at most; decoding and encoding it keeps the main loop for about 1 ms, and two may come in one turn. */
+/** What one batch takes at most. */
 const recordsAtMost = 250;
+/**
+ * How long decoding a batch may keep the main loop, which also has to encode it, milliseconds: on a slow machine, and before
+ * the code is compiled, a batch has fewer records.
+ */
+const decodingAtMost = 0.5;
+const recordsAtFirst = 32;
 /** With a budget that is spent the next epoch waits, but not longer than this (milliseconds). */
 const longestInterval = 60_000;
 /** Then the epoch ends all the same when this much of the map is taken. */
@@ -43,6 +50,8 @@ export interface PacketSourceOptions {
 export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
   readonly #options: PacketSourceOptions;
   readonly #buffer = Buffer.alloc(recordsAtMost * packetEntryBytes);
+  /** Records of the next batch. */
+  #atMost = recordsAtFirst;
   #newest: EpochCut | undefined;
   /** By slot, packets of the frozen epoch until it is acknowledged; undefined until it has been read. */
   #pending: readonly number[] | undefined;
@@ -233,9 +242,11 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
     });
 
     if (records === 0) this.#acknowledge(frozen);
-    for (const events of inPieces(this.#eventsOf(frozen), recordsAtMost)) {
+    for (const events of this.#inPieces(this.#eventsOf(frozen))) {
       if (this.#abandoned) return records;
       yield batchOf(events);
+      // The batch before is sent in this turn of the loop, the next one is decoded in another.
+      await setImmediate();
     }
     if (uncommitted > 0) await waiting.promise;
     if (this.#abandoned) return records;
@@ -254,6 +265,22 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
       for (let entry = 0; entry < taken; entry += 1) yield decoder.keyed(this.#buffer, entry * packetEntryBytes);
       from += taken;
     }
+  }
+
+  /** As many as `decodingAtMost` allows, by what the piece before took. */
+  *#inPieces(counts: Iterable<PacketCount>): Generator<readonly PacketCount[], void> {
+    const { clock } = this.#options;
+    let piece: PacketCount[] = [];
+    let begun = clock.elapsedMillis();
+    for (const count of counts) {
+      if (piece.push(count) < this.#atMost) continue;
+      const affordable = (this.#atMost * decodingAtMost) / (clock.elapsedMillis() - begun);
+      this.#atMost = Math.max(1, Math.floor(Math.min(affordable, 2 * this.#atMost, recordsAtMost)));
+      yield piece;
+      piece = [];
+      begun = clock.elapsedMillis();
+    }
+    if (piece.length > 0) yield piece;
   }
 
   /** The commit point of the epoch, one store in the kernel; from then on its counts are no longer pending. */
@@ -284,14 +311,4 @@ export class PacketSource implements AsyncIterable<Batch<PacketCount>> {
       await this.#wait.sleep(Math.min(left, intervalMillis));
     }
   }
-}
-
-function* inPieces<Item>(items: Iterable<Item>, atMost: number): Generator<readonly Item[], void> {
-  let piece: Item[] = [];
-  for (const item of items) {
-    if (piece.push(item) < atMost) continue;
-    yield piece;
-    piece = [];
-  }
-  if (piece.length > 0) yield piece;
 }
