@@ -65,43 +65,45 @@ export function createRecordCodec<Topic extends EventTopic>(
     return { value, timestamp: fields.event_time.read(record), headers };
   }
 
+  /** Writes what can be, up to the end of the run; returns why it ended before. */
+  function writeRun(
+    batch: readonly KernelRecord[],
+    records: OutgoingRecord[],
+    cleared: number | undefined,
+  ): { readonly unknown?: number; readonly suspect?: true } | undefined {
+    const begin = records.length;
+    const end = runEnds[begin] as number;
+    if (end === begin) return {};
+    const { buffer } = batch[begin] as KernelRecord;
+    const stopped = writer.write(buffer, places, numbers, ends, begin, end, cleared);
+    for (let at = 0, i = begin; i < stopped.end; i += 1) {
+      records.push(written(batch[i] as KernelRecord, stopped.avro.subarray(at, ends[i])));
+      at = ends[i] as number;
+    }
+    return stopped.end === end ? undefined : stopped;
+  }
+
+  /** False when it is too large for its table. */
+  function learn({ learned, key, find }: Finding, record: KernelRecord): boolean {
+    const { parts, missing } = find(record);
+    learned.set(keyBytes(key, record), parts, missing);
+    return learned.get(keyBytes(key, record)) !== undefined;
+  }
+
   return {
     encode(batch) {
       begin?.();
       prepare(batch);
       const records: OutgoingRecord[] = [];
-      let asked: Finding | undefined;
       let cleared: number | undefined;
       while (records.length < batch.length) {
-        const first = batch[records.length] as KernelRecord;
-        const end = runEnds[records.length] as number;
-        let finding: Finding | undefined;
-        if (end > records.length) {
-          const begun = records.length;
-          const result = writer.write(first.buffer, places, numbers, ends, begun, end, cleared);
-          for (let at = 0; records.length < result.end; ) {
-            const next = ends[records.length] as number;
-            records.push(written(batch[records.length] as KernelRecord, result.avro.subarray(at, next)));
-            at = next;
-          }
-          if (result.end === end) continue;
-          if (result.end > begun) asked = undefined;
-          if (result.unknown !== undefined) finding = findings[result.unknown];
-          if (result.suspect && hides?.(batch[records.length] as KernelRecord) === false) {
-            cleared = records.length;
-            continue;
-          }
-        }
+        const stopped = writeRun(batch, records, cleared);
+        if (stopped === undefined) continue;
+        const { unknown, suspect } = stopped;
         const record = batch[records.length] as KernelRecord;
-        // What is too large for its table is asked for again.
-        if (finding !== undefined && finding !== asked) {
-          const { parts, missing } = finding.find(record);
-          finding.learned.set(keyBytes(finding.key, record), parts, missing);
-          asked = finding;
-          continue;
-        }
-        asked = undefined;
-        records.push(generally(record));
+        if (unknown !== undefined && learn(findings[unknown] as Finding, record)) continue;
+        if (suspect && hides?.(record) === false) cleared = records.length;
+        else records.push(generally(record));
       }
       return { topic, records };
     },
