@@ -54,6 +54,11 @@ export function bpftool(): string {
   return programOf('bpftool', 'bpftool');
 }
 
+/** What hosts are watched with that have nothing newer; the package does not start it in a container. */
+export function auditPrograms(): { readonly auditd: string; readonly auditctl: string } {
+  return { auditd: programOf('auditd', 'auditd'), auditctl: programOf('auditctl', 'auditd') };
+}
+
 /** Version of the embedded broker. */
 export function kafkaVersion(): string {
   const pom = readFileSync(join(checkout, 'scripts/kafka/pom.xml'), 'utf8');
