@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import kafkajs, { type Admin, Kafka, logLevel } from 'kafkajs';
 import { EmbeddedKafka } from '../../src/embedded-kafka/embedded-kafka.ts';
 import { createLog } from '../../src/log.ts';
+import { keepFormatted, makeFormatted } from './formatted-broker.ts';
 import { waitFor } from './wait-for.ts';
 
 export interface TestKafkaOptions {
@@ -24,8 +25,11 @@ export interface TopicOptions {
 export async function startKafka(options: TestKafkaOptions = {}): Promise<TestKafka> {
   const directory = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-kafka-'));
   const kafka = new TestKafka(directory, options);
+  const data = join(directory, 'data');
   try {
+    await makeFormatted(data);
     await kafka.start();
+    await keepFormatted(data);
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
     throw error;
