@@ -1,20 +1,18 @@
-import type { OutgoingRecord } from '../batch.ts';
 import { systemClock as clock } from '../clock.ts';
 import type { ForwardConfig, TailConfig } from '../config/types.ts';
 import { Bpf2KafkaError } from '../errors.ts';
 import { createKafkaClient } from '../kafka/client.ts';
 import type { ReadRecord } from '../kafka/reader.ts';
-import { prepareTarget, type TopicFacts } from '../kafka/topics.ts';
 import type { Log } from '../log.ts';
-import { Delivery } from '../producers/delivery.ts';
-import { partitionFor } from '../producers/partitioner.ts';
-import type { TopicName } from '../schemas/catalog.ts';
+import { type TopicName, topicNames } from '../schemas/catalog.ts';
 import { createDecoder, type Decoder } from '../schemas/codec.ts';
 import { createSchemaFetcher } from '../schemas/registry.ts';
 import { siemDocument, siemId } from '../siem/document.ts';
 import type { SiemFormat } from '../siem/formats.ts';
 import type { SiemRecords, SiemStream } from '../siem/records.ts';
 import { type CommandIo, escapeText, writeLine } from '../terminal.ts';
+import { createDocumentLetters } from './document-letters.ts';
+import { type KeyedRecord, TargetTopic, type TargetTopicOptions } from './target-topic.ts';
 
 export interface ForwardOptions extends Omit<TailConfig, 'json' | 'format' | 'forward' | 'fromBeginning'> {
   /** Name without prefix of the stream's topic. */
@@ -32,8 +30,8 @@ const drainMillis = 10_000;
 
 /**
  * Writes the documents of a stream to a topic, as a member of a consumer group, which is told that records are done with
- * when the broker has acknowledged their documents: at least once. A document keeps key, time and headers of its record;
- * the header `id` is its id.
+ * when the broker has acknowledged their documents, there or as dead letters: at least once. A document keeps key, time
+ * and headers of its record; the header `id` is its id.
  *
  * @returns how many documents were written
  * @throws Bpf2KafkaError ERR_BROKER, ERR_TOPIC; ERR_REGISTRY when the schema of a record cannot be had, with the record
@@ -42,18 +40,13 @@ const drainMillis = 10_000;
 export async function forwardDocuments(stream: SiemStream, options: ForwardOptions): Promise<number> {
   const { brokers, security, registry, registrySecurity, topicPrefix, topic, forward, log, signal, io } = options;
   const source = `${topicPrefix}${topic}`;
-  if (forward.topic === source) throw ownTopic(source);
+  refuseOwnTopics(forward, topicPrefix);
   const client = createKafkaClient({ brokers, security, clientId: 'bpf2kafka-forward', log });
-  let target: TopicFacts;
-  {
-    await using admin = await client.connectAdmin({ signal });
-    target = await prepareTarget(admin, { topic: forward.topic, log, clock });
-  }
-  // One producer for all hosts, and one partition a send: each partition is a destination of its own.
-  const partitions = Array.from({ length: target.partitions }, (_, partition) => ({ ...target, partition }));
-  const destinations = new Map(partitions.map((each) => [String(each.partition), each]));
-  // Each record brings its key.
-  await using delivery = new Delivery({ client, destinations, hostId: '', clock, log });
+  const open = (of: Pick<TargetTopicOptions, 'topic' | 'deadLetters'>) =>
+    TargetTopic.open({ client, clock, log, signal, ...of });
+  await using letters = forward.deadLetter === undefined ? undefined : await open({ topic: forward.deadLetter });
+  const deadLetters = letters && createDocumentLetters(letters, clock);
+  await using target = await open({ topic: forward.topic, deadLetters });
   const decoder = createDecoder({
     topic,
     ...(registry === undefined ? {} : { schemaById: createSchemaFetcher(registry, registrySecurity) }),
@@ -70,9 +63,7 @@ export async function forwardDocuments(stream: SiemStream, options: ForwardOptio
     for await (const batch of reader) {
       const records = batch.records.slice(0, left);
       const documents = await documentsOf(stream, records, decoder, options);
-      for (const [partition, group] of Map.groupBy(documents, ({ key }) => partitionFor(key, target.partitions))) {
-        await delivery.accept({ topic: String(partition), records: group }, tooLate.signal);
-      }
+      await target.write(documents, tooLate.signal);
       await batch.commit(records.length);
       written += documents.length;
       left -= records.length;
@@ -85,17 +76,13 @@ export async function forwardDocuments(stream: SiemStream, options: ForwardOptio
   return written;
 }
 
-interface DocumentRecord extends OutgoingRecord {
-  readonly key: string;
-}
-
 async function documentsOf(
   stream: SiemStream,
   records: readonly ReadRecord[],
   decoder: Decoder<SiemRecords[SiemStream]>,
   { format, io, signal }: ForwardOptions,
-): Promise<DocumentRecord[]> {
-  const documents: DocumentRecord[] = [];
+): Promise<KeyedRecord[]> {
+  const documents: KeyedRecord[] = [];
   for (const { topic, partition, offset, key, value, headers, timestamp } of records) {
     const decoded = await decoder.decode(value);
     if (decoded.ok) {
@@ -123,11 +110,16 @@ async function documentsOf(
   return documents;
 }
 
-function ownTopic(topic: string): Bpf2KafkaError {
-  return new Bpf2KafkaError('ERR_USAGE', {
-    operation: 'write documents to',
-    subject: topic,
-    reason: 'they are made of what stands there',
-    remedy: 'give --to another topic',
-  });
+/** Ours hold records, not documents, and one of them is what is read here. */
+function refuseOwnTopics({ topic, deadLetter }: ForwardConfig, topicPrefix: string): void {
+  const own = new Set(topicNames.map((name) => `${topicPrefix}${name}`));
+  for (const [flag, name] of [['--to', topic] as const, ['--dead-letter', deadLetter] as const]) {
+    if (name === undefined || !own.has(name)) continue;
+    throw new Bpf2KafkaError('ERR_USAGE', {
+      operation: 'write documents to',
+      subject: name,
+      reason: 'it is a topic of records, which others read as such',
+      remedy: `give ${flag} another topic`,
+    });
+  }
 }

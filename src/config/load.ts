@@ -36,7 +36,6 @@ export function loadRunConfig(
   facts: HostFacts = hostFacts(),
 ): RunConfig {
   const lookup = lookupOf(flags, environment);
-  const http = read(settings.http, lookup, facts);
   const brokers = command === 'run' ? requiredBrokers(lookup, facts) : read(settings.brokers, lookup, facts);
   const security = readBrokerSecurity(givenIn(lookup, facts));
   if (brokers.length === 0 && (security.tls ?? security.sasl) !== undefined) throw noBrokersToSecure();
@@ -61,8 +60,7 @@ export function loadRunConfig(
     compression: read(settings.compression, lookup, facts),
     maxBytesPerSecond: read(settings.maxBytesPerSecond, lookup, facts),
     ledgerIntervalMillis: read(settings.ledgerInterval, lookup, facts),
-    http: http === 'off' ? undefined : http,
-    httpToken: readHttpToken(givenIn(lookup, facts)),
+    ...readHttp(lookup, facts),
     serviceManager: readServiceManager(environment),
     redaction: {
       defaults: !read(settings.noRedactDefaults, lookup, facts),
@@ -155,6 +153,24 @@ function readEnd(lookup: Lookup, facts: HostFacts): Pick<RunConfig, 'onExit' | '
   return { onExit: 'keep', attached };
 }
 
+function readHttp(lookup: Lookup, facts: HostFacts): Pick<RunConfig, 'http' | 'httpToken'> {
+  const http = read(settings.http, lookup, facts);
+  const httpToken = readHttpToken(givenIn(lookup, facts));
+  if (http !== 'off') return { http, httpToken };
+  const off = lookup(settings.http.name);
+  for (const { name } of [settings.httpToken, settings.httpTokenFile]) {
+    const given = lookup(name);
+    if (given === undefined) continue;
+    throw configError({
+      operation: 'use',
+      subject: `--${name} (from ${given.origin}) with --http off (from ${off?.origin})`,
+      reason: 'there is no page that it would open',
+      remedy: 'leave one of them out',
+    });
+  }
+  return { http: undefined, httpToken };
+}
+
 /** The same settings from the same places as `run`. Fails with ERR_CONFIG. */
 export function loadCheckConfig(flags: Flags, environment: Environment, facts: HostFacts = hostFacts()): CheckConfig {
   const json = read(settings.json, lookupIn(flags, environment, new Map()), facts);
@@ -233,12 +249,18 @@ function readDocuments(lookup: Lookup): Pick<TailConfig, 'format' | 'forward'> {
   const format = read(settings.format, lookup, noFacts);
   const topic = read(settings.to, lookup, noFacts);
   const group = read(settings.group, lookup, noFacts);
+  const deadLetter = read(settings.deadLetter, lookup, noFacts);
   const refuse = (flags: string, reason: string, remedy: string) =>
     configError({ operation: 'use', subject: flags, reason, remedy });
   if (format !== undefined && read(settings.json, lookup, noFacts))
     throw refuse('--format with --json', 'both say what is printed', 'leave one of them out');
-  if (topic === undefined && group === undefined) return { format, forward: undefined };
-  if (topic === undefined) throw refuse('--group', 'without --to nothing is remembered', 'give --to TOPIC');
+  if (topic === undefined && group !== undefined)
+    throw refuse('--group', 'without --to nothing is remembered', 'give --to TOPIC');
+  if (topic === undefined && deadLetter !== undefined)
+    throw refuse('--dead-letter', 'without --to no topic refuses a document', 'give --to TOPIC');
+  if (topic === undefined) return { format, forward: undefined };
+  if (topic === deadLetter)
+    throw refuse(`--dead-letter ${deadLetter}`, 'it is the topic of --to, which refuses them', 'give another topic');
   if (format === undefined)
     throw refuse('--to', '--format is not given', `give --format, one of ${siemFormats.join(', ')}`);
   if (group === undefined)
@@ -249,7 +271,7 @@ function readDocuments(lookup: Lookup): Pick<TailConfig, 'format' | 'forward'> {
     );
   if (read(settings.fromBeginning, lookup, noFacts))
     throw refuse('--from-beginning with --to', 'the group says where to begin', 'give a new --group to begin anew');
-  return { format, forward: { topic, group } };
+  return { format, forward: { topic, group, deadLetter } };
 }
 
 export function loadAuditConfig(flags: Flags, environment: Environment): AuditConfig {

@@ -383,6 +383,14 @@ export const settings = {
     value: identifier('1 to 255 characters without control characters'),
     fallback: none,
   }),
+  deadLetter: setting<string | undefined>({
+    name: 'dead-letter',
+    placeholder: 'TOPIC',
+    description:
+      'topic (its full name) for documents that the topic of --to refuses; without it they are held and tried again',
+    value: topicName,
+    fallback: none,
+  }),
   fromBeginning: setting({
     name: 'from-beginning',
     description: 'start with the oldest record instead of the next one',
@@ -496,6 +504,7 @@ export const tailNames = [
   'format',
   'to',
   'group',
+  'deadLetter',
   'fromBeginning',
   'limit',
 ] as const satisfies readonly Name[];

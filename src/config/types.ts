@@ -148,6 +148,8 @@ export interface TailConfig {
 export interface ForwardConfig {
   /** Full name. */
   readonly topic: string;
+  /** Full name of the topic of what that one refuses. */
+  readonly deadLetter: string | undefined;
   /** Consumer group. */
   readonly group: string;
 }

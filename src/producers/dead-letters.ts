@@ -75,7 +75,7 @@ export function createDeadLetters<Topic extends EventTopic>({
 }
 
 /** As the refused record has it, except for a time that the broker would refuse a second time. */
-function stampOf(
+export function stampOf(
   { timestamp, headers }: OutgoingRecord,
   { code }: Refusal,
   nowMillis: number,

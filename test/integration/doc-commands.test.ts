@@ -31,6 +31,7 @@ beforeAll(async () => {
   place = await SidecarPlace.create('documents', [pair.name]);
   sidecar = await place.run(kafka.brokers, '--create-topics', '--http', '127.0.0.1:0', '--ledger-interval', '500ms');
   await kafka.createTopic('siem-execs');
+  await kafka.createTopic('siem-refused');
   // Something to read for whoever reads from now on.
   execs = setInterval(() => spawnSync('/bin/true'), 200);
   traffic = startTraffic(pair);

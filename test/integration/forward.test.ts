@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKafkaClient, type PartitionProducer, type ProducerRecord } from '../../src/kafka/client.ts';
 import { createLog } from '../../src/log.ts';
@@ -34,7 +35,7 @@ const hosts = ['host-a', 'host-b', 'host-c'];
 /** `count` execs of one host to its partition; answers with the ids of their documents. */
 async function publish(
   prefix: string,
-  { host = 0, first = 1, count, framing = { kind: 'single-object' } }: PublishOptions,
+  { host = 0, first = 1, count, large = [], framing = { kind: 'single-object' } }: PublishOptions,
 ): Promise<string[]> {
   const kinds = Object.values(execs);
   const events = Array.from({ length: count }, (_, index) => ({
@@ -44,6 +45,8 @@ async function publish(
     seq: first + index,
     // Of today: a topic may delete at once what is older than its retention.
     event_time: start + index,
+    // Does not compress to less than 15,000 bytes.
+    ...(large.includes(first + index) ? { args: [randomBytes(15_000).toString('hex')] } : {}),
   }));
   const { records } = createCodec({ topic: 'exec-events', framing }).encode(events);
   await send(`${prefix}exec-events`, host, records);
@@ -54,6 +57,8 @@ interface PublishOptions {
   readonly host?: number;
   readonly first?: number;
   readonly count: number;
+  /** `seq` of those with a long argument. */
+  readonly large?: readonly number[];
   readonly framing?: Framing;
 }
 
@@ -76,8 +81,8 @@ async function createTopics(prefix: string): Promise<void> {
   await kafka.createTopic(`${prefix}siem`, { partitions: 4 });
 }
 
-const documentsIn = async (prefix: string) =>
-  (await readTopic(kafka.brokers, `${prefix}siem`)).map((record) => ({
+const documentsIn = async (prefix: string, topic = 'siem') =>
+  (await readTopic(kafka.brokers, `${prefix}${topic}`)).map((record) => ({
     ...record,
     id: record.headers.id as string,
     key: record.key.toString(),
@@ -226,17 +231,85 @@ describe('to a topic', () => {
     expect((await documentsIn(prefix)).map(({ id }) => id)).toEqual(['boot-0:exec:1', 'boot-0:exec:3']);
   });
 
-  test('topics that are not there, and the topic that it reads, are a line each', async () => {
+  const small = { 'max.message.bytes': String(12 * 1024) };
+
+  test('a document that the topic refuses is held with all behind it, until the topic takes it', async () => {
+    const prefix = 'held.';
+    await createTopics(prefix);
+    await kafka.configureTopic(`${prefix}siem`, small);
+    const ids = await publish(prefix, { count: 20, large: [11] });
+    await using command = forward(prefix, 'ecs', '--limit', '20');
+    await waitFor(() => command.errors.includes('they are held and tried again'), {
+      what: 'the refusal is told',
+      timeout: 30_000,
+    });
+    expect((await documentsIn(prefix)).map(({ id }) => id)).not.toContain(ids[10]);
+    await kafka.configureTopic(`${prefix}siem`, { 'max.message.bytes': '1048576' });
+    expect(await command.exit()).toBe(0);
+    expect(new Set((await documentsIn(prefix)).map(({ id }) => id))).toEqual(new Set(ids));
+  });
+
+  test.each([
+    ['whole', {}],
+    ['without its content where that is too small as well', small],
+  ])('with --dead-letter such a document is there, %s, and the others go on', async (_, letterLimit) => {
+    const whole = Object.keys(letterLimit).length === 0;
+    const prefix = `letters-${whole}.`;
+    await createTopics(prefix);
+    await kafka.createTopic(`${prefix}refused`, { partitions: 2 });
+    await kafka.configureTopic(`${prefix}siem`, small);
+    await kafka.configureTopic(`${prefix}refused`, letterLimit);
+    const ids = await publish(prefix, { count: 20, large: [1, 11, 20] });
+    const refused = [0, 10, 19].map((at) => ids[at] as string);
+    await using command = forward(prefix, 'ecs', '--dead-letter', `${prefix}refused`, '--limit', '20');
+    expect(await command.exit()).toBe(0);
+    expect(command.errors).toContain('went to the dead letter');
+
+    expect((await documentsIn(prefix)).map(({ id }) => id)).toEqual(ids.filter((id) => !refused.includes(id)));
+    const letters = await documentsIn(prefix, 'refused');
+    expect(new Set(letters.map(({ id }) => id))).toEqual(new Set(refused));
+    expect(letters).toHaveLength(refused.length);
+    for (const { id, key, headers, timestamp, value, document } of letters) {
+      const [boot_id, , seq] = id.split(':');
+      expect(headers).toMatchObject({ boot_id, seq, refused_by: `${prefix}siem`, error_code: 'MESSAGE_TOO_LARGE' });
+      expect(headers.reason).toMatch(/larger than|too large/);
+      expect([key, timestamp]).toEqual(['host-a', start + Number(seq) - 1]);
+      if (whole)
+        expect(document).toMatchObject({ event: { id }, process: { args: [expect.stringMatching(/^.{30000}$/)] } });
+      else
+        expect(document).toEqual({
+          id,
+          value_size: expect.any(Number),
+          value_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+        });
+      expect(value.length > 30_000).toBe(whole);
+    }
+    if (whole) expect(letters.flatMap(({ document }) => faultsOf.ecs(document))).toEqual([]);
+
+    // They are done with: a start goes on behind them.
+    const later = await publish(prefix, { first: 21, count: 1 });
+    await using next = forward(prefix, 'ecs', '--dead-letter', `${prefix}refused`, '--limit', '1');
+    expect(await next.exit()).toBe(0);
+    expect((await documentsIn(prefix)).at(-1)?.id).toBe(later[0]);
+    expect(await documentsIn(prefix, 'refused')).toHaveLength(refused.length);
+  });
+
+  test('topics that are not there, and topics of records, are a line each', async () => {
     await kafka.createTopic('alone.exec-events');
-    const cases: [string, string, number, RegExp][] = [
-      ['alone.', 'nowhere', 4, /cannot publish to the topic nowhere: it does not exist; create it\n$/],
-      ['alone.', 'alone.exec-events', 2, /cannot write documents to alone\.exec-events: they are made of what stands/],
-      ['absent.', 'alone.exec-events', 4, /cannot read the topic absent\.exec-events: it does not exist/],
+    await kafka.createTopic('there');
+    const own = 'it is a topic of records, which others read as such; give';
+    const cases: [string, string[], number, string][] = [
+      ['alone.', ['nowhere'], 4, 'cannot publish to the topic nowhere: it does not exist; create it'],
+      ['alone.', ['there', '--dead-letter', 'nowhere'], 4, 'the topic nowhere: it does not exist; create it'],
+      ['alone.', ['alone.exec-events'], 2, `cannot write documents to alone.exec-events: ${own} --to another topic`],
+      ['alone.', ['alone.exit-events'], 2, `cannot write documents to alone.exit-events: ${own} --to another topic`],
+      ['', ['there', '--dead-letter', 'bpf2kafka-dead-letter'], 2, `${own} --dead-letter another topic`],
+      ['absent.', ['there'], 4, 'cannot read the topic absent.exec-events: it does not exist'],
     ];
-    for (const [prefix, to, code, line] of cases) {
-      await using command = tail(prefix, '--format', 'ecs', '--to', to, '--group', 'g');
+    for (const [prefix, words, code, line] of cases) {
+      await using command = tail(prefix, '--format', 'ecs', '--group', 'g', '--to', ...words);
       expect([await command.exit(), command.lines]).toEqual([code, []]);
-      expect(command.errors).toMatch(line);
+      expect(command.errors).toContain(line);
       expect(command.errors.trimEnd()).not.toContain('\n');
     }
   });

@@ -123,6 +123,8 @@ export const docCommands: Readonly<Record<string, DocCommand>> = {
   'bpf2kafka tail exec --brokers localhost:9092 --format ecs --to siem-execs --group siem': goesOn(
     /^ready exec as ecs to siem-execs$/,
   ),
+  'bpf2kafka tail exec --brokers localhost:9092 --format ecs --to siem-execs --group siem --dead-letter siem-refused':
+    goesOn(/^ready exec as ecs to siem-execs$/),
   // It finds bare records, which are rare.
   'bpf2kafka tail exec --brokers localhost:9092 --json --from-beginning --limit 10 | jq \'select(.degraded | index("filename")) | [.seq, .pid, .comm]\'':
     ends(),

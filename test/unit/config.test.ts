@@ -538,7 +538,7 @@ describe('documents for security tools', () => {
 
   test('are printed, or written to a topic by a group', () => {
     expect(tail({ format: 'ecs' })).toMatchObject({ format: 'ecs', forward: undefined });
-    const forward = { topic: 'siem.execs', group: 'siem' };
+    const forward = { topic: 'siem.execs', group: 'siem', deadLetter: undefined };
     expect(tail({ format: 'ocsf', to: 'siem.execs', group: 'siem', limit: '7' })).toMatchObject({
       format: 'ocsf',
       forward,
@@ -546,6 +546,7 @@ describe('documents for security tools', () => {
     });
     const environment = { BPF2KAFKA_FORMAT: 'sigma', BPF2KAFKA_TO: 'siem.execs', BPF2KAFKA_GROUP: 'siem' };
     expect(tail({}, environment)).toMatchObject({ format: 'sigma', forward });
+    expect(tail({ 'dead-letter': 'refused' }, environment).forward).toEqual({ ...forward, deadLetter: 'refused' });
   });
 
   test.each<[Flags, string]>([
@@ -566,6 +567,15 @@ describe('documents for security tools', () => {
       'cannot use --to "a topic" (from the command line): it must be the name of a topic: 1 to 249 letters, digits, dots, dashes and underscores',
     ],
     [{ format: 'ecs', to: '..', group: 'g' }, 'cannot use --to ".."'],
+    [
+      { format: 'ecs', 'dead-letter': 'refused' },
+      'cannot use --dead-letter: without --to no topic refuses a document; give --to TOPIC',
+    ],
+    [
+      { format: 'ecs', to: 'siem', group: 'g', 'dead-letter': 'siem' },
+      'cannot use --dead-letter siem: it is the topic of --to, which refuses them; give another topic',
+    ],
+    [{ format: 'ecs', to: 'siem', group: 'g', 'dead-letter': 'a/b' }, 'cannot use --dead-letter "a/b"'],
   ])('%j is refused', (flags, message) => {
     const error = failure(() => tail(flags));
     expect([error.code, error.message]).toEqual(['ERR_CONFIG', expect.stringContaining(message)]);

@@ -66,3 +66,18 @@ test('a file that is not there, and one beside the token itself, are refused', (
   expect(() => load({ 'http-token-file': join(directory, 'absent') })).toThrow('there is no such file');
   expect(() => load({ 'http-token': token, 'http-token-file': file('token', token) })).toThrow('give one of them');
 });
+
+test('a token for a page that is off is refused, wherever either comes from', () => {
+  const reason = 'there is no page that it would open; leave one of them out';
+  expect(() => load({ http: 'off', 'http-token': token })).toThrow(
+    `cannot use --http-token (from the command line) with --http off (from the command line): ${reason}`,
+  );
+  expect(() => load({ http: 'off' }, { BPF2KAFKA_HTTP_TOKEN: token })).toThrow(
+    `cannot use --http-token (from the environment, BPF2KAFKA_HTTP_TOKEN) with --http off (from the command line): ${reason}`,
+  );
+  const config = file('off.yaml', `http: off\nhttp-token-file: ${file('token', token)}\n`);
+  expect(() => load({ config })).toThrow(
+    `cannot use --http-token-file (from ${config}, line 2) with --http off (from ${config}, line 1): ${reason}`,
+  );
+  expect(load({ config, http: '127.0.0.1:0' })).toMatchObject({ text: token });
+});
