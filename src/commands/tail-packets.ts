@@ -71,6 +71,18 @@ export async function printPacketTables(
   return printed;
 }
 
+/** Adds up packet counts that have an end, and prints one table; answers with how many were printed. */
+export async function printPacketTotals(
+  counts: AsyncIterable<PacketCount>,
+  { out, signal }: Pick<PacketTablesOptions, 'out' | 'signal'>,
+): Promise<number> {
+  const table = new PacketTable();
+  for await (const count of counts) table.add(count);
+  if (table.changes === 0 || signal.aborted) return 0;
+  await writeLine(out, table.text(), signal);
+  return 1;
+}
+
 /** Waits until nothing has come for a moment, or for as long as a table may wait, but to `earliest` anyway. */
 async function intervalEnds(
   table: PacketTable,

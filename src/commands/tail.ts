@@ -4,7 +4,8 @@ import { getSystemErrorMap } from 'node:util';
 import { type Clock, systemClock } from '../clock.ts';
 import type { TailConfig } from '../config/types.ts';
 import { Bpf2KafkaError } from '../errors.ts';
-import { createKafkaClient } from '../kafka/client.ts';
+import { createKafkaClient, type KafkaClient } from '../kafka/client.ts';
+import { readSnapshot } from '../kafka/snapshot.ts';
 import { createLog, type Log } from '../log.ts';
 import type { TopicEvents, TopicName } from '../schemas/catalog.ts';
 import { createDecoder } from '../schemas/codec.ts';
@@ -27,7 +28,7 @@ import {
   writeLine,
 } from '../terminal.ts';
 import { forwardDocuments } from './forward.ts';
-import { printPacketTables } from './tail-packets.ts';
+import { printPacketTables, printPacketTotals } from './tail-packets.ts';
 
 /** What tail needs of a record in a topic. */
 export interface TailRecord {
@@ -40,10 +41,13 @@ export interface TailRecord {
 export type OpenRecords = (options: {
   readonly topics: readonly string[];
   readonly fromBeginning: boolean;
+  readonly since?: number | undefined;
   readonly signal: AbortSignal;
 }) => Promise<AsyncIterable<TailRecord> & AsyncDisposable>;
 
-export interface TailOptions extends Omit<TailConfig, 'format' | 'forward'> {
+export interface TailOptions extends Omit<TailConfig, 'format' | 'forward' | 'since' | 'untilEnd'> {
+  readonly since?: number | undefined;
+  readonly untilEnd?: boolean;
   /** Prints documents for security tools. */
   readonly format?: SiemFormat | undefined;
   readonly out: Writable;
@@ -77,6 +81,7 @@ export async function tailStream(name: StreamName, options: TailOptions): Promis
       return printLines(events('bpf2kafka-ledger', options), json ? plainJson : ledgerLine, options);
     case 'packets':
       if (json) return printLines(events('packet-counts', options), plainJson, options);
+      if (options.untilEnd === true) return printPacketTotals(events('packet-counts', options), options);
       return printPacketTables((signal) => events('packet-counts', { ...options, signal }), { ...options, clock });
   }
 }
@@ -128,7 +133,8 @@ async function* events<Topic extends TopicName>(
   options: TailOptions,
 ): AsyncGenerator<TopicEvents[Topic], void, void> {
   const { brokers, security, registry, registrySecurity, log, err, signal } = options;
-  const open = options.open ?? createKafkaClient({ brokers, security, clientId: 'bpf2kafka-tail', log }).read;
+  const client = createKafkaClient({ brokers, security, clientId: 'bpf2kafka-tail', log });
+  const open = options.open ?? (options.untilEnd === true ? whatIsThere(client) : client.read);
   const decoder = createDecoder({
     topic,
     ...(registry === undefined ? {} : { schemaById: createSchemaFetcher(registry, registrySecurity) }),
@@ -137,6 +143,7 @@ async function* events<Topic extends TopicName>(
   await using records = await open({
     topics: [`${options.topicPrefix}${topic}`],
     fromBeginning: options.fromBeginning,
+    since: options.since,
     signal,
   });
   options.onReady?.();
@@ -150,6 +157,18 @@ async function* events<Topic extends TopicName>(
     const where = `record at offset ${offset} of partition ${partition}`;
     await writeLine(err, `bpf2kafka: cannot read the ${where}: ${escapeText(decoded.reason)}`, signal);
   }
+}
+
+/** The records up to the end that the topics have when it is called. */
+function whatIsThere(client: KafkaClient): OpenRecords {
+  return async ({ topics, since, signal }) => {
+    const { records } = await readSnapshot(client, { topics, since, signal });
+    const iterator = records[Symbol.asyncIterator]();
+    return {
+      [Symbol.asyncIterator]: () => iterator,
+      [Symbol.asyncDispose]: async () => void (await iterator.return?.()),
+    };
+  };
 }
 
 /** `tail` of the command line; SIGINT and SIGTERM end it with 0. */

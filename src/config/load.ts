@@ -240,9 +240,23 @@ export function loadTailConfig(flags: Flags, environment: Environment): TailConf
     topicPrefix: read(settings.topicPrefix, lookup, noFacts),
     json: read(settings.json, lookup, noFacts),
     ...readDocuments(lookup),
-    fromBeginning: read(settings.fromBeginning, lookup, noFacts),
+    ...readBounds(lookup),
     limit: read(settings.limit, lookup, noFacts),
   };
+}
+
+function readBounds(lookup: Lookup): Pick<TailConfig, 'fromBeginning' | 'since' | 'untilEnd'> {
+  const since = read(settings.since, lookup, noFacts);
+  const untilEnd = read(settings.untilEnd, lookup, noFacts);
+  const fromBeginning = read(settings.fromBeginning, lookup, noFacts);
+  if (fromBeginning && since !== undefined)
+    throw configError({
+      operation: 'use',
+      subject: '--from-beginning with --since',
+      reason: 'both say where to begin',
+      remedy: 'leave one of them out',
+    });
+  return { fromBeginning: fromBeginning || (untilEnd && since === undefined), since, untilEnd };
 }
 
 function readDocuments(lookup: Lookup): Pick<TailConfig, 'format' | 'forward'> {
@@ -269,8 +283,11 @@ function readDocuments(lookup: Lookup): Pick<TailConfig, 'format' | 'forward'> {
       '--group is not given',
       'give --group GROUP, so that the next start goes on where this one ends',
     );
-  if (read(settings.fromBeginning, lookup, noFacts))
-    throw refuse('--from-beginning with --to', 'the group says where to begin', 'give a new --group to begin anew');
+  for (const row of [settings.fromBeginning, settings.since])
+    if (read<unknown>(row, lookup, noFacts))
+      throw refuse(`--${row.name} with --to`, 'the group says where to begin', 'give a new --group to begin anew');
+  if (read(settings.untilEnd, lookup, noFacts))
+    throw refuse('--until-end with --to', 'it goes on as records come', 'give --limit N to end it');
   return { format, forward: { topic, group, deadLetter } };
 }
 

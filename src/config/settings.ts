@@ -397,6 +397,12 @@ export const settings = {
     value: toggle,
     fallback: off,
   }),
+  untilEnd: setting({
+    name: 'until-end',
+    description: 'print what the topic holds now, from --since or its beginning, and end',
+    value: toggle,
+    fallback: off,
+  }),
   limit: setting<number | undefined>({
     name: 'limit',
     placeholder: 'N',
@@ -408,8 +414,8 @@ export const settings = {
   since: setting<number | undefined>({
     name: 'since',
     placeholder: 'TIME',
-    description: 'only entries of the ledger that begin at this time or later',
-    fallbackText: 'the oldest',
+    description:
+      'begin with what is of this time or later, as in 2026-11-24T22:00:00Z, or 10m for ten minutes ago; of audit, entries of the ledger',
     value: moment,
     fallback: none,
   }),
@@ -506,6 +512,8 @@ export const tailNames = [
   'group',
   'deadLetter',
   'fromBeginning',
+  'since',
+  'untilEnd',
   'limit',
 ] as const satisfies readonly Name[];
 export const auditNames = [

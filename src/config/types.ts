@@ -142,6 +142,10 @@ export interface TailConfig {
   /** Writes them to a topic instead; then there is a format. */
   readonly forward: ForwardConfig | undefined;
   readonly fromBeginning: boolean;
+  /** Begins with the first record of this time or later, milliseconds since 1970. */
+  readonly since: number | undefined;
+  /** Ends at the end that the topic has at the start; begins at its beginning when nothing else is said. */
+  readonly untilEnd: boolean;
   readonly limit: number | undefined;
 }
 

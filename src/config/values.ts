@@ -1,5 +1,6 @@
 import { isIPv6 } from 'node:net';
 import { z } from 'zod';
+import { systemClock } from '../clock.ts';
 import { type IpPrefix, parsePrefix } from '../ip-prefix.ts';
 import { parseSecretPattern, type SecretPattern } from '../secret-pattern.ts';
 import { type InFile, matching, text } from '../setting.ts';
@@ -93,7 +94,10 @@ export function durationText(millis: number): string {
   return millis % 1_000 === 0 ? `${millis / 1_000}s` : `${millis}ms`;
 }
 
-export const moment = text('a time as in 2026-11-24T22:00:00Z', (given) => {
+/** Milliseconds since 1970; that of `10m` is ten minutes before it is read. */
+export const moment = text('a time as in 2026-11-24T22:00:00Z, or how long ago as in 10m', (given) => {
+  const ago = durationMillis(given);
+  if (ago !== undefined) return systemClock.nowMillis() - ago;
   const millis = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(given)
     ? Date.parse(given)
     : Number.NaN;

@@ -63,8 +63,11 @@ export interface KafkaAdmin extends AsyncDisposable {
   topicSettings(topic: string): Promise<ReadonlyMap<string, string> | undefined>;
   /** False when it exists already. @throws Bpf2KafkaError ERR_TOPIC */
   createTopic(topic: NewTopic): Promise<boolean>;
-  /** Offset of the first record and of the next one to be written, a partition each. */
-  topicOffsets(topic: string): Promise<readonly PartitionOffsets[]>;
+  /**
+   * Offset of the first record and of the next one to be written, a partition each.
+   * @param since milliseconds since 1970: the first record of this time or later
+   */
+  topicOffsets(topic: string, since?: number): Promise<readonly PartitionOffsets[]>;
   deleteGroup(groupId: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -143,6 +146,8 @@ export interface ReadOptions {
   readonly topics: readonly string[];
   /** Otherwise from the records written after this call. */
   readonly fromBeginning: boolean;
+  /** From the first record of this time or later, milliseconds since 1970. */
+  readonly since?: number | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -219,15 +224,15 @@ export function createKafkaClient(options: KafkaClientOptions): KafkaClient {
       }
     },
     createProducer: () => new Producer(open, fail, clock),
-    read: async ({ topics, fromBeginning, signal }) => {
+    read: async ({ topics, fromBeginning, since, signal }) => {
       const admin = await client.connectAdmin(signal === undefined ? {} : { signal });
       try {
         const start = new Map<string, bigint[]>();
         for (const topic of topics) {
           await refuseMissing(admin, topic);
           const offsets: bigint[] = [];
-          for (const { partition, low, high } of await admin.topicOffsets(topic)) {
-            offsets[partition] = fromBeginning ? low : high;
+          for (const { partition, low, high } of await admin.topicOffsets(topic, since)) {
+            offsets[partition] = fromBeginning || since !== undefined ? low : high;
           }
           start.set(topic, offsets);
         }
@@ -439,12 +444,19 @@ class Admin implements KafkaAdmin {
     }
   }
 
-  async topicOffsets(topic: string): Promise<readonly PartitionOffsets[]> {
+  async topicOffsets(topic: string, since?: number): Promise<readonly PartitionOffsets[]> {
     const deadline = this.#clock.elapsedMillis() + connectDeadlineMillis;
     for (;;) {
       try {
         const offsets = await this.#deadline(this.#admin.fetchTopicOffsets(topic));
-        return offsets.map(({ partition, low, high }) => ({ partition, low: BigInt(low), high: BigInt(high) }));
+        const first =
+          since === undefined ? [] : await this.#deadline(this.#admin.fetchTopicOffsetsByTimestamp(topic, since));
+        const firstOf = new Map(first.map(({ partition, offset }) => [partition, offset]));
+        return offsets.map(({ partition, low, high }) => ({
+          partition,
+          low: BigInt(firstOf.get(partition) ?? low),
+          high: BigInt(high),
+        }));
       } catch (error) {
         // The metadata names the leader of a new partition before that broker leads it; kafkajs does not ask again.
         const moving = (error as { retriable?: unknown }).retriable === true && protocolErrorOf(error) !== undefined;

@@ -21,6 +21,10 @@ export interface SnapshotOptions {
   readonly topics: readonly string[];
   /** Those that need not exist; they are asked for last. */
   readonly optional?: readonly string[];
+  /** Only from the first record of this time or later, milliseconds since 1970; `low` of the offsets is its. */
+  readonly since?: number | undefined;
+  /** Ends the records early. */
+  readonly signal?: AbortSignal;
   readonly clock?: Clock;
   /** How long nothing may come before the rest of the offsets is taken for empty, milliseconds. */
   readonly quietMillis?: number;
@@ -33,26 +37,24 @@ export interface SnapshotOptions {
  * not reached counts as reached when the broker answers and has sent nothing for a while.
  * @throws Bpf2KafkaError ERR_BROKER, ERR_TOPIC
  */
-export async function readSnapshot(
-  client: KafkaClient,
-  { topics, optional = [], clock = systemClock, quietMillis = 15_000 }: SnapshotOptions,
-): Promise<Snapshot> {
+export async function readSnapshot(client: KafkaClient, options: SnapshotOptions): Promise<Snapshot> {
+  const { topics, optional = [], since } = options;
   await using admin = await client.connectAdmin();
   const clusterId = await admin.clusterId();
   const offsets = new Map<string, readonly PartitionOffsets[]>();
   for (const topic of topics) {
     // A topic that is missing is told by the reader, in words; its offsets would be an error of the protocol.
     const there = await admin.describeTopic(topic);
-    offsets.set(topic, there === undefined ? [] : await admin.topicOffsets(topic));
+    offsets.set(topic, there === undefined ? [] : await admin.topicOffsets(topic, since));
   }
   for (const topic of optional) {
     const there = await admin.describeTopic(topic);
-    if (there !== undefined) offsets.set(topic, await admin.topicOffsets(topic));
+    if (there !== undefined) offsets.set(topic, await admin.topicOffsets(topic, since));
   }
   return {
     clusterId,
     offsets,
-    records: readUpTo(client, offsets, clock, quietMillis),
+    records: readUpTo(client, offsets, options),
     offsetsNow: async (topic) => {
       await using again = await client.connectAdmin();
       // Awaited here: the admin must not be closed before it has answered.
@@ -64,8 +66,7 @@ export async function readSnapshot(
 async function* readUpTo(
   client: KafkaClient,
   offsets: ReadonlyMap<string, readonly PartitionOffsets[]>,
-  clock: Clock,
-  quietMillis: number,
+  { since, signal, clock = systemClock, quietMillis = 15_000 }: SnapshotOptions,
 ): AsyncGenerator<ReadRecord, void> {
   /** First offset that is not read, of the partitions that have something to read. */
   const ends = new Map<string, Map<number, bigint>>();
@@ -79,7 +80,12 @@ async function* readUpTo(
   if (open === 0 && !missing) return;
 
   const stop = new AbortController();
-  await using reader = await client.read({ topics: [...offsets.keys()], fromBeginning: true, signal: stop.signal });
+  await using reader = await client.read({
+    topics: [...offsets.keys()],
+    fromBeginning: since === undefined,
+    since,
+    signal: signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]),
+  });
   let heard = clock.nowMillis();
   const watch = setInterval(() => {
     if (clock.nowMillis() - heard < quietMillis) return;

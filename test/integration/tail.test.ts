@@ -36,12 +36,26 @@ afterAll(async () => {
 
 function publish(prefix: string, pids: number[], framing: Framing = { kind: 'single-object' }): Promise<void> {
   const events = pids.map((pid) => ({ ...fullEvent, args_raw: null, pid }));
-  return send(`${prefix}exec-events`, createCodec({ topic: 'exec-events', framing }).encode(events));
+  return send(`${prefix}exec-events`, ofNow(createCodec({ topic: 'exec-events', framing }).encode(events)));
+}
+
+function publishAt(prefix: string, times: number[]): Promise<void> {
+  const events = times.map((event_time, index) => ({ ...fullEvent, args_raw: null, pid: index + 1, event_time }));
+  return send(
+    `${prefix}exec-events`,
+    createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } }).encode(events),
+  );
 }
 
 function publishPackets(prefix: string, counts: Partial<PacketCount>[]): Promise<void> {
   const codec = createCodec({ topic: 'packet-counts', framing: { kind: 'single-object' } });
-  return send(`${prefix}packet-counts`, codec.encode(counts.map((count) => ({ ...flowCount, ...count }))));
+  return send(`${prefix}packet-counts`, ofNow(codec.encode(counts.map((count) => ({ ...flowCount, ...count })))));
+}
+
+/** A broker that has been up for half a minute begins to delete what is older than its retention. */
+function ofNow(batch: OutgoingBatch): OutgoingBatch {
+  const timestamp = Date.now();
+  return { ...batch, records: batch.records.map((record) => ({ ...record, timestamp })) };
 }
 
 async function send(topic: string, { records }: OutgoingBatch): Promise<void> {
@@ -90,6 +104,24 @@ test('--from-beginning --json --limit prints the oldest records in order and end
   const { stdout, ended } = start(['--topic-prefix', 'beginning.', '--from-beginning', '--json', '--limit', '3']);
   expect(await ended).toEqual([0, '']);
   expect(pidsOf(stdout())).toEqual([1, 2, 3]);
+});
+
+test('--since begins with what is of that time, and --until-end ends with what is there now', async () => {
+  await kafka.createTopic('bounds.exec-events', { partitions: 2 });
+  const now = Date.now();
+  const minutes = (ago: number) => now - ago * 60_000;
+  await publishAt('bounds.', [minutes(180), minutes(30), minutes(5)]);
+  const between = new Date(minutes(60)).toISOString();
+  const printed = async (...words: string[]) => {
+    const { stdout, ended } = start(['--topic-prefix', 'bounds.', '--json', ...words]);
+    expect(await ended).toEqual([0, '']);
+    return stdout() === '' ? [] : pidsOf(stdout());
+  };
+  expect(await printed('--until-end')).toEqual([1, 2, 3]);
+  expect(await printed('--since', '1h', '--until-end')).toEqual([2, 3]);
+  expect(await printed('--since', between, '--until-end')).toEqual([2, 3]);
+  expect(await printed('--since', '1m', '--until-end')).toEqual([]);
+  expect(await printed('--since', '10m', '--limit', '1')).toEqual([3]);
 });
 
 test('a record that cannot be read is reported, and those behind it are printed', async () => {
@@ -158,6 +190,15 @@ describe('packets', () => {
       `198.51.100.7:51022 => :443 | 12\n${rest.replace('(', '[2001:db8::7]:51022 => :443 | 1\n(')}`,
       `198.51.100.7:51022 => :443 | 1012\n${rest.replace('(', '[2001:db8::7]:51022 => :443 | 1\n(')}`,
     ]);
+  });
+
+  test('--until-end prints one table', async () => {
+    await kafka.createTopic('total.packet-counts');
+    await publishPackets('total.', [{ epoch: 1, packets: 5 }, { epoch: 2, packets: 7 }, udp]);
+    const { stdout, ended } = start(['--topic-prefix', 'total.', '--until-end'], 'packets');
+    expect(await ended).toEqual([0, '']);
+    const rows = '198.51.100.7:51022 => :443 | 12\n198.51.100.7:53 => :40000/udp | 1\n';
+    expect(stdout().replace(/^\S+/, 'TIME')).toBe(`TIME web-17.example.org eth0\n${rows}`);
   });
 
   test('--json --limit prints the oldest records, each on a line', async () => {

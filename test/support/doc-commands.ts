@@ -115,6 +115,9 @@ export const docCommands: Readonly<Record<string, DocCommand>> = {
   'bpf2kafka tail exec --brokers kafka-1:9092': goesOn(execLine),
   'bpf2kafka tail exec --brokers 127.0.0.1:29092 --registry http://127.0.0.1:28081/apis/ccompat/v7': goesOn(execLine),
   'bpf2kafka tail exit --brokers localhost:9092': goesOn(/ exited 0 after \d+\.\d{3} s$/),
+  'bpf2kafka tail exit --brokers localhost:9092 --since 10m --until-end': ends(/ exited 0 after \d+\.\d{3} s$/),
+  "bpf2kafka tail packets --brokers localhost:9092 --since 1m --until-end --json | jq -s 'unique | map(select(.source_address)) | group_by(.source_address) | map({source: .[0].source_address, bytes: (map(.bytes) | add)}) | sort_by(-.bytes) | .[:10]'":
+    ends(/"bytes": \d+/),
   'bpf2kafka tail packets --brokers localhost:9092': goesOn(/ => :\d+.* \| \d+$/),
   'bpf2kafka tail ledger --brokers localhost:9092': goesOn(/ exec: capturing closed epoch \d+: seen \d+ = published /),
   'bpf2kafka tail exec --brokers localhost:9092 --format ocsf': goesOn(/"class_uid":1007/),

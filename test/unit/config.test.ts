@@ -522,6 +522,8 @@ test('tail, schema and detach read the settings they share with run', () => {
     format: undefined,
     forward: undefined,
     fromBeginning: false,
+    since: undefined,
+    untilEnd: false,
     limit: 3,
   });
   expect(failure(() => loadTailConfig({}, {})).message).toContain('--brokers');
@@ -530,6 +532,34 @@ test('tail, schema and detach read the settings they share with run', () => {
   expect(loadDetachConfig({ discard: true }, environment)).toMatchObject({
     discard: true,
     pinPath: '/sys/fs/bpf/other',
+  });
+});
+
+describe('where tail begins and ends', () => {
+  const bounds = (flags: Flags) => {
+    const { fromBeginning, since, untilEnd } = loadTailConfig({ ...brokers, ...flags }, {});
+    return { fromBeginning, since, untilEnd };
+  };
+
+  test('the end alone means everything that is there', () => {
+    expect(bounds({ 'until-end': true })).toEqual({ fromBeginning: true, since: undefined, untilEnd: true });
+    const since = Date.parse('2026-11-24T22:00:00Z');
+    const flags = { since: '2026-11-24T22:00:00Z', 'until-end': true };
+    expect(bounds(flags)).toEqual({ fromBeginning: false, since, untilEnd: true });
+  });
+
+  test('a time can be said as how long ago', () => {
+    const before = Date.now();
+    const { since = 0 } = bounds({ since: '10m' });
+    expect(since + 600_000).toBeGreaterThanOrEqual(before);
+    expect(since + 600_000).toBeLessThanOrEqual(Date.now());
+  });
+
+  test.each<[Flags, string]>([
+    [{ since: '10m', 'from-beginning': true }, 'cannot use --from-beginning with --since: both say where to begin'],
+    [{ since: 'yesterday' }, 'it must be a time as in 2026-11-24T22:00:00Z, or how long ago as in 10m'],
+  ])('%j is refused', (flags, message) => {
+    expect(failure(() => bounds(flags)).message).toContain(message);
   });
 });
 
@@ -561,6 +591,14 @@ describe('documents for security tools', () => {
     [
       { format: 'ecs', to: 'siem', group: 'g', 'from-beginning': true },
       'cannot use --from-beginning with --to: the group says where to begin; give a new --group to begin anew',
+    ],
+    [
+      { format: 'ecs', to: 'siem', group: 'g', since: '1h' },
+      'cannot use --since with --to: the group says where to begin; give a new --group to begin anew',
+    ],
+    [
+      { format: 'ecs', to: 'siem', group: 'g', 'until-end': true },
+      'cannot use --until-end with --to: it goes on as records come; give --limit N to end it',
     ],
     [
       { format: 'ecs', to: 'a topic', group: 'g' },

@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { expect, test } from 'vitest';
 import type { Clock } from '../../../src/clock.ts';
-import { printPacketTables } from '../../../src/commands/tail-packets.ts';
+import { printPacketTables, printPacketTotals } from '../../../src/commands/tail-packets.ts';
 import type { PacketCount } from '../../../src/schemas/packet-count.ts';
 import { flowCount } from '../schemas/packet-counts.ts';
 
@@ -153,4 +153,21 @@ test('what ends the reading is thrown', async () => {
     { out: new PassThrough(), clock: new Stage([]), signal: new AbortController().signal },
   );
   await expect(failing).rejects.toThrow('the broker is gone');
+});
+
+test('counts that have an end make one table, and none when there are none', async () => {
+  const printed = async (counts: Partial<PacketCount>[]) => {
+    const out = new PassThrough();
+    const written: string[] = [];
+    out.on('data', (chunk: Buffer) => written.push(chunk.toString()));
+    const each = async function* () {
+      for (const count of counts) yield { ...flowCount, ...count };
+    };
+    const tables = await printPacketTotals(each(), { out, signal: new AbortController().signal });
+    await settle();
+    return { tables, written };
+  };
+  const { tables, written } = await printed([{ packets: 5 }, { epoch: flowCount.epoch + 1, packets: 7 }]);
+  expect([tables, written]).toEqual([1, [expect.stringMatching(/ => :443 \| 12\n$/)]]);
+  expect(await printed([])).toEqual({ tables: 0, written: [] });
 });
