@@ -23,7 +23,8 @@ export function topicFinding({ name, topic, description, settings }: TopicFindin
   }
   if (!description.ready)
     return fail(subject, 'a partition has no leader', 'check that the brokers which hold it are up');
-  const shape = `${description.partitions} partitions, ${description.replicas} replicas`;
+  const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;
+  const shape = `${count(description.partitions, 'partition')}, ${count(description.replicas, 'replica')}`;
   const compacts = settings?.get('cleanup.policy')?.includes('compact') ?? false;
   if (isEventTopic(name) && compacts)
     return fail(
@@ -60,6 +61,12 @@ function* weaknesses({
     yield { found: 'its settings may not be read', remedy: 'grant DescribeConfigs on it' };
     return;
   }
+  // Brokers from 3.7 on take the smaller of the two (KAFKA-15583).
+  if (Number(settings.get('min.insync.replicas')) > description.replicas)
+    yield {
+      found: 'min.insync.replicas is more than that: brokers before Kafka 3.7 refuse every write',
+      remedy: 'lower min.insync.replicas',
+    };
   if (description.replicas >= wantedReplicas && Number(settings.get('min.insync.replicas')) < 2)
     yield { found: 'one copy suffices for an acknowledgement', remedy: 'set min.insync.replicas=2' };
   if (Number(settings.get('max.message.bytes')) < fullBatchBytes)

@@ -21,7 +21,9 @@ export async function startCommand(given: RunConfig, io: CommandIo): Promise<num
   await using broker = given.brokers.length > 0 ? undefined : await startBroker(given, log);
   const config = broker === undefined ? given : { ...given, brokers: [broker.brokers], createTopics: true };
 
-  await using readBack = new ReadBack(config.packets === undefined ? ['exec'] : ['exec', 'packets'], config, log, io);
+  const streams = config.packets === undefined ? (['exec'] as const) : (['exec', 'packets'] as const);
+  // Its client warns of what it tries again, as on a broker that has just been made.
+  await using readBack = new ReadBack(streams, config, createLog('error'), io);
   const sidecar = await Sidecar.open({
     config,
     log,
@@ -33,6 +35,7 @@ export async function startCommand(given: RunConfig, io: CommandIo): Promise<num
   await using http = await answerHttp(sidecar, config, log);
   await writeLine(io.stdout, readyLine(sidecar));
   if (http !== undefined) await writeLine(io.stdout, `live page: ${http.livePage}`);
+  if (broker !== undefined) await writeLine(io.stdout, `brokers: ${broker.brokers}`);
   const stop = Promise.race([signals.stop, aborted(io.stdoutClosed), readBack.ended]);
   await runUntilStopped(sidecar, config, log, { stop, force: signals.force });
   return 0;

@@ -31,6 +31,12 @@ describe('bpf2kafka start', () => {
     expect(await (await fetch(page.replace('/?', '/json?'))).text()).toContain(token);
     expect(command.errors).not.toContain(new URL(page).searchParams.get('token'));
 
+    const [, brokers = ''] = /^brokers: (127\.0\.0\.1:\d+)$/.exec(command.lines[2] ?? '') ?? [];
+    await using tail = new CommandProcess(['tail', 'exec', '--brokers', brokers, '--until-end']);
+    expect([await tail.exit(), tail.errors]).toEqual([0, '']);
+    expect(tail.lines.join('\n')).toContain(token);
+    expect(command.errors).not.toContain('Restarting the consumer');
+
     const broker = Number(/"brokers":"[^"]*","pid":(\d+)/.exec(command.errors)?.[1]);
     expect(existsSync(`/proc/${broker}`)).toBe(true);
     expect(await command.end('SIGINT')).toBe(0);

@@ -33,6 +33,11 @@ test('a topic as it should be', () => {
   });
 });
 
+test('one of a kind is not called several', () => {
+  const { found } = of({ 'min.insync.replicas': '1' }, 'exec-events', { partitions: 1, replicas: 1 });
+  expect(found).toMatch(/^1 partition, 1 replica, /);
+});
+
 test('one that is missing fails, unless run creates it', () => {
   const missing = { name: 'exec-events', topic: 'exec-events', description: undefined, settings: undefined } as const;
   expect(topicFinding(missing, false)).toMatchObject({ status: 'fail', remedy: 'create it, or give --create-topics' });
@@ -48,7 +53,13 @@ test('events in a compacted topic, and a partition without a leader, fail', () =
 });
 
 test.each([
-  ['few replicas', {}, { replicas: 1 }, 'give it 3 replicas'],
+  ['few replicas', { 'min.insync.replicas': '1' }, { replicas: 1 }, 'give it 3 replicas'],
+  [
+    'fewer than a write needs',
+    { 'min.insync.replicas': '3' },
+    { replicas: 2 },
+    'give it 3 replicas; lower min.insync.replicas',
+  ],
   ['one copy', { 'min.insync.replicas': '1' }, {}, 'set min.insync.replicas=2'],
   ['small messages', { 'max.message.bytes': '100000' }, {}, 'set max.message.bytes=557056'],
   ['other times', { 'message.timestamp.type': 'LogAppendTime' }, {}, 'set message.timestamp.type=CreateTime'],
