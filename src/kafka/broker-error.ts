@@ -34,6 +34,19 @@ export function isRefusal(error: unknown): boolean {
   );
 }
 
+const connectionErrors = new Set([
+  'KafkaJSConnectionError',
+  'KafkaJSConnectionClosedError',
+  'KafkaJSRequestTimeoutError',
+  'KafkaJSBrokerNotFound',
+]);
+
+/** No broker has answered, which may pass. */
+export function isConnectionFailure(error: unknown): boolean {
+  for (const { name } of chainOf(error)) if (connectionErrors.has(name as string)) return !isRefusal(error);
+  return false;
+}
+
 export function isAuthorizationError(error: unknown): boolean {
   return protocolErrorOf(error)?.endsWith('_AUTHORIZATION_FAILED') === true;
 }

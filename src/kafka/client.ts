@@ -5,7 +5,7 @@ import { Bpf2KafkaError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { BrokerSecurity } from '../security.ts';
 import { createAuthentication } from './authentication.ts';
-import { brokerError, isAuthorizationError, isRefusal, protocolErrorOf } from './broker-error.ts';
+import { brokerError, isAuthorizationError, isConnectionFailure, isRefusal, protocolErrorOf } from './broker-error.ts';
 import { type Compression, codecs } from './compression.ts';
 import { DeadlineError, settlesWithin, withDeadline } from './deadline.ts';
 import { GroupReader } from './group-reader.ts';
@@ -376,16 +376,24 @@ class Admin implements KafkaAdmin {
   }
 
   async clusterId(): Promise<string> {
-    return (await this.#ask('ask for the cluster', this.#admin.describeCluster())).clusterId;
+    return (await this.#cluster()).clusterId;
   }
 
   async brokerCount(): Promise<number> {
-    return (await this.#ask('ask for the cluster', this.#admin.describeCluster())).brokers.length;
+    return (await this.#cluster()).brokers.length;
+  }
+
+  async #cluster() {
+    try {
+      return await this.#ask(() => this.#admin.describeCluster());
+    } catch (error) {
+      throw this.#fail('ask for the cluster', error);
+    }
   }
 
   async describeTopic(topic: string): Promise<TopicDescription | undefined> {
     try {
-      const { topics } = await this.#deadline(this.#admin.fetchTopicMetadata({ topics: [topic] }));
+      const { topics } = await this.#ask(() => this.#admin.fetchTopicMetadata({ topics: [topic] }));
       const partitions = topics.find(({ name }) => name === topic)?.partitions;
       if (partitions === undefined || partitions.length === 0) return undefined;
       return {
@@ -413,8 +421,10 @@ class Admin implements KafkaAdmin {
 
   async topicSettings(topic: string): Promise<ReadonlyMap<string, string> | undefined> {
     const resources = [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic }];
+    // Not every broker of a cluster knows a new topic at once, and kafkajs asks any of them.
+    const isNew = (error: unknown) => protocolErrorOf(error) === 'UNKNOWN_TOPIC_OR_PARTITION';
     try {
-      const answer = await this.#deadline(this.#admin.describeConfigs({ resources, includeSynonyms: false }));
+      const answer = await this.#ask(() => this.#admin.describeConfigs({ resources, includeSynonyms: false }), isNew);
       const entries = answer.resources[0]?.configEntries ?? [];
       return new Map(entries.map(({ configName, configValue }) => [configName, configValue]));
     } catch (error) {
@@ -427,7 +437,7 @@ class Admin implements KafkaAdmin {
     const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
     const topics = [{ topic, numPartitions: partitions, replicationFactor: replicas, configEntries }];
     try {
-      return await this.#deadline(this.#admin.createTopics({ topics, waitForLeaders: false }));
+      return await this.#ask(() => this.#admin.createTopics({ topics, waitForLeaders: false }));
     } catch (error) {
       // KafkaJSAggregateError: one error a topic.
       const cause = (error as { errors?: readonly unknown[] }).errors?.[0] ?? error;
@@ -445,31 +455,30 @@ class Admin implements KafkaAdmin {
   }
 
   async topicOffsets(topic: string, since?: number): Promise<readonly PartitionOffsets[]> {
-    const deadline = this.#clock.elapsedMillis() + connectDeadlineMillis;
-    for (;;) {
-      try {
-        const offsets = await this.#deadline(this.#admin.fetchTopicOffsets(topic));
-        const first =
-          since === undefined ? [] : await this.#deadline(this.#admin.fetchTopicOffsetsByTimestamp(topic, since));
-        const firstOf = new Map(first.map(({ partition, offset }) => [partition, offset]));
-        return offsets.map(({ partition, low, high }) => ({
-          partition,
-          low: BigInt(firstOf.get(partition) ?? low),
-          high: BigInt(high),
-        }));
-      } catch (error) {
-        // The metadata names the leader of a new partition before that broker leads it; kafkajs does not ask again.
-        const moving = (error as { retriable?: unknown }).retriable === true && protocolErrorOf(error) !== undefined;
-        if (!moving || this.#clock.elapsedMillis() >= deadline) {
-          throw this.#fail('read the offsets of a topic', error);
-        }
-        await this.#clock.sleep(connectPauseMillis);
-      }
+    // The metadata names the leader of a new partition before that broker leads it; kafkajs does not ask again.
+    const moves = (error: unknown) =>
+      (error as { retriable?: unknown }).retriable === true && protocolErrorOf(error) !== undefined;
+    try {
+      const offsets = await this.#ask(() => this.#admin.fetchTopicOffsets(topic), moves);
+      const first =
+        since === undefined ? [] : await this.#ask(() => this.#admin.fetchTopicOffsetsByTimestamp(topic, since), moves);
+      const firstOf = new Map(first.map(({ partition, offset }) => [partition, offset]));
+      return offsets.map(({ partition, low, high }) => ({
+        partition,
+        low: BigInt(firstOf.get(partition) ?? low),
+        high: BigInt(high),
+      }));
+    } catch (error) {
+      throw this.#fail('read the offsets of a topic', error);
     }
   }
 
   async deleteGroup(groupId: string): Promise<void> {
-    await this.#ask('delete a consumer group', this.#admin.deleteGroups([groupId]));
+    try {
+      await this.#deadline(this.#admin.deleteGroups([groupId]));
+    } catch (error) {
+      throw this.#fail('delete a consumer group', error);
+    }
   }
 
   async close(): Promise<void> {
@@ -486,11 +495,25 @@ class Admin implements KafkaAdmin {
     return withDeadline(answer, connectDeadlineMillis, this.#clock);
   }
 
-  async #ask<T>(operation: string, answer: Promise<T>): Promise<T> {
-    try {
-      return await this.#deadline(answer);
-    } catch (error) {
-      throw this.#fail(operation, error);
+  /**
+   * Asks again while no broker answers, for one that was there a moment ago may be restarting.
+   * @param passes says of another error that it may pass, too
+   */
+  async #ask<T>(question: () => Promise<T>, passes: (error: unknown) => boolean = () => false): Promise<T> {
+    const deadline = this.#clock.elapsedMillis() + connectDeadlineMillis;
+    let reason: unknown;
+    for (;;) {
+      try {
+        const left = Math.max(0, deadline - this.#clock.elapsedMillis());
+        return await withDeadline(question(), left, this.#clock);
+      } catch (error) {
+        // That the time is up says less than why the attempt before it failed.
+        if (error instanceof DeadlineError) throw reason ?? error;
+        if (!isConnectionFailure(error) && !passes(error)) throw error;
+        reason = error;
+        if (this.#clock.elapsedMillis() + connectPauseMillis >= deadline) throw reason;
+      }
+      await this.#clock.sleep(connectPauseMillis);
     }
   }
 }

@@ -124,6 +124,31 @@ function replaceProduceEncoder(definition: ProduceDefinition, checksum: Checksum
   };
 }
 
+/** The part of kafkajs's src/cluster/brokerPool.js that is replaced. */
+interface BrokerPool {
+  withBroker<T>(callback: (found: object) => Promise<T>): Promise<T | null>;
+}
+
+/**
+ * Stock: forgets why no broker has answered and gives null, of which its callers read fields ("Cannot read properties of
+ * null (reading 'topicMetadata')"), so that nobody tries again. Here the last reason is thrown, and kafkajs's own retry
+ * around it knows whether it may pass.
+ */
+function keepReasonOf(pool: BrokerPool): void {
+  const { withBroker } = pool;
+  pool.withBroker = async function <T>(this: BrokerPool, callback: (found: object) => Promise<T>) {
+    let reason: unknown;
+    const answer = await withBroker.call(this, (found) =>
+      callback(found).catch((error: unknown) => {
+        reason = error;
+        throw error;
+      }),
+    );
+    if (answer === null && reason !== undefined) throw reason;
+    return answer as T | null;
+  };
+}
+
 export interface KafkajsFixes {
   /** False when another version is installed: then nothing is replaced, idle CPU and throttle times are kafkajs's own. */
   readonly patched: boolean;
@@ -147,6 +172,7 @@ export function applyKafkajsFixes(version = installedVersion()): KafkajsFixes {
   const patched = version === patchedVersion;
   if (patched && !applied) {
     Object.assign(requestQueueClass().prototype, replacements);
+    keepReasonOf(brokerPoolClass().prototype);
     replaceProduceEncoder(
       require('kafkajs/src/protocol/requests/produce/index.js') as ProduceDefinition,
       require('kafkajs/src/protocol/recordBatch/crc32C/index.js') as Checksum,
@@ -160,6 +186,10 @@ const require = createRequire(import.meta.url);
 
 function installedVersion(): string {
   return (require('kafkajs/package.json') as { version: string }).version;
+}
+
+export function brokerPoolClass(): { readonly prototype: BrokerPool } {
+  return require('kafkajs/src/cluster/brokerPool.js') as { prototype: BrokerPool };
 }
 
 export function requestQueueClass(): { readonly prototype: RequestQueue } {

@@ -122,6 +122,36 @@ test('a broker that hangs with its connections open is left after the timeout, a
   expectAll(await readValues(kafka.brokers), load.sent);
 });
 
+describe('a question about a topic, when the broker hangs and then dies with it', () => {
+  async function ask(goOn: (kafka: TestKafka) => Promise<void>) {
+    await using kafka = await startKafka();
+    await kafka.createTopic(topic);
+    const client = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log });
+    await using admin = await client.connectAdmin();
+    kafka.pause();
+    const described = admin.describeTopic(topic);
+    described.catch(() => {});
+    await goOn(kafka);
+    return await described;
+  }
+
+  test('is asked again until it is back', async () => {
+    const described = await ask(async (kafka) => {
+      await kafka.kill();
+      await kafka.start();
+    });
+    expect(described).toMatchObject({ partitions: 1, ready: true });
+  });
+
+  test('fails with the reason when it does not come back', async () => {
+    await expect(ask((kafka) => kafka.kill())).rejects.toMatchObject({
+      code: 'ERR_BROKER',
+      message: expect.stringContaining('ECONNREFUSED'),
+      remedy: expect.stringContaining('check --brokers'),
+    });
+  });
+});
+
 test('close returns soon although the broker hangs', async () => {
   await using kafka = await startKafka();
   const client = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log });

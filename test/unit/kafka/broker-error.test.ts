@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Bpf2KafkaError } from '../../../src/errors.ts';
-import { brokerError, isRefusal, protocolErrorOf } from '../../../src/kafka/broker-error.ts';
+import { brokerError, isConnectionFailure, isRefusal, protocolErrorOf } from '../../../src/kafka/broker-error.ts';
 import type { BrokerSecurity } from '../../../src/security.ts';
 
 const wrapped = (cause: object) =>
@@ -25,6 +25,17 @@ test.each([
   expect(error).toMatchObject({ code: 'ERR_BROKER', subject: 'a:1,b:2', exitCode: 4 });
   expect(error.remedy).toContain(remedy);
   expect(isRefusal(wrapped(cause))).toBe(false);
+});
+
+test.each([
+  ['KafkaJSConnectionError', true],
+  ['KafkaJSConnectionClosedError', true],
+  ['KafkaJSRequestTimeoutError', true],
+  ['KafkaJSBrokerNotFound', true],
+  ['KafkaJSProtocolError', false],
+  ['TypeError', false],
+])('after %s it is worth to ask again: %s', (name, expected) => {
+  expect(isConnectionFailure(wrapped({ name }))).toBe(expected);
 });
 
 test('our own errors pass as they are, also under the wrappings of kafkajs', () => {

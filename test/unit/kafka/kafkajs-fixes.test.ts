@@ -1,6 +1,6 @@
 import kafkajs from 'kafkajs';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { applyKafkajsFixes, requestQueueClass } from '../../../src/kafka/kafkajs-fixes.ts';
+import { applyKafkajsFixes, brokerPoolClass, requestQueueClass } from '../../../src/kafka/kafkajs-fixes.ts';
 
 interface Queue {
   push(request: object): void;
@@ -92,6 +92,17 @@ describe('the request queue', () => {
     queue.maybeThrottle(250);
     expect(logged).toEqual([['throttled by the broker', { throttleMillis: 250 }]]);
   });
+});
+
+test('a pool of brokers of which none answers tells why', async () => {
+  applyKafkajsFixes();
+  const connected = { isConnected: () => true };
+  const pool = Object.assign(Object.create(brokerPoolClass().prototype), { brokers: { 1: connected, 2: connected } });
+  const reason = new Error('closed connection');
+  await expect(pool.withBroker(() => Promise.reject(reason))).rejects.toBe(reason);
+  const answers = [() => Promise.reject(reason), () => Promise.resolve('answer')];
+  await expect(pool.withBroker(() => answers.shift()?.())).resolves.toBe('answer');
+  await expect(pool.withBroker(async () => null)).resolves.toBe(null);
 });
 
 test('the installed version is the one that the fixes were written for', () => {
