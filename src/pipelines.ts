@@ -50,7 +50,10 @@ export interface EventPipeline {
 export interface EventWay {
   readonly source: EventSource;
   readonly codec: Codec<KernelRecord>;
-  readonly delivery: { accept(batch: OutgoingBatch, signal: AbortSignal): Promise<Kept> };
+  readonly delivery: {
+    announce(batch: OutgoingBatch): void;
+    accept(batch: OutgoingBatch, signal: AbortSignal): Promise<Kept>;
+  };
 }
 
 /** The same of a ring that an earlier version wrote to. */

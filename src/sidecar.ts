@@ -53,6 +53,7 @@ export async function publish<Event, By extends Kept>(
   for await (const batch of source) {
     // Before the source reads into the memory of this one again, and while the batch before is on its way.
     const encoded = { ...codec.encode(batch.events), span: batch.span };
+    delivery.announce(encoded);
     await previous;
     previous = delivery.accept(encoded, abort).then((kept) => batch.commit(kept));
     previous.catch(() => source.abandon()); // thrown in the next turn, for which a source may wait for this commit
@@ -87,6 +88,8 @@ async function publishEarlier(
 
 /** Where a batch is safe when the promise has resolved. */
 interface Accepts<By extends Kept> {
+  /** Tells of a batch that comes next. */
+  announce(batch: OutgoingBatch): void;
   accept(batch: OutgoingBatch, abort: AbortSignal): Promise<By>;
 }
 

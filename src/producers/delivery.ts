@@ -88,6 +88,8 @@ export class Delivery implements AsyncDisposable {
   readonly #deadLetterLog: LogLimit;
   /** By topic, the newest record that was accepted: a broker that takes it once more takes records. */
   readonly #witnesses = new Map<string, OutgoingRecord>();
+  /** By topic, the newest batch that was announced, and how many of its records were tried before their turn. */
+  readonly #announced = new Map<string, { readonly batch: OutgoingBatch; tried: number }>();
   #deadLetters = 0;
   #observer: BatchObserver = () => {};
   #closed: Promise<void> | undefined;
@@ -141,6 +143,14 @@ export class Delivery implements AsyncDisposable {
       stop.release();
       void turn.then((release) => release());
     }
+  }
+
+  /**
+   * Tells of a batch that `accept` will be called with, while one before it may be on its way: when the first record of a
+   * process is refused, one of these shows whether the topic takes any.
+   */
+  announce(batch: OutgoingBatch): void {
+    this.#announced.set(batch.topic, { batch, tried: 0 });
   }
 
   /** Ends the pause between two attempts: for a caller whose time is short, when the broker may be back. */
@@ -197,7 +207,7 @@ export class Delivery implements AsyncDisposable {
     piece: Piece,
     refusal: Refusal,
     {
-      batch: { topic },
+      batch,
       destination,
       left,
       signal,
@@ -221,16 +231,31 @@ export class Delivery implements AsyncDisposable {
     left.defer(chunk);
     // The next one may be accepted; a second refusal in a row makes it a question whether the topic takes any record.
     if (left.refusedInARow === 1 && !left.exhausted) return;
-    if (deadLetters !== undefined && (await this.#takesWitness(topic, destination, signal))) left.accepted();
+    if (deadLetters !== undefined && (await this.#takesWitness(batch, destination, signal))) left.accepted();
     else await this.#sender.hold(piece, refusal, signal);
   }
 
-  /** Whether the topic takes a record that it has taken before: a repeat, which consumers know by its identity. */
-  async #takesWitness(topic: string, destination: DeliveryDestination, signal: AbortSignal): Promise<boolean> {
-    const witness = this.#witnesses.get(topic);
+  /**
+   * Whether the topic takes another record than those of this batch: one that it has taken before, or one whose turn is
+   * still to come. Either is a repeat in the end, which consumers know by its identity.
+   */
+  async #takesWitness(batch: OutgoingBatch, destination: DeliveryDestination, signal: AbortSignal): Promise<boolean> {
+    const witness = this.#witnesses.get(batch.topic) ?? this.#nextAnnounced(batch);
     if (witness === undefined) return false;
     const answer = await this.#sender.send(this.#pieceOf(chunkOf([witness], 0), destination), signal);
-    return 'offset' in answer;
+    if (!('offset' in answer)) return false;
+    this.#witnesses.set(batch.topic, witness);
+    return true;
+  }
+
+  /** Of the batch behind this one, each time another record: the one that was tried may be refused for itself. */
+  #nextAnnounced(present: OutgoingBatch): OutgoingRecord | undefined {
+    const announced = this.#announced.get(present.topic);
+    if (announced === undefined || announced.batch === present) return undefined;
+    const { records } = announced.batch;
+    const record = records[announced.tried % records.length];
+    announced.tried += 1;
+    return record;
   }
 
   /** The records as they are sent, made once for all attempts. */

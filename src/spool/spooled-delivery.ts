@@ -21,7 +21,7 @@ export interface Frames {
 
 export interface SpooledDeliveryOptions {
   readonly spool: Spool;
-  readonly delivery: Pick<Delivery, 'accept' | 'state'>;
+  readonly delivery: Pick<Delivery, 'announce' | 'accept' | 'state'>;
   /** Name without prefix. */
   readonly topic: string;
   readonly frames: Frames;
@@ -63,6 +63,10 @@ export class SpooledDelivery {
     this.#frames.set(this.#schema.fingerprint, frame);
   }
 
+  announce(batch: OutgoingBatch): void {
+    this.#options.delivery.announce(batch);
+  }
+
   /** @throws Bpf2KafkaError ERR_UNDELIVERED as Delivery.accept */
   async accept(batch: OutgoingBatch, signal: AbortSignal): Promise<Kept> {
     const { spool, delivery, clock } = this.#options;
@@ -83,6 +87,7 @@ export class SpooledDelivery {
 
   /** For records that do not go to disk: they wait where they are until nothing is in front of them any more. */
   readonly behind = {
+    announce: (batch: OutgoingBatch): void => this.announce(batch),
     accept: async (batch: OutgoingBatch, signal: AbortSignal): Promise<Acknowledgement> => {
       const { spool, delivery } = this.#options;
       await spool.emptied(signal);

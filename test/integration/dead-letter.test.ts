@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { OutgoingRecord } from '../../src/batch.ts';
 import { systemClock as clock } from '../../src/clock.ts';
 import { createKafkaClient } from '../../src/kafka/client.ts';
@@ -144,6 +147,38 @@ describe('an exec that the broker refuses', () => {
     const records = await readTopic(kafka.brokers, 'kill.exec-events');
     expect(compare(tokens, records).missing).toEqual([]);
     expect(await auditOf(kafka.brokers, 'kill.')).toMatchObject({ code: 0 });
+  });
+
+  it('and is the first that a process has is a dead letter as soon as another one is accepted', {
+    timeout: 180_000,
+  }, async ({ skip }) => {
+    const reason = whyNoCapture();
+    skip(reason !== undefined, reason);
+    // Whatever else this machine runs would come before it, and be accepted.
+    const uid = 61_234;
+    const directory = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-first-'));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    await chmod(directory, 0o755);
+    await copyFile(tool('noop'), join(directory, 'noop'));
+    const exec = (argument: string) => expect(spawnSync(join(directory, 'noop'), [argument], { uid }).status).toBe(0);
+    await using place = await SidecarPlace.create('dead-first');
+    const flags = [...captureAll, '--topic-prefix', 'first.', '--exclude-uid', '0'];
+    await using before = await place.run(kafka.brokers, ...flags, '--on-exit', 'keep');
+    expect(await before.end('SIGTERM')).toBe(0);
+    await kafka.configureTopic('first.exec-events', limit);
+    exec(`poison-0-${randomBytes(15_000).toString('hex')}`);
+    await using sidecar = await place.run(kafka.brokers, ...flags);
+    await waitFor(() => /held and tried again/.test(sidecar.errors), { what: 'it is held', timeout: 60_000 });
+    expect(await lettersOf('first.', 'poison')).toEqual([]);
+    exec('another-one');
+    await waitFor(async () => (await lettersOf('first.', 'poison')).length > 0, {
+      what: 'its dead letter',
+      timeout: 90_000,
+    });
+    expect(await sidecar.end('SIGTERM')).toBe(0);
+    const records = await readTopic(kafka.brokers, 'first.exec-events');
+    expect(records.some(({ value }) => value.includes('another-one'))).toBe(true);
+    expect(await auditOf(kafka.brokers, 'first.')).toMatchObject({ code: 0 });
   });
 
   it('stays in the kernel until its dead letter is acknowledged', { timeout: 180_000 }, async ({ skip }) => {

@@ -30,7 +30,9 @@ function setUp(batches: number) {
     },
   };
   const sent: { readonly value: number | undefined; readonly answer: PromiseWithResolvers<Acknowledgement> }[] = [];
+  const announced: (number | undefined)[] = [];
   const delivery = {
+    announce: ({ records }: OutgoingBatch) => void announced.push(records[0]?.value[0]),
     accept({ records }: OutgoingBatch) {
       const answer = Promise.withResolvers<Acknowledgement>();
       sent.push({ value: records[0]?.value[0], answer });
@@ -38,16 +40,17 @@ function setUp(batches: number) {
     },
   };
   const done = publish(source, { codec, delivery }, new AbortController().signal);
-  return { encoded, committed, sent, done };
+  return { encoded, committed, announced, sent, done };
 }
 
 const acknowledgement: Acknowledgement = { topic: 't', partition: 0, firstOffset: 0, lastOffset: 0, records: 1 };
 
 test('a batch is encoded before the next one is asked for, sent when the one before is acknowledged, then committed', async () => {
-  const { encoded, committed, sent, done } = setUp(3);
+  const { encoded, committed, announced, sent, done } = setUp(3);
   await settle();
-  // The second is read and encoded while the first is on its way, and nothing beyond it.
+  // The second is read, encoded and announced while the first is on its way, and nothing beyond it.
   expect(encoded).toEqual([1, 2]);
+  expect(announced).toEqual([1, 2]);
   expect(sent).toHaveLength(1);
   sent[0]?.answer.resolve(acknowledgement);
   await settle();

@@ -129,6 +129,22 @@ describe('a record that the broker refuses for its content', () => {
     expect(written).toEqual(['r1', 'r2']);
   });
 
+  test('and is all that this process has sent is held, and a dead letter as soon as one of the batch behind it is accepted', async () => {
+    const { delivery, written, dead, lines } = setUp({ refuses: (values) => values.some((v) => v.startsWith('bad')) });
+    const first = batchOf('bad0');
+    delivery.announce(first);
+    const accepted = delivery.accept(first);
+    while (!lines.some(({ message }) => message.includes('held'))) await settle();
+    expect(dead).toEqual([]);
+    const next = batchOf('bad1', 'good');
+    delivery.announce(next);
+    await accepted;
+    expect(dead).toEqual(['bad0']);
+    await delivery.accept(next);
+    expect(dead).toEqual(['bad0', 'bad1']);
+    expect(distinct(written)).toEqual(['good']);
+  });
+
   test('is held when nobody takes dead letters, and the others of its batch are not', async () => {
     let small = true;
     const { delivery, written, lines } = setUp({
@@ -168,6 +184,20 @@ describe('a record that the broker refuses for its content', () => {
 });
 
 describe('a topic that refuses everything', () => {
+  test('from the start of the process on is an outage, whatever is announced', async () => {
+    let closed = true;
+    const { delivery, written, dead, sends } = setUp({ refuses: () => closed });
+    const batches = [batchOf('r0'), batchOf('r1', 'r2')];
+    for (const batch of batches) delivery.announce(batch);
+    const accepted = Promise.all(batches.map((batch) => delivery.accept(batch)));
+    while (sends() < 100) await settle();
+    expect(dead).toEqual([]);
+    closed = false;
+    await accepted;
+    expect(dead).toEqual([]);
+    expect(distinct(written).toSorted()).toEqual(['r0', 'r1', 'r2']);
+  });
+
   test('is an outage: nothing is a dead letter, and all is written when it takes records again', async () => {
     let closed = false;
     const { delivery, written, dead, lines, sends } = setUp({ refuses: () => closed });

@@ -19,6 +19,11 @@ const schema: AvroSchema = { type: 'record', name: 'Event', fields: [] };
 class FakeDelivery {
   state: DeliveryState = { state: 'idle', since: 0 };
   readonly sent: { readonly text: string; readonly answer: PromiseWithResolvers<Acknowledgement> }[] = [];
+  readonly announced: OutgoingBatch[] = [];
+
+  announce(batch: OutgoingBatch): void {
+    this.announced.push(batch);
+  }
 
   accept({ records }: OutgoingBatch): Promise<Acknowledgement> {
     const answer = Promise.withResolvers<Acknowledgement>();
