@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { FaultTableReporter } from './test/fault/table.ts';
 import type { BootPanic } from './test/kernels/pool.ts';
 import { kernelProjects } from './test/kernels/projects.ts';
 import { KernelTableReporter } from './test/kernels/table-reporter.ts';
@@ -30,7 +31,7 @@ const faults = {
 
 export default defineConfig({
   test: {
-    reporters: ['default', new KernelTableReporter(bootPanics), new SummaryReporter()],
+    reporters: ['default', new KernelTableReporter(bootPanics), new FaultTableReporter(), new SummaryReporter()],
     passWithNoTests: false,
     sequence: { sequencer: SpreadStorms },
     projects: [

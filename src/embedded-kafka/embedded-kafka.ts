@@ -21,6 +21,8 @@ export interface EmbeddedKafkaOptions {
   readonly javaCommand?: string;
   /** Default: the port of the last start in this directory when it is free, else one that is free. */
   readonly port?: number;
+  /** What a new directory is made for; default: a cluster of its own. */
+  readonly clusterId?: string;
   readonly log: Log;
   readonly heapMegabytes?: number;
   /** Broker settings that override the embedded ones. */
@@ -89,7 +91,9 @@ export class EmbeddedKafka implements AsyncDisposable {
     };
     let child: ChildProcess | undefined;
     try {
-      if (!existsSync(join(dataDirectory, 'meta.properties'))) await format(java, propertiesFile, directory);
+      if (!existsSync(join(dataDirectory, 'meta.properties'))) {
+        await format(java, propertiesFile, directory, options.clusterId ?? newClusterId());
+      }
       child = launch(java, ['kafka.Kafka', propertiesFile]);
       const pid = await spawned(child);
       await untilReady(child, port, directory, clock);
@@ -192,15 +196,15 @@ function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-async function format(java: Java, propertiesFile: string, directory: string): Promise<void> {
-  const tool = launch(java, ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId()}`, '-c', propertiesFile]);
+async function format(java: Java, propertiesFile: string, directory: string, clusterId: string): Promise<void> {
+  const tool = launch(java, ['kafka.tools.StorageTool', 'format', `--cluster-id=${clusterId}`, '-c', propertiesFile]);
   await spawned(tool);
   if (!hasEnded(tool)) await once(tool, 'exit');
   if (tool.exitCode === lockedExitCode) throw taken(directory);
   if (tool.exitCode !== 0) throw await failure(directory);
 }
 
-function clusterId(): string {
+function newClusterId(): string {
   return randomBytes(16).toString('base64url');
 }
 

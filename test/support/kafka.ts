@@ -7,9 +7,13 @@ import { createLog } from '../../src/log.ts';
 import { keepFormatted, makeFormatted } from './formatted-broker.ts';
 import { waitFor } from './wait-for.ts';
 
+type Properties = Readonly<Record<string, string>>;
+
 export interface TestKafkaOptions {
-  /** Broker settings that override the embedded ones. */
-  readonly properties?: Readonly<Record<string, string>>;
+  /** Broker settings that override the embedded ones; those of a port that is given. */
+  readonly properties?: Properties | ((port: number) => Properties);
+  /** Default: one of its own. */
+  readonly clusterId?: string;
   /** More arguments for the Java virtual machine. */
   readonly jvmArguments?: readonly string[];
   /** Of the listener without security; default: one that is free. */
@@ -68,15 +72,17 @@ export class TestKafka implements AsyncDisposable {
     return this.#broker !== undefined;
   }
 
-  /** Starts with the data and on the port of the last time. */
-  async start(): Promise<void> {
+  /** Starts with the data of the last time, and on its port when no other is given. */
+  async start(port = this.#port): Promise<void> {
     if (this.#broker !== undefined) throw new Error('this broker runs already');
+    const { properties = {}, clusterId, jvmArguments = [] } = this.#options;
     this.#broker = await EmbeddedKafka.start({
       directory: this.directory,
       log: createLog('silent'),
-      properties: this.#options.properties ?? {},
-      jvmArguments: this.#options.jvmArguments ?? [],
-      ...(this.#port === undefined ? {} : { port: this.#port }),
+      properties: typeof properties === 'function' ? properties(port as number) : properties,
+      jvmArguments,
+      ...(port === undefined ? {} : { port }),
+      ...(clusterId === undefined ? {} : { clusterId }),
     });
     this.#port = this.#broker.port;
   }
@@ -109,7 +115,7 @@ export class TestKafka implements AsyncDisposable {
 
   createTopic(name: string, { partitions = 1, config = {} }: TopicOptions = {}): Promise<void> {
     const configEntries = entriesOf(config);
-    return this.#administer(async (admin) => {
+    return administer(this.brokers, async (admin) => {
       await admin.createTopics({
         topics: [{ topic: name, numPartitions: partitions, replicationFactor: 1, configEntries }],
         waitForLeaders: true,
@@ -119,31 +125,21 @@ export class TestKafka implements AsyncDisposable {
 
   /** Gives a topic these settings, and the broker's own for all others. */
   configureTopic(name: string, config: Readonly<Record<string, string>>): Promise<void> {
-    return this.#administer(async (admin) => {
+    return administer(this.brokers, async (admin) => {
       const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configEntries: entriesOf(config) };
       await admin.alterConfigs({ validateOnly: false, resources: [resource] });
     });
   }
 
   deleteTopic(name: string): Promise<void> {
-    return this.#administer((admin) => admin.deleteTopics({ topics: [name] }));
+    return administer(this.brokers, (admin) => admin.deleteTopics({ topics: [name] }));
   }
 
   /** @param partitions how many it has then */
   addPartitions(topic: string, partitions: number): Promise<void> {
-    return this.#administer(async (admin) => {
+    return administer(this.brokers, async (admin) => {
       await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
     });
-  }
-
-  async #administer(work: (admin: Admin) => Promise<void>): Promise<void> {
-    const admin = new Kafka({ brokers: [this.brokers], clientId: 'test', logLevel: logLevel.NOTHING }).admin();
-    await admin.connect();
-    try {
-      await work(admin);
-    } finally {
-      await admin.disconnect();
-    }
   }
 
   /** Stops, loses what one partition holds, and starts: as an unclean election of a replica that had nothing. */
@@ -157,6 +153,17 @@ export class TestKafka implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#broker !== undefined && isRunning(this.#broker.pid)) await this.kill();
     await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Does some work as an administrator of a cluster. */
+export async function administer<T>(brokers: string, work: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = new Kafka({ brokers: brokers.split(','), clientId: 'test', logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  try {
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
   }
 }
 

@@ -89,18 +89,33 @@ export class SidecarPlace implements AsyncDisposable {
   readonly stateDir: string;
 
   readonly #interfaces: readonly string[];
+  readonly #environment: Readonly<Record<string, string>>;
 
-  private constructor(stateDir: string, pinPath: string, interfaces: readonly string[]) {
+  private constructor(
+    stateDir: string,
+    pinPath: string,
+    interfaces: readonly string[],
+    environment: Readonly<Record<string, string>>,
+  ) {
     this.stateDir = stateDir;
     this.pinPath = pinPath;
     this.#interfaces = interfaces;
+    this.#environment = environment;
   }
 
-  /** @param interfaces those of the test; without any no packets are counted: the others belong to the machine */
-  static async create(name: string, interfaces: readonly string[] = []): Promise<SidecarPlace> {
+  /**
+   * @param interfaces those of the test; without any no packets are counted: the others belong to the machine
+   * @param environment of its processes, besides ours
+   */
+  static async create(
+    name: string,
+    interfaces: readonly string[] = [],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<SidecarPlace> {
     removeLeftovers();
     const stateDir = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-state-'));
-    return new SidecarPlace(stateDir, `/sys/fs/bpf/bpf2kafka-test-${process.pid}-${name}`, interfaces);
+    const pinPath = `/sys/fs/bpf/bpf2kafka-test-${process.pid}-${name}`;
+    return new SidecarPlace(stateDir, pinPath, interfaces, environment);
   }
 
   /** Where everything is, for any command. */
@@ -118,7 +133,7 @@ export class SidecarPlace implements AsyncDisposable {
   async run(brokers: string, ...flags: string[]): Promise<CommandProcess> {
     // A test that is about the end being in time says so; for all others a busy machine may take longer than the default.
     const words = ['run', '--brokers', brokers, '--drain-timeout', '60s', ...this.flags, ...flags];
-    const command = new CommandProcess(words);
+    const command = new CommandProcess(words, this.#environment);
     try {
       await command.ready();
     } catch (error) {
