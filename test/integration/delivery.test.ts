@@ -1,6 +1,4 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import { promisify } from 'node:util';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -12,6 +10,7 @@ import { createLog, type Log } from '../../src/log.ts';
 import { Delivery, type DeliverySettings } from '../../src/producers/delivery.ts';
 import { partitionFor } from '../../src/producers/partitioner.ts';
 import type { DeliveryState } from '../../src/producers/sender.ts';
+import { limitProducer } from '../support/client-quota.ts';
 import { destinationsOf } from '../support/destinations.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
@@ -376,26 +375,6 @@ test.each([
   });
   expect(Number(stdout)).toBeLessThan(3_000);
 });
-
-/** Sets the quota of a client id, bytes a second. kafkajs has no AlterClientQuotas (key 49), so: version 0 by hand. */
-async function limitProducer(port: number, clientId: string, bytesPerSecond: number): Promise<void> {
-  const int16 = (value: number) => Buffer.from([value >> 8, value]);
-  const int32 = (value: number) => Buffer.from([value >> 24, value >> 16, value >> 8, value]);
-  const text = (value: string) => Buffer.concat([int16(value.length), Buffer.from(value)]);
-  const rate = Buffer.alloc(8);
-  rate.writeDoubleBE(bytesPerSecond);
-  const header = [int16(49), int16(0), int32(1), text('test')];
-  const entity = [int32(1), text('client-id'), text(clientId)];
-  const operation = [int32(1), text('producer_byte_rate'), rate, Buffer.from([0])];
-  const validateOnly = Buffer.from([0]);
-  const request = Buffer.concat([...header, int32(1), ...entity, ...operation, validateOnly]);
-  const socket = connect(port, '127.0.0.1');
-  socket.write(Buffer.concat([int32(request.length), request]));
-  const [answer] = (await once(socket, 'data')) as [Buffer];
-  socket.destroy();
-  // Length, correlation id, throttle time, number of entries, error code of the first.
-  expect(answer.readInt16BE(16)).toBe(0);
-}
 
 /** Bytes that no codec makes smaller. */
 function noise(length: number): Buffer {

@@ -63,9 +63,10 @@ type Tool =
   | 'kill_at_write'
   | 'kill_in_clear'
   | 'notify_listener'
+  | 'stepped_clock.so'
   | 'with_seccomp';
 
-/** The path of a program of test/tools. */
+/** The path of a program of test/tools, or of what is loaded into others. */
 export function tool(name: Tool): string {
   return join(import.meta.dirname, '../../build/Release', name);
 }
