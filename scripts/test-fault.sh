@@ -1,5 +1,5 @@
 #!/bin/sh
-# What goes wrong under load, against real brokers, and a table of it at the end: outages of 10 minutes, so an hour in all.
+# What goes wrong under load, against real brokers, and a table of it at the end: outages of 10 minutes, so two hours in all.
 # `--short`: outages of 15 s. Other arguments go on to vitest.
 set -eu
 cd "$(dirname "$0")/.."
