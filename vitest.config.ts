@@ -66,8 +66,9 @@ export default defineConfig({
           pool: 'forks',
           maxWorkers: 2,
           sequence: { groupOrder: 3 },
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          // Of what hangs: two files run at a time, and each may start several programs and brokers.
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
           retry: 0,
         },
       },
