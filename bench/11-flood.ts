@@ -1,4 +1,5 @@
-import { type Capture, openPackets, type PacketCapture } from '../src/kernel/addon.ts';
+import { type Capture, openPackets } from '../src/kernel/addon.ts';
+import type { PacketCapture } from '../src/kernel/packet-capture.ts';
 import { waitFor } from '../test/support/wait-for.ts';
 import { Child } from './harness/children.ts';
 import type { Figure } from './harness/figure.ts';

@@ -1,5 +1,5 @@
 import type { Inlets } from './inlets.ts';
-import type { EventRing } from './kernel/addon.ts';
+import type { EventRing } from './kernel/event-ring.ts';
 import { lossReasons } from './ledger/account.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type {

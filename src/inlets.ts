@@ -8,10 +8,10 @@ import {
   hasPinnedPackets,
   openCapture,
   openPackets,
-  type PacketCapture,
   recordLayouts,
 } from './kernel/addon.ts';
 import { readBootId } from './kernel/boot-id.ts';
+import type { PacketCapture } from './kernel/packet-capture.ts';
 import { WallClock } from './kernel/wall-clock.ts';
 import type { Log } from './log.ts';
 import type { CaptureIdentity } from './sources/capture-identity.ts';

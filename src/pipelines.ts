@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts';
 import type { RunConfig } from './config/types.ts';
 import type { Enrichment } from './enrich/enrichment.ts';
 import type { Inlets } from './inlets.ts';
-import type { EarlierRing, EventRing, EventStream } from './kernel/addon.ts';
+import type { EarlierRing, EventRing, EventStream } from './kernel/event-ring.ts';
 import type { StructLayout } from './kernel/layout.ts';
 import { EventStreamAccount, type ReadRing } from './ledger/event-stream.ts';
 import { isOf, type Kept as KeptEntry } from './ledger/last-entries.ts';

@@ -1,4 +1,4 @@
-import type { Committed, ReadResult, StreamStatus } from '../../src/kernel/addon.ts';
+import type { Committed, ReadResult, StreamStatus } from '../../src/kernel/event-ring.ts';
 import { offsetOf } from '../../src/kernel/layout.ts';
 import type { EventSourceOptions } from '../../src/sources/event-source.ts';
 import type { Recording } from './records.ts';

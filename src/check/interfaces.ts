@@ -1,4 +1,4 @@
-import type { PresentInterface } from '../kernel/addon.ts';
+import type { PresentInterface } from '../kernel/packet-capture.ts';
 import { automatic, isWantedAmong } from '../sources/interface-watch.ts';
 import { degraded, type Finding, pass } from './finding.ts';
 

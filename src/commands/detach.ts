@@ -1,7 +1,8 @@
 import { systemClock } from '../clock.ts';
 import type { DetachConfig } from '../config/types.ts';
-import { detachPinned, type FinalTotals } from '../kernel/addon.ts';
+import { detachPinned } from '../kernel/addon.ts';
 import { readBootId } from '../kernel/boot-id.ts';
+import type { FinalTotals } from '../kernel/counts.ts';
 import { detachedEntries, discardedRecords } from '../ledger/closing-entries.ts';
 import { LastEntries } from '../ledger/last-entries.ts';
 import { createLog } from '../log.ts';

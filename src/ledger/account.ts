@@ -1,4 +1,4 @@
-import type { PacketTotals, StreamCut } from '../kernel/addon.ts';
+import type { PacketTotals, StreamCut } from '../kernel/counts.ts';
 
 /**
  * The equation: seen = published + filtered + lost + pending. Every term is counted where it happens and

@@ -1,4 +1,4 @@
-import type { FinalPackets, FinalStream, FinalTotals } from '../kernel/addon.ts';
+import type { FinalPackets, FinalStream, FinalTotals } from '../kernel/counts.ts';
 import type { LedgerEntry } from '../schemas/ledger-entry.ts';
 import { type Account, eventAccount, packetAccount, sum, unexplained } from './account.ts';
 import { type AttachIdentity, isFinal, isOf, type Kept } from './last-entries.ts';

@@ -1,4 +1,5 @@
-import type { Capture, EpochCut } from '../kernel/addon.ts';
+import type { Capture } from '../kernel/addon.ts';
+import type { EpochCut } from '../kernel/counts.ts';
 
 /**
  * Who ends epochs. There is one epoch for all streams, so whoever needs a cut takes part in the rhythm of the one that

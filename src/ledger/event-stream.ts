@@ -1,4 +1,5 @@
-import type { EpochCut, EventRing, EventStream, KernelCounts, RingStatus } from '../kernel/addon.ts';
+import type { EpochCut, KernelCounts } from '../kernel/counts.ts';
+import type { EventRing, EventStream, RingStatus } from '../kernel/event-ring.ts';
 import type { LedgerState } from '../schemas/ledger-entry.ts';
 import { eventAccount, type ReaderTotals } from './account.ts';
 import type { LedgerStream, StreamAccount, StreamDestination } from './ledger-stream.ts';

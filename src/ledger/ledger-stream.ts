@@ -1,4 +1,4 @@
-import type { EpochCut } from '../kernel/addon.ts';
+import type { EpochCut } from '../kernel/counts.ts';
 import type { LedgerDestination, LedgerState } from '../schemas/ledger-entry.ts';
 import type { Account } from './account.ts';
 

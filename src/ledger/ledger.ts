@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { EpochCut } from '../kernel/addon.ts';
+import type { EpochCut } from '../kernel/counts.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { Log } from '../log.ts';
 import type { LedgerEntry, LedgerState } from '../schemas/ledger-entry.ts';

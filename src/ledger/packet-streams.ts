@@ -1,4 +1,4 @@
-import type { EpochCut, PacketTotals } from '../kernel/addon.ts';
+import type { EpochCut, PacketTotals } from '../kernel/counts.ts';
 import type { LedgerState } from '../schemas/ledger-entry.ts';
 import { packetAccount } from './account.ts';
 import type { Epochs } from './epochs.ts';

@@ -1,6 +1,6 @@
 import type { Acknowledgement, Batch, EpochCount, Kept, Source } from '../batch.ts';
 import type { Clock } from '../clock.ts';
-import type { EventRing } from '../kernel/addon.ts';
+import type { EventRing } from '../kernel/event-ring.ts';
 import type { Log } from '../log.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import { type CommitKinds, CommittedByEpoch } from './committed-by-epoch.ts';

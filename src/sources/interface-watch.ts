@@ -1,5 +1,5 @@
 import { reasonOf } from '../errors.ts';
-import type { NetworkInterface, PacketCapture } from '../kernel/addon.ts';
+import type { NetworkInterface, PacketCapture } from '../kernel/packet-capture.ts';
 import type { Log } from '../log.ts';
 
 export interface InterfaceWatchOptions {

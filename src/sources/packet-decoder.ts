@@ -1,11 +1,11 @@
+import { bitNames, offsetOf, type StructLayout } from '../kernel/layout.ts';
 import {
   type ClassCount,
   type FrozenPackets,
   type InterfaceSlot,
   type PacketKeyKind,
   packetEntryCounts,
-} from '../kernel/addon.ts';
-import { bitNames, offsetOf, type StructLayout } from '../kernel/layout.ts';
+} from '../kernel/packet-capture.ts';
 import type { WallClock } from '../kernel/wall-clock.ts';
 import type { PacketCount, TrafficClass } from '../schemas/packet-count.ts';
 import { addressText } from './address-text.ts';

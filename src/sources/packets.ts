@@ -1,14 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Batch } from '../batch.ts';
 import type { Clock } from '../clock.ts';
+import type { Capture } from '../kernel/addon.ts';
+import type { EpochCut } from '../kernel/counts.ts';
 import {
-  type Capture,
-  type EpochCut,
   type FrozenPackets,
   type InterfaceSlot,
   type PacketCapture,
   packetEntryBytes,
-} from '../kernel/addon.ts';
+} from '../kernel/packet-capture.ts';
 import type { Log } from '../log.ts';
 import type { PacketCount } from '../schemas/packet-count.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';

@@ -1,4 +1,4 @@
-import type { EarlierRing, EventStream } from '../kernel/addon.ts';
+import type { EarlierRing, EventStream } from '../kernel/event-ring.ts';
 import type { Log } from '../log.ts';
 import type { Spool } from './spool.ts';
 import type { RingIdentity } from './tallies.ts';

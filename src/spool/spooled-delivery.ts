@@ -1,7 +1,7 @@
 import type { Acknowledgement, Kept, OutgoingBatch, OutgoingRecord } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import { reasonOf } from '../errors.ts';
-import type { EventStream } from '../kernel/addon.ts';
+import type { EventStream } from '../kernel/event-ring.ts';
 import type { Log } from '../log.ts';
 import type { Delivery } from '../producers/delivery.ts';
 import { type AvroSchema, fingerprint } from '../schemas/fingerprint.ts';

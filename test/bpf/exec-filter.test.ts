@@ -4,7 +4,7 @@ import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ExecFilters } from '../../src/exec-filters.ts';
-import type { StreamCut } from '../../src/kernel/addon.ts';
+import type { StreamCut } from '../../src/kernel/counts.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import { CaptureReader, copyProgram, newToken, pokeWord, run, storm, tool, words } from '../support/capture.ts';
 import { eachWithPinsAndDirectory } from '../support/capture-tests.ts';

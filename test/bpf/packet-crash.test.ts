@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { PacketSettings } from '../../src/kernel/addon.ts';
+import type { PacketSettings } from '../../src/kernel/packet-capture.ts';
 import { tool } from '../support/capture.ts';
 import { frameTable } from '../support/frame-table.ts';
 import { VethPair } from '../support/network.ts';

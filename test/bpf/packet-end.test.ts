@@ -1,7 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { detachPinned, type FinalTotals, openCapture, openPackets } from '../../src/kernel/addon.ts';
+import { detachPinned, openCapture, openPackets } from '../../src/kernel/addon.ts';
+import type { FinalTotals } from '../../src/kernel/counts.ts';
 import { acknowledging } from '../support/capture.ts';
 import { ethernet, etherType, ipv4, ports } from '../support/frames.ts';
 import { VethPair, xdpProgramOf } from '../support/network.ts';

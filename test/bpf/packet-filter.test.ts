@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, type TestContext, test } from 'vitest';
-import type { AddressPrefix } from '../../src/kernel/addon.ts';
+import type { AddressPrefix } from '../../src/kernel/packet-capture.ts';
 import { newPinPath, removePins } from '../support/capture.ts';
 import { frameTable, type NamedFrame } from '../support/frame-table.ts';
 import {

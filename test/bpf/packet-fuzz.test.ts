@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, type TestContext, test } from 'vitest';
-import type { AddressPrefix } from '../../src/kernel/addon.ts';
+import type { AddressPrefix } from '../../src/kernel/packet-capture.ts';
 import { packetKeyKinds } from '../../src/schemas/packet-count.ts';
 import { newPinPath, removePins } from '../support/capture.ts';
 import type { NamedFrame } from '../support/frame-table.ts';

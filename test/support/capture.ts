@@ -6,18 +6,9 @@ import type { Enrichment } from '../../src/enrich/enrichment.ts';
 import { Redactor } from '../../src/enrich/redact.ts';
 import { Workloads } from '../../src/enrich/workload.ts';
 import { type ExecFilters, noFilters } from '../../src/exec-filters.ts';
-import {
-  type Capture,
-  type CaptureStatus,
-  type Committed,
-  detachPinned,
-  type EventRing,
-  type EventStream,
-  type ExecArgs,
-  openCapture,
-  type StreamCut,
-  type StreamStatus,
-} from '../../src/kernel/addon.ts';
+import { type Capture, type CaptureStatus, detachPinned, type ExecArgs, openCapture } from '../../src/kernel/addon.ts';
+import type { StreamCut } from '../../src/kernel/counts.ts';
+import type { Committed, EventRing, EventStream, StreamStatus } from '../../src/kernel/event-ring.ts';
 import { openLearnedTable } from '../../src/kernel/record-writer.ts';
 import { WallClock } from '../../src/kernel/wall-clock.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { FrozenPackets, PacketSettings } from '../../src/kernel/addon.ts';
+import type { FrozenPackets, PacketSettings } from '../../src/kernel/packet-capture.ts';
 import { startOther, tool } from './capture.ts';
 
 /** The steps by which an epoch ends and is given up, in their order. */

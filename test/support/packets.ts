@@ -1,15 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import { noFilters } from '../../src/exec-filters.ts';
+import { type Capture, openCapture, openPackets } from '../../src/kernel/addon.ts';
+import type { EpochCut } from '../../src/kernel/counts.ts';
 import {
-  type Capture,
-  type EpochCut,
   type FrozenPackets,
-  openCapture,
-  openPackets,
   type PacketCapture,
   type PacketSettings,
   packetEntryBytes,
-} from '../../src/kernel/addon.ts';
+} from '../../src/kernel/packet-capture.ts';
 import { WallClock } from '../../src/kernel/wall-clock.ts';
 import type { PacketCount, TrafficClass } from '../../src/schemas/packet-count.ts';
 import { createPacketDecoder } from '../../src/sources/packet-decoder.ts';

@@ -1,4 +1,4 @@
-import type { AddressPrefix, PacketKeyKind } from '../../src/kernel/addon.ts';
+import type { AddressPrefix, PacketKeyKind } from '../../src/kernel/packet-capture.ts';
 import type { TrafficClass } from '../../src/schemas/packet-count.ts';
 
 /**

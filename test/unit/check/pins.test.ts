@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { interfaceFindings } from '../../../src/check/interfaces.ts';
 import { ownerOf, type Pins, pinsFinding } from '../../../src/check/pins.ts';
 import type { PacketsConfig } from '../../../src/config/types.ts';
-import type { PresentInterface } from '../../../src/kernel/addon.ts';
+import type { PresentInterface } from '../../../src/kernel/packet-capture.ts';
 
 describe('pins', () => {
   const pins: Pins = {

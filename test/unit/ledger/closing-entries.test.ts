@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { FinalTotals } from '../../../src/kernel/addon.ts';
+import type { FinalTotals } from '../../../src/kernel/counts.ts';
 import { detachedEntries, entriesBefore, lateEnd } from '../../../src/ledger/closing-entries.ts';
 import type { LedgerEntry } from '../../../src/schemas/ledger-entry.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { EpochCut } from '../../../src/kernel/addon.ts';
+import type { EpochCut } from '../../../src/kernel/counts.ts';
 import { EpochsOnDemand } from '../../../src/ledger/epochs.ts';
 import { settle } from '../producers/fakes.ts';
 

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import type { EpochCut, StreamStatus } from '../../../src/kernel/addon.ts';
+import type { EpochCut } from '../../../src/kernel/counts.ts';
+import type { StreamStatus } from '../../../src/kernel/event-ring.ts';
 import { type EventReader, EventStreamAccount } from '../../../src/ledger/event-stream.ts';
 
 const counts = { entered: 30, fellThrough: 0, ringFull: 4, ringBusy: 0, bare: 9 };

@@ -1,4 +1,5 @@
-import type { EpochCut, PacketTotals, RingStatus, StreamStatus } from '../../../src/kernel/addon.ts';
+import type { EpochCut, PacketTotals } from '../../../src/kernel/counts.ts';
+import type { RingStatus, StreamStatus } from '../../../src/kernel/event-ring.ts';
 import { WallClock } from '../../../src/kernel/wall-clock.ts';
 import type { Epochs } from '../../../src/ledger/epochs.ts';
 import { EventStreamAccount, type EventStreamAccountOptions } from '../../../src/ledger/event-stream.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Acknowledgement } from '../../../src/batch.ts';
-import type { Committed, ReadResult, SpoolTotals, StreamStatus } from '../../../src/kernel/addon.ts';
+import type { Committed, ReadResult, SpoolTotals, StreamStatus } from '../../../src/kernel/event-ring.ts';
 import { EventSource, type EventSourceOptions } from '../../../src/sources/event-source.ts';
 import type { RecordReader } from '../../../src/sources/kernel-record.ts';
 import { FakeClock, settle } from '../producers/fakes.ts';

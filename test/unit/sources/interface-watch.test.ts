@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { NetworkInterface } from '../../../src/kernel/addon.ts';
+import type { NetworkInterface } from '../../../src/kernel/packet-capture.ts';
 import { InterfaceWatch } from '../../../src/sources/interface-watch.ts';
 import { fakeLog } from '../producers/fakes.ts';
 

@@ -1,9 +1,14 @@
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, test } from 'vitest';
-import type { FrozenPackets, InterfaceSlot, PacketKeyKind } from '../../../src/kernel/addon.ts';
-import { packetEntryBytes, packetEntryCounts } from '../../../src/kernel/addon.ts';
 import type { StructLayout } from '../../../src/kernel/layout.ts';
+import {
+  type FrozenPackets,
+  type InterfaceSlot,
+  type PacketKeyKind,
+  packetEntryBytes,
+  packetEntryCounts,
+} from '../../../src/kernel/packet-capture.ts';
 import { WallClock } from '../../../src/kernel/wall-clock.ts';
 import { createCodec, createDecoder } from '../../../src/schemas/codec.ts';
 import { type PacketCount, packetKeyKinds } from '../../../src/schemas/packet-count.ts';

@@ -1,13 +1,14 @@
-import type {
-  AcknowledgedPackets,
-  ClassCount,
-  EpochCut,
-  FrozenPackets,
-  InterfaceSlot,
-  PacketCapture,
-  PacketStatus,
-} from '../../../src/kernel/addon.ts';
-import { packetEntryBytes, packetEntryCounts } from '../../../src/kernel/addon.ts';
+import type { EpochCut } from '../../../src/kernel/counts.ts';
+import {
+  type AcknowledgedPackets,
+  type ClassCount,
+  type FrozenPackets,
+  type InterfaceSlot,
+  type PacketCapture,
+  type PacketStatus,
+  packetEntryBytes,
+  packetEntryCounts,
+} from '../../../src/kernel/packet-capture.ts';
 import type { PacketCount } from '../../../src/schemas/packet-count.ts';
 import type { PacketDecoder } from '../../../src/sources/packet-decoder.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Batch } from '../../../src/batch.ts';
-import type { EpochCut } from '../../../src/kernel/addon.ts';
+import type { EpochCut } from '../../../src/kernel/counts.ts';
 import type { PacketCount } from '../../../src/schemas/packet-count.ts';
 import { PacketSource, type PacketSourceOptions } from '../../../src/sources/packets.ts';
 import { FakeClock, fakeLog, settle } from '../producers/fakes.ts';

@@ -1,5 +1,5 @@
 import type { RingSpan } from '../../../src/batch.ts';
-import type { Committed, EventStream, SpoolTotals, StreamStatus } from '../../../src/kernel/addon.ts';
+import type { Committed, EventStream, SpoolTotals, StreamStatus } from '../../../src/kernel/event-ring.ts';
 import type { Entering } from '../../../src/spool/spool.ts';
 import type { RingIdentity } from '../../../src/spool/tallies.ts';
 
