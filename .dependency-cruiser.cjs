@@ -85,7 +85,7 @@ const mayKnow = {
 
 /** A library is imported in one place, so that it can be replaced there. */
 const importedBy = {
-  kafkajs: '^src/kafka/(authentication|client|kafkajs-fixes)\\.ts$',
+  kafkajs: '^src/kafka/(admin|authentication|client|connection|kafkajs-fixes|producer)\\.ts$',
   'lz4-napi': '^src/kafka/compression\\.ts$',
   snappy: '^src/kafka/compression\\.ts$',
   lmdb: '^src/spool/spool-store\\.ts$',

@@ -1,6 +1,7 @@
 import type { RunConfig } from '../config/types.ts';
-import { createKafkaClient, type KafkaAdmin } from '../kafka/client.ts';
+import { createKafkaClient } from '../kafka/client.ts';
 import { loadCodec } from '../kafka/compression.ts';
+import type { KafkaAdmin } from '../kafka/kafka-client.ts';
 import type { Log } from '../log.ts';
 import { topicsOf } from '../outlets.ts';
 import { type Finding, failure, pass } from './finding.ts';

@@ -1,4 +1,4 @@
-import type { TopicDescription } from '../kafka/client.ts';
+import type { TopicDescription } from '../kafka/kafka-client.ts';
 import { fullBatchBytes, isEventTopic, type TopicName, wantedReplicas } from '../kafka/topics.ts';
 import { degraded, type Finding, fail, pass } from './finding.ts';
 

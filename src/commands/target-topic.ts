@@ -1,6 +1,6 @@
 import type { OutgoingRecord } from '../batch.ts';
 import type { Clock } from '../clock.ts';
-import type { KafkaClient } from '../kafka/client.ts';
+import type { KafkaClient } from '../kafka/kafka-client.ts';
 import { prepareTarget } from '../kafka/topics.ts';
 import type { Log } from '../log.ts';
 import type { DeadLetters } from '../producers/dead-letters.ts';

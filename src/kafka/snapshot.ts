@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '../clock.ts';
-import type { KafkaClient, PartitionOffsets } from './client.ts';
+import type { KafkaClient, PartitionOffsets } from './kafka-client.ts';
 import type { ReadRecord } from './reader.ts';
 
 /** What some topics held at one moment. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import { Bpf2KafkaError } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { KafkaAdmin, TopicDescription } from './client.ts';
+import type { KafkaAdmin, TopicDescription } from './kafka-client.ts';
 
 /** How a topic is made when `--create-topics` asks for it. */
 interface TopicPlan {

@@ -1,7 +1,7 @@
 import type { Acknowledgement, OutgoingBatch, OutgoingRecord } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import { Bpf2KafkaError } from '../errors.ts';
-import type { KafkaClient } from '../kafka/client.ts';
+import type { KafkaClient } from '../kafka/kafka-client.ts';
 import { LogLimit } from '../kafka/log-limit.ts';
 import type { Log } from '../log.ts';
 import { Bisection } from './bisection.ts';

@@ -1,9 +1,15 @@
 import type { Clock } from '../clock.ts';
 import { reasonOf } from '../errors.ts';
 import { protocolErrorOf } from '../kafka/broker-error.ts';
-import type { KafkaClient, PartitionProducer, PartitionSend, ProduceAnswer, ProducerRecord } from '../kafka/client.ts';
 import type { Compression } from '../kafka/compression.ts';
 import { withDeadline } from '../kafka/deadline.ts';
+import type {
+  KafkaClient,
+  PartitionProducer,
+  PartitionSend,
+  ProduceAnswer,
+  ProducerRecord,
+} from '../kafka/kafka-client.ts';
 import { LogLimit } from '../kafka/log-limit.ts';
 import type { Log } from '../log.ts';
 import { backoffMillis } from './backoff.ts';

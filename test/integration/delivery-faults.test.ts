@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { OutgoingBatch } from '../../src/batch.ts';
 import { systemClock as clock } from '../../src/clock.ts';
-import { createKafkaClient, type KafkaClient } from '../../src/kafka/client.ts';
+import { createKafkaClient } from '../../src/kafka/client.ts';
+import type { KafkaClient } from '../../src/kafka/kafka-client.ts';
 import { prepareTopics } from '../../src/kafka/topics.ts';
 import { createLog } from '../../src/log.ts';
 import { Delivery, type DeliverySettings } from '../../src/producers/delivery.ts';

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { createKafkaClient, type PartitionProducer, type ProducerRecord } from '../../src/kafka/client.ts';
+import { createKafkaClient } from '../../src/kafka/client.ts';
+import type { PartitionProducer, ProducerRecord } from '../../src/kafka/kafka-client.ts';
 import { createLog } from '../../src/log.ts';
 import { createCodec, type Framing } from '../../src/schemas/codec.ts';
 import type { SiemFormat } from '../../src/siem/formats.ts';

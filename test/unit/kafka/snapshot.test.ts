@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { KafkaAdmin, KafkaClient, PartitionOffsets } from '../../../src/kafka/client.ts';
+import type { KafkaAdmin, KafkaClient, PartitionOffsets } from '../../../src/kafka/kafka-client.ts';
 import type { ReadRecord, TopicReader } from '../../../src/kafka/reader.ts';
 import { readSnapshot } from '../../../src/kafka/snapshot.ts';
 

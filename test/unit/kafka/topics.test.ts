@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { KafkaAdmin, NewTopic, TopicDescription } from '../../../src/kafka/client.ts';
+import type { KafkaAdmin, NewTopic, TopicDescription } from '../../../src/kafka/kafka-client.ts';
 import { batchBytes, type PrepareTopicsOptions, prepareTarget, prepareTopics } from '../../../src/kafka/topics.ts';
 import { FakeClock, fakeLog } from '../producers/fakes.ts';
 

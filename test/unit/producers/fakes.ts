@@ -1,6 +1,6 @@
 import type { OutgoingBatch } from '../../../src/batch.ts';
 import type { Clock } from '../../../src/clock.ts';
-import type { PartitionProducer, PartitionSend, ProduceAnswer } from '../../../src/kafka/client.ts';
+import type { PartitionProducer, PartitionSend, ProduceAnswer } from '../../../src/kafka/kafka-client.ts';
 import type { Log } from '../../../src/log.ts';
 import type { DeliveryDestination } from '../../../src/producers/delivery.ts';
 

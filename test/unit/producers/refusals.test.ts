@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { OutgoingRecord } from '../../../src/batch.ts';
-import type { PartitionSend, ProduceAnswer } from '../../../src/kafka/client.ts';
+import type { PartitionSend, ProduceAnswer } from '../../../src/kafka/kafka-client.ts';
 import type { RefusedRecord } from '../../../src/producers/dead-letters.ts';
 import { Delivery } from '../../../src/producers/delivery.ts';
 import { batchOf, destination, FakeClient, FakeClock, fail, fakeLog, settle } from './fakes.ts';
