@@ -99,7 +99,7 @@ const importedBy = {
   pino: '^src/log\\.ts$',
   'pino-pretty': '^src/log\\.ts$',
   'prom-client': '^src/metrics/exposition\\.ts$',
-  '@kafkajs/confluent-schema-registry': '^src/schemas/registry\\.ts$',
+  '@kafkajs/confluent-schema-registry': '^src/schemas/registry-client\\.ts$',
 };
 
 const escaped = (text) => text.replace(/[.]/g, '\\$&');
