@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type { HostFacts, InFile, Setting } from '../setting.ts';
+import { runNames } from './command-settings.ts';
 import { hostFacts } from './host-facts.ts';
 import { type Lookup, lookupOf, read } from './lookup.ts';
-import { type Name, runNames, settings } from './settings.ts';
+import { type Name, settings } from './settings.ts';
 import type { Environment, Flags } from './types.ts';
 import { inFileOf, itemsOf } from './values.ts';
 

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
 import { reasonOf } from '../errors.ts';
 import { configError } from '../setting.ts';
-import { runNames, separatorOf, settings } from './settings.ts';
+import { runNames } from './command-settings.ts';
+import { separatorOf, settings } from './settings.ts';
 
 export interface Given {
   /** Of a list the items with the setting's separator between. */

@@ -1,15 +1,7 @@
 import type { HostFacts, Setting } from '../setting.ts';
+import { attachNames, auditNames, detachNames, runNames, schemaNames, tailNames } from './command-settings.ts';
 import { configName } from './lookup.ts';
-import {
-  attachNames,
-  auditNames,
-  detachNames,
-  type Name,
-  runNames,
-  schemaNames,
-  settings,
-  tailNames,
-} from './settings.ts';
+import { type Name, settings } from './settings.ts';
 
 /** What the command line offers for a command, in this order. */
 export interface Option {

@@ -5,9 +5,9 @@ import { type PacketKeyKind, packetKeyKinds } from '../schemas/packet-count.ts';
 import type { SecretPattern } from '../secret-pattern.ts';
 import { oneOf, path, type Setting, setting, text, toggle } from '../setting.ts';
 import { type SiemFormat, siemFormats } from '../siem/formats.ts';
-import { brokerRows, brokerSecurityNames, registryRows, registrySecurityNames } from '../wire-settings.ts';
+import { brokerRows, registryRows } from '../wire-settings.ts';
 import { machineId } from './host-facts.ts';
-import { httpTokenNames, httpTokenRows } from './http-token.ts';
+import { httpTokenRows } from './http-token.ts';
 import type { ListenAddress } from './types.ts';
 import { type GivenUser, givenUser } from './user.ts';
 import {
@@ -448,105 +448,6 @@ export const settings = {
 };
 
 export type Name = keyof typeof settings;
-
-/** What is captured of execs and exits. */
-const eventNames = [
-  'args',
-  'execEnv',
-  'excludeExe',
-  'excludeUid',
-  'excludeCgroupFile',
-  'failedExecs',
-  'noExec',
-  'exitRingBytes',
-  'noExit',
-  'pinPath',
-] as const satisfies readonly Name[];
-
-export const runNames = [
-  'brokers',
-  ...brokerSecurityNames,
-  'registry',
-  ...registrySecurityNames,
-  'registerSchemas',
-  'topicPrefix',
-  'createTopics',
-  'stateDir',
-  'hostId',
-  'hostName',
-  'labels',
-  'clientId',
-  'onExit',
-  'attached',
-  'orphanAfter',
-  'drainTimeout',
-  'execRingBytes',
-  'spoolBytes',
-  'spoolFull',
-  ...eventNames,
-  'compression',
-  'maxBytesPerSecond',
-  'ledgerInterval',
-  'http',
-  ...httpTokenNames,
-  'interfaces',
-  'excludeIp',
-  'packetInterval',
-  'packetKey',
-  'packetBudget',
-  'packetFlows',
-  'noPackets',
-  'redact',
-  'noRedactDefaults',
-  'logLevel',
-] as const satisfies readonly Name[];
-export const tailNames = [
-  'brokers',
-  ...brokerSecurityNames,
-  'registry',
-  ...registrySecurityNames,
-  'topicPrefix',
-  'json',
-  'format',
-  'to',
-  'group',
-  'deadLetter',
-  'fromBeginning',
-  'since',
-  'untilEnd',
-  'limit',
-] as const satisfies readonly Name[];
-export const auditNames = [
-  'brokers',
-  ...brokerSecurityNames,
-  'registry',
-  ...registrySecurityNames,
-  'topicPrefix',
-  'json',
-  'since',
-  'until',
-] as const satisfies readonly Name[];
-export const schemaNames = [
-  'register',
-  'registry',
-  ...registrySecurityNames,
-  'topicPrefix',
-  'logLevel',
-] as const satisfies readonly Name[];
-/** What of `run` shapes the capture, and for whom it is. */
-export const attachNames = [
-  'user',
-  'orphanAfter',
-  'execRingBytes',
-  ...eventNames,
-  'interfaces',
-  'excludeIp',
-  'packetKey',
-  'packetFlows',
-  'noPackets',
-  'logLevel',
-] as const satisfies readonly Name[];
-export const detachNames = ['discard', 'pinPath', 'stateDir', 'logLevel'] as const satisfies readonly Name[];
 
 /** Between the items of a list, by the name of its flag. */
 export function separatorOf(name: string): string {
