@@ -31,9 +31,11 @@ export async function startKafka(options: TestKafkaOptions = {}): Promise<TestKa
   const kafka = new TestKafka(directory, options);
   const data = join(directory, 'data');
   try {
-    await makeFormatted(data);
+    // A node of a cluster has files of its own.
+    const isAlone = options.clusterId === undefined;
+    if (isAlone) await makeFormatted(data);
     await kafka.start();
-    await keepFormatted(data);
+    if (isAlone) await keepFormatted(data);
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
     throw error;
