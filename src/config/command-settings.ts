@@ -4,6 +4,14 @@ import type { Name } from './settings.ts';
 
 /** Which settings each command has, in the order of its help. */
 
+/** The broker and the registry, and what proves who asks. */
+const wireNames = [
+  'brokers',
+  ...brokerSecurityNames,
+  'registry',
+  ...registrySecurityNames,
+] as const satisfies readonly Name[];
+
 /** What is captured of execs and exits. */
 const eventNames = [
   'args',
@@ -19,10 +27,7 @@ const eventNames = [
 ] as const satisfies readonly Name[];
 
 export const runNames = [
-  'brokers',
-  ...brokerSecurityNames,
-  'registry',
-  ...registrySecurityNames,
+  ...wireNames,
   'registerSchemas',
   'topicPrefix',
   'createTopics',
@@ -56,10 +61,7 @@ export const runNames = [
   'logLevel',
 ] as const satisfies readonly Name[];
 export const tailNames = [
-  'brokers',
-  ...brokerSecurityNames,
-  'registry',
-  ...registrySecurityNames,
+  ...wireNames,
   'topicPrefix',
   'json',
   'format',
@@ -71,16 +73,7 @@ export const tailNames = [
   'untilEnd',
   'limit',
 ] as const satisfies readonly Name[];
-export const auditNames = [
-  'brokers',
-  ...brokerSecurityNames,
-  'registry',
-  ...registrySecurityNames,
-  'topicPrefix',
-  'json',
-  'since',
-  'until',
-] as const satisfies readonly Name[];
+export const auditNames = [...wireNames, 'topicPrefix', 'json', 'since', 'until'] as const satisfies readonly Name[];
 export const schemaNames = [
   'register',
   'registry',
