@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { int16, int32 } from './wire-bytes.ts';
 
 /**
  * Sets the quota of a client id, bytes a second; undefined for none. kafkajs has no AlterClientQuotas (key 49), so: version 0
@@ -21,18 +22,6 @@ export async function limitProducer(port: number, clientId: string, bytesPerSeco
   // Length, correlation id, throttle time, number of entries, error code of the first.
   const error = answer.readInt16BE(16);
   if (error !== 0) throw new Error(`the broker answers with error ${error} to a new quota`);
-}
-
-function int16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeInt16BE(value);
-  return bytes;
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
 }
 
 function text(value: string): Buffer {

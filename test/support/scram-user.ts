@@ -1,6 +1,7 @@
 import { pbkdf2Sync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { int16, int32 } from './wire-bytes.ts';
 
 const iterations = 4096;
 /** Number of the mechanism in the protocol, digest, and its length in bytes. */
@@ -39,18 +40,6 @@ const noTags = Buffer.from([0]);
 
 function int8(value: number): Buffer {
   return Buffer.from([value]);
-}
-
-function int16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeInt16BE(value);
-  return bytes;
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
 }
 
 /** Lengths and counts here are below 127. */
