@@ -24,7 +24,6 @@ class SecretTriggers {
       if (slots_[slot] != 0) taken_[slot / 64] |= 1ULL << slot % 64;
   }
 
-  bool empty() const { return slots_.empty(); }
   // Of the table: every hash falls into it.
   bool is_sound() const { return shift_ < 32 && slots_.size() >= 1ULL << (32 - shift_); }
 

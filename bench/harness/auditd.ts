@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { waitFor } from '../../test/support/wait-for.ts';
@@ -64,7 +64,7 @@ export class Auditd implements AsyncDisposable {
   }
 
   get #isReceiving(): boolean {
-    return statSync(this.#log, { throwIfNoEntry: false }) !== undefined;
+    return existsSync(this.#log);
   }
 
   /** auditd, and the kernel's thread that sends to it. */

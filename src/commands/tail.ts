@@ -134,8 +134,8 @@ async function* events<Topic extends TopicName>(
   options: TailOptions,
 ): AsyncGenerator<TopicEvents[Topic], void, void> {
   const { brokers, security, registry, registrySecurity, log, err, signal } = options;
-  const client = createKafkaClient({ brokers, security, clientId: 'bpf2kafka-tail', log });
-  const open = options.open ?? (options.untilEnd === true ? whatIsThere(client) : client.read);
+  const connect = () => createKafkaClient({ brokers, security, clientId: 'bpf2kafka-tail', log });
+  const open = options.open ?? (options.untilEnd === true ? whatIsThere(connect()) : connect().read);
   const decoder = createDecoder({
     topic,
     ...(registry === undefined ? {} : { schemaById: createSchemaFetcher(registry, registrySecurity) }),

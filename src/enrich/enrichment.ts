@@ -13,7 +13,7 @@ export interface Enrichment {
   readonly redactor: Pick<Redactor, 'triggers' | 'hasPatterns' | 'concerns' | 'text' | 'args' | 'environment'>;
   readonly users: Pick<UserNames, 'of' | 'version'>;
   readonly workloads: Pick<Workloads, 'of'>;
-  readonly parents: Pick<Parents, 'programs' | 'of' | 'remember' | 'isRemembered'>;
+  readonly parents: Pick<Parents, 'programs' | 'of' | 'remember' | 'noteRemembered'>;
 }
 
 export interface OpenEnrichment extends Enrichment {

@@ -45,12 +45,12 @@ export class Parents {
 
   /** In the order of the records, each before those of its children. */
   remember(execId: Uint8Array, pid: number, image: ProgramImage): void {
-    this.isRemembered(pid);
+    this.noteRemembered(pid);
     this.#set(execId, image);
   }
 
   /** To be told when `programs` has got the image of this process's exec already. */
-  isRemembered(pid: number): void {
+  noteRemembered(pid: number): void {
     this.#running.forget(pid);
   }
 

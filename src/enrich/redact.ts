@@ -1,3 +1,4 @@
+import type { SecretTriggers } from '../kernel/record-writer.ts';
 import { hidden, type SecretPattern } from '../secret-pattern.ts';
 import {
   type ProgramRule,
@@ -7,7 +8,7 @@ import {
   textRules,
   wholeAssignment,
 } from './secret-rules.ts';
-import { maySecretsBeInText, type SecretTriggers, secretTriggers } from './secret-triggers.ts';
+import { maySecretsBeInText, secretTriggers } from './secret-triggers.ts';
 
 export interface RedactionOptions {
   /** Whether the rules of secret-rules.ts apply. */

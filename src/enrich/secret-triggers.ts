@@ -1,8 +1,6 @@
 import type { SecretTriggers } from '../kernel/record-writer.ts';
 import { programRules, schemeTrigger, textRules } from './secret-rules.ts';
 
-export type { SecretTriggers } from '../kernel/record-writer.ts';
-
 /**
  * Whether a text may hold a secret: a look at every four of its characters in a row. It may say yes for nothing; where it
  * says no, no rule finds anything. native/secrets.h does the same with bytes, where nearly all argument vectors end without

@@ -1,8 +1,8 @@
 import type { Enrichment } from '../enrich/enrichment.ts';
 import type { Workload } from '../enrich/workload.ts';
-import { type Key, openLearnedTable } from '../kernel/record-writer.ts';
+import { type Key, openLearnedTable, type SpanPlace } from '../kernel/record-writer.ts';
 import { textBytes } from '../schemas/avro-bytes.ts';
-import type { KernelRecord, SpanOffset } from './kernel-record.ts';
+import type { KernelRecord } from './kernel-record.ts';
 import { type Field, type Finding, foundText, spanBytes, spanText } from './record-field.ts';
 import { textOf } from './text.ts';
 
@@ -39,7 +39,7 @@ const tableBounds = { entries: 16_384, bytes: 16 * 1024 * 1024 };
 export function createExecFindings(
   { users, workloads }: Pick<Enrichment, 'users' | 'workloads'>,
   uidAt: number,
-  cgroupPath: SpanOffset,
+  cgroupPath: SpanPlace,
   hasPath: (record: KernelRecord) => boolean,
 ): ExecFindings {
   const workloadOf = once((record): Workload | undefined =>
@@ -70,15 +70,16 @@ export function createExecFindings(
     all: [user.finding, workload.finding],
     missing: (record) => missingOf({ ...ofUser, ...ofWorkload }, record),
     begin() {
-      if (users.version !== usersVersion) user.finding.learned.clear();
-      usersVersion = users.version;
+      const { version } = users;
+      if (version !== usersVersion) user.finding.learned.clear();
+      usersVersion = version;
       workload.begin();
     },
   };
 }
 
 /** The container alone, as records of exits have it. @param of undefined when it could not be found out */
-export function createContainerFinding(cgroupPath: SpanOffset, of: Find) {
+export function createContainerFinding(cgroupPath: SpanPlace, of: Find) {
   const { field, finding, begin } = findingOf({ container_id: of }, { span: cgroupPath });
   return { field: field('container_id'), finding, begin };
 }
@@ -112,19 +113,19 @@ function missingOf(finds: Readonly<Record<string, Find>>, record: KernelRecord):
 }
 
 /** A text in which something may have to be hidden, in records that are not whole. */
-export function shownText(redactor: Enrichment['redactor'], span: SpanOffset): Field<string> {
+export function shownText(redactor: Enrichment['redactor'], span: SpanPlace): Field<string> {
   const field = spanText(span);
   return { ...field, read: (record) => redactor.text(field.read(record)) };
 }
 
 /** Whether something is hidden in the text of the span. */
-export function hidesIn(redactor: Enrichment['redactor'], record: KernelRecord, span: SpanOffset): boolean {
+export function hidesIn(redactor: Enrichment['redactor'], record: KernelRecord, span: SpanPlace): boolean {
   const text = textOf(spanBytes(record, span));
   return redactor.text(text) !== text;
 }
 
 /** Whether a pattern of the user's hides something in the texts of the span. */
-export function isConcerned(redactor: Enrichment['redactor'], record: KernelRecord, span: SpanOffset): boolean {
+export function isConcerned(redactor: Enrichment['redactor'], record: KernelRecord, span: SpanPlace): boolean {
   return redactor.concerns(spanBytes(record, span).toString().split('\0'));
 }
 

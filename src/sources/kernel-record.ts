@@ -1,4 +1,5 @@
 import { offsetOf, type StructLayout } from '../kernel/layout.ts';
+import type { SpanPlace } from '../kernel/record-writer.ts';
 
 /**
  * A record of the kernel that makes sense, where it stands: a struct of bpf/abi.h and its strings, or, of a bare one, its
@@ -24,12 +25,6 @@ export interface RecordReader {
   epochOf(buffer: Buffer, at: number, bytes: number): number | undefined;
 }
 
-/** Where a string stands: struct span, offsets of its two halves in the record. */
-export interface SpanOffset {
-  readonly offset: number;
-  readonly length: number;
-}
-
 const word = 0x1_0000_0000;
 
 /** Exact up to 2^53, which counters never pass. */
@@ -49,7 +44,7 @@ export function micros(buffer: Buffer, at: number): number {
   return high * 4_294_967 + Math.floor((high * 296 + buffer.readUInt32LE(at)) / 1000);
 }
 
-export function spanOffset(layout: StructLayout, field: string): SpanOffset {
+export function spanOffset(layout: StructLayout, field: string): SpanPlace {
   return { offset: offsetOf(layout, `${field}.offset`, 2), length: offsetOf(layout, `${field}.length`, 2) };
 }
 
@@ -70,7 +65,7 @@ export function createRecordReader(
   const everySpan = spans.map((name) => spanOffset(layout, name));
 
   /** It is behind the fixed part and in front of the end. */
-  function isIn(buffer: Buffer, at: number, bytes: number, span: SpanOffset): boolean {
+  function isIn(buffer: Buffer, at: number, bytes: number, span: SpanPlace): boolean {
     const offset = buffer.readUInt16LE(at + span.offset);
     return offset >= layout.bytes && offset + buffer.readUInt16LE(at + span.length) <= bytes;
   }

@@ -91,7 +91,7 @@ export function createParentProgram(
     missing,
     remember(record, image) {
       const pid = record.buffer.readUInt32LE(record.at + own.pid);
-      if (image === undefined) parents.isRemembered(pid);
+      if (image === undefined) parents.noteRemembered(pid);
       else parents.remember(keyBytes(ownKey, record), pid, image);
     },
   };

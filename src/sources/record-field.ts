@@ -1,7 +1,7 @@
-import type { Condition, Key, LearnedTable, Step } from '../kernel/record-writer.ts';
+import type { Condition, Key, LearnedTable, SpanPlace, Step } from '../kernel/record-writer.ts';
 import { longBytes, nullBytes, presentBytes, stringBytes } from '../schemas/avro-bytes.ts';
 import type { AvroSchema } from '../schemas/fingerprint.ts';
-import { type KernelRecord, micros, type SpanOffset, s64, u64 } from './kernel-record.ts';
+import { type KernelRecord, micros, s64, u64 } from './kernel-record.ts';
 import { textOf } from './text.ts';
 
 /**
@@ -125,7 +125,7 @@ function holds({ kind, place, mask = 0xffff_ffff, value }: OptionalWhen, { buffe
 }
 
 /** A string of the record that is not empty. */
-export function isGiven({ length }: SpanOffset): OptionalWhen {
+export function isGiven({ length }: SpanPlace): OptionalWhen {
   return { kind: 'unequal', place: { offset: length, bytes: 2 }, value: 0 };
 }
 
@@ -268,13 +268,13 @@ export function deviceText(offset: number): Field<string> {
 }
 
 /** A string that a span points to. */
-export function spanText(span: SpanOffset): Field<string> {
+export function spanText(span: SpanPlace): Field<string> {
   return { type: 'string', read: (record) => textOf(spanBytes(record, span)), steps: [{ kind: 'text', span }] };
 }
 
 /** An array of strings from a span of texts that end with a NUL; `countOffset` is where their number stands, 32 bits. */
 export function spanTexts(
-  span: SpanOffset,
+  span: SpanPlace,
   countOffset: number,
   read: (record: KernelRecord) => string[],
 ): Field<string[]> {
@@ -292,7 +292,7 @@ export function keyBytes(key: Key, record: KernelRecord): Buffer {
   return Buffer.concat(key.numbers.map(({ offset, bytes }) => buffer.subarray(at + offset, at + offset + bytes)));
 }
 
-export function spanBytes({ buffer, at }: KernelRecord, span: SpanOffset): Buffer {
+export function spanBytes({ buffer, at }: KernelRecord, span: SpanPlace): Buffer {
   const begin = at + buffer.readUInt16LE(at + span.offset);
   return buffer.subarray(begin, begin + buffer.readUInt16LE(at + span.length));
 }

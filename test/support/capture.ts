@@ -32,7 +32,7 @@ const nothingAdded: Enrichment = {
     programs: openLearnedTable({ entries: 2, bytes: 2_000 }),
     of: () => programImage('', []),
     remember: () => {},
-    isRemembered: () => {},
+    noteRemembered: () => {},
   },
 };
 
