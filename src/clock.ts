@@ -4,6 +4,8 @@ export interface Clock {
   nowMillis(): number;
   /** For durations: milliseconds since some moment; never set back or forth, unlike wall time. */
   elapsedMillis(): number;
+  /** Calls once after `millis`, unless what it returns is called before. */
+  after(millis: number, callback: () => void): () => void;
   /** Resolves after `millis`, or at once when the signal aborts; never rejects. */
   sleep(millis: number, signal?: AbortSignal): Promise<void>;
 }
@@ -11,15 +13,19 @@ export interface Clock {
 export const systemClock: Clock = {
   nowMillis: () => Date.now(),
   elapsedMillis: () => performance.now(),
+  after: (millis, callback) => {
+    const timer = setTimeout(callback, millis);
+    return () => clearTimeout(timer);
+  },
   sleep: (millis, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted) return resolve();
       const done = () => {
-        clearTimeout(timer);
+        cancel();
         signal?.removeEventListener('abort', done);
         resolve();
       };
-      const timer = setTimeout(done, millis);
+      const cancel = systemClock.after(millis, done);
       signal?.addEventListener('abort', done);
     }),
 };

@@ -1,10 +1,10 @@
 import type { Acknowledgement, Batch, EpochCount, Kept, Source } from '../batch.ts';
 import type { Clock } from '../clock.ts';
+import { InterruptibleWait } from '../interruptible-wait.ts';
 import type { EventRing } from '../kernel/event-ring.ts';
 import type { Log } from '../log.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
 import { type CommitKinds, CommittedByEpoch } from './committed-by-epoch.ts';
-import { InterruptibleWait } from './interruptible-wait.ts';
 import type { KernelRecord, RecordReader } from './kernel-record.ts';
 
 /** What one batch takes at most; delivery sends a batch of this size in one request. */
@@ -13,10 +13,11 @@ const bufferBytes = 512 * 1024;
 /** A read that leaves less room than this may have stopped for want of it: longest record, with its prefix. */
 const longestRecord = 64 * 1024;
 
-/** While events come, a read is made this often, so that a batch is worth a request (milliseconds). */
-const pace = 20;
-/** After this long without an event the reader goes to sleep until a program wakes it (milliseconds). */
-const idleAfter = 100;
+/**
+ * While events come, a read is made this often, and not before this after one that came alone: a batch costs fifty times
+ * what a record in it does, and programs seldom start alone (milliseconds).
+ */
+const pace = 30;
 /** A net under the wake-up (milliseconds). */
 const sleepAtMost = 1000;
 
@@ -59,6 +60,8 @@ export class EventSource implements Source<KernelRecord, Kept> {
   #end: number;
   /** Epochs of records that made no sense and wait for the next commit. */
   #uncommitted: number[] = [];
+  /** The present epoch when it was last asked for: a call into the kernel, which few commits need. */
+  #knownEpoch = 0;
   readonly #committed = new CommittedByEpoch();
   readonly #offsets: AcknowledgedOffsets;
   #finishing = false;
@@ -100,20 +103,20 @@ export class EventSource implements Source<KernelRecord, Kept> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Batch<KernelRecord, Kept>, void> {
-    let lastRecord = Number.NEGATIVE_INFINITY;
     while (!this.#abandoned) {
       const begun = this.#clock.elapsedMillis();
       const { records, full, batch } = this.#read();
       if (batch !== undefined) yield batch;
       if (records > 0) {
-        lastRecord = begun;
         if (!full) await this.#sleep(pace - (this.#clock.elapsedMillis() - begun));
         continue;
       }
       if (this.#outstanding === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
       if (this.#finishing) return;
-      if (begun - lastRecord < idleAfter) await this.#sleep(pace);
-      else if (this.#ring.arm()) await this.#sleep(sleepAtMost);
+      if (this.#ring.arm()) {
+        const woken = await this.#sleep(sleepAtMost);
+        if (woken && this.#onEmpty.length === 0) await this.#sleep(pace);
+      }
       // Something is there that is not complete yet: its writer needs a moment, not a loop around it.
       else await this.#sleep(1);
     }
@@ -216,12 +219,13 @@ export class EventSource implements Source<KernelRecord, Kept> {
 
   #count(kind: keyof CommitKinds, epoch: number, records: number): void {
     // A broken record may have latched any number; no true one is past the capture's own.
-    if (epoch <= this.#presentEpoch()) this.#committed.of(epoch)[kind] += records;
+    if (epoch > this.#knownEpoch) this.#knownEpoch = this.#presentEpoch();
+    if (epoch <= this.#knownEpoch) this.#committed.of(epoch)[kind] += records;
   }
 
-  /** Waits, but not past a wake-up, `finish` or `drained`. */
-  async #sleep(millis: number): Promise<void> {
-    await this.#wait.sleep(this.#finishing ? 0 : millis);
+  /** Waits, but not past a wake-up, `finish` or `drained`; says whether one of them came. */
+  #sleep(millis: number): Promise<boolean> {
+    return this.#wait.sleep(this.#finishing ? 0 : millis);
   }
 }
 

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Batch } from '../batch.ts';
 import type { Clock } from '../clock.ts';
+import { InterruptibleWait } from '../interruptible-wait.ts';
 import type { Capture } from '../kernel/addon.ts';
 import type { EpochCut } from '../kernel/counts.ts';
 import {
@@ -12,7 +13,6 @@ import {
 import type { Log } from '../log.ts';
 import type { PacketCount } from '../schemas/packet-count.ts';
 import { AcknowledgedOffsets } from './acknowledged-offsets.ts';
-import { InterruptibleWait } from './interruptible-wait.ts';
 import type { PacketDecoder } from './packet-decoder.ts';
 
 /** What one batch takes at most. */

@@ -1,6 +1,7 @@
 import type { Acknowledgement, Kept, OutgoingBatch, OutgoingRecord } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import { reasonOf } from '../errors.ts';
+import { InterruptibleWait } from '../interruptible-wait.ts';
 import type { EventStream } from '../kernel/event-ring.ts';
 import type { Log } from '../log.ts';
 import type { Delivery } from '../producers/delivery.ts';
@@ -71,17 +72,32 @@ export class SpooledDelivery {
   async accept(batch: OutgoingBatch, signal: AbortSignal): Promise<Kept> {
     const { spool, delivery, clock } = this.#options;
     const begun = clock.elapsedMillis();
-    let sent: Promise<Acknowledgement> | undefined;
-    let stored: Buffer | undefined;
-    for (;;) {
-      if (sent === undefined && spool.isEmpty) sent = delivery.accept(batch, signal);
-      if (this.#overflows(begun)) {
-        stored ??= this.#encode(batch);
-        const kept = await this.#spool(batch, stored, sent);
-        if (kept !== undefined) return kept;
+    const wait = new InterruptibleWait(clock);
+    let answered = false;
+    const answer = () => {
+      answered = true;
+      wait.interrupt();
+    };
+    const interrupt = () => wait.interrupt();
+    signal.addEventListener('abort', interrupt);
+    try {
+      let sent: Promise<Acknowledgement> | undefined;
+      let stored: Buffer | undefined;
+      for (;;) {
+        if (sent === undefined && spool.isEmpty) {
+          sent = delivery.accept(batch, signal);
+          sent.then(answer, answer);
+        } else if (this.#overflows(begun)) {
+          stored ??= this.#encode(batch);
+          const kept = await this.#spool(batch, stored, sent);
+          if (kept !== undefined) return kept;
+        }
+        await wait.sleep(lookEvery);
+        if (answered) return await (sent as Promise<Acknowledgement>);
+        if (sent === undefined) signal.throwIfAborted();
       }
-      const acknowledgement = await this.#look(sent, signal);
-      if (acknowledgement !== undefined) return acknowledgement;
+    } finally {
+      signal.removeEventListener('abort', interrupt);
     }
   }
 
@@ -103,22 +119,6 @@ export class SpooledDelivery {
       if (entry === undefined) return;
       const acknowledgement = await (entry.sent ?? this.#send(entry, signal));
       if (acknowledgement !== undefined) await spool.leave(entry, acknowledgement, signal);
-    }
-  }
-
-  /** The acknowledgement; undefined when there is none after a while. */
-  async #look(sent: Promise<Acknowledgement> | undefined, signal: AbortSignal): Promise<Acknowledgement | undefined> {
-    const { spool, clock } = this.#options;
-    const waited = new AbortController();
-    const abort = () => waited.abort('aborted');
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      const pause = clock.sleep(lookEvery, waited.signal).then(() => undefined);
-      return await Promise.race([sent ?? spool.emptied(waited.signal).then(() => undefined), pause]);
-    } finally {
-      waited.abort('waited'); // without a reason it makes an exception with its stack
-      signal.removeEventListener('abort', abort);
-      if (sent === undefined) signal.throwIfAborted();
     }
   }
 

@@ -19,6 +19,9 @@ class Stage implements Clock {
 
   nowMillis = () => this.#now;
   elapsedMillis = () => this.#now;
+  after = (): never => {
+    throw new Error('nobody waits so here');
+  };
 
   async sleep(millis: number): Promise<void> {
     const until = this.#now + millis;

@@ -12,7 +12,12 @@ const directory = mkdtempSync(join(tmpdir(), 'oauth-token-test-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
 let now = 0;
-const clock = { elapsedMillis: () => now, nowMillis: () => now, sleep: async () => {} } satisfies Clock;
+const clock = {
+  elapsedMillis: () => now,
+  nowMillis: () => now,
+  after: () => () => {},
+  sleep: async () => {},
+} satisfies Clock;
 let warnings: unknown[];
 const log: Log = { debug() {}, info() {}, error() {}, warn: (fields: unknown) => void warnings.push(fields) };
 

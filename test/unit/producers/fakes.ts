@@ -24,19 +24,28 @@ export class FakeClock implements Clock {
     return [...this.#sleepers].map(({ at }) => at - this.#elapsed).sort((a, b) => a - b);
   }
 
+  after(millis: number, callback: () => void): () => void {
+    const sleeper = {
+      at: this.#elapsed + millis,
+      wake: () => {
+        this.#sleepers.delete(sleeper);
+        callback();
+      },
+    };
+    this.#sleepers.add(sleeper);
+    return () => void this.#sleepers.delete(sleeper);
+  }
+
   sleep(millis: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      const sleeper = {
-        at: this.#elapsed + millis,
-        wake: () => {
-          this.#sleepers.delete(sleeper);
-          signal?.removeEventListener('abort', sleeper.wake);
-          resolve();
-        },
-      };
       if (signal?.aborted) return resolve();
-      signal?.addEventListener('abort', sleeper.wake);
-      this.#sleepers.add(sleeper);
+      const done = () => {
+        cancel();
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const cancel = this.after(millis, done);
+      signal?.addEventListener('abort', done);
     });
   }
 

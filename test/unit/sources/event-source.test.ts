@@ -239,11 +239,11 @@ describe('offsets in the topic', () => {
 });
 
 describe('pace and sleep', () => {
-  test('while events come it reads every 20 ms, counted from the last read', async () => {
+  test('while events come it reads every 30 ms, counted from the last read', async () => {
     const { capture, clock, source } = setUp();
     capture.add(1);
     const { state } = consume(source, { deliver: () => clock.sleep(10) });
-    await clock.advance(15);
+    await clock.advance(25);
     capture.add(1);
     await clock.advance(4);
     expect(state.batches).toHaveLength(1);
@@ -275,13 +275,13 @@ describe('pace and sleep', () => {
     source.finish();
   });
 
-  test('it arms after 100 ms without an event, not before, and then sleeps', async () => {
+  test('it arms when a read finds nothing, not before, and then sleeps', async () => {
     const { capture, clock, source } = setUp();
     capture.add(1);
     consume(source);
-    await clock.advance(99);
+    await clock.advance(29);
     expect(capture.arms).toBe(0);
-    await clock.advance(15);
+    await clock.advance(1);
     expect(capture).toMatchObject({ arms: 1, armed: true });
     const { reads } = capture;
     await clock.advance(900);
@@ -289,14 +289,17 @@ describe('pace and sleep', () => {
     source.finish();
   });
 
-  test('a wake-up ends the sleep at once', async () => {
+  test('a wake-up ends the sleep, and what comes in the next 30 ms is read with what came first', async () => {
     const { capture, clock, source } = setUp();
     const { state } = consume(source);
     await clock.advance(10);
     expect(capture.armed).toBe(true);
     capture.add(1);
-    await clock.advance(0);
-    expect(state.batches).toEqual([[0]]);
+    await clock.advance(29);
+    expect(state.batches).toEqual([]);
+    capture.add(1);
+    await clock.advance(1);
+    expect(state.batches).toEqual([[0, 1]]);
     source.finish();
   });
 
@@ -502,7 +505,7 @@ describe('a batch that goes to the spool', () => {
     })();
     capture.add(2, { epoch: 7 });
     capture.add(1, { epoch: 8 });
-    await clock.advance(10);
+    await clock.advance(30);
     expect(capture.commits.at(-1)?.committed).toMatchObject({ acknowledged: 0, spooled: 3, spoolId: 77 });
     // The spool is told in the same turn, when the ring has been.
     expect(order).toEqual([`${capture.commits.length} commits`]);
