@@ -79,11 +79,14 @@ interface ProduceArguments {
   }[];
 }
 
+interface ProduceCall {
+  /** Besides it what depends on the version and on `acks`. */
+  readonly request: { readonly encode: () => Promise<unknown> };
+  readonly response: unknown;
+}
+
 interface ProduceDefinition {
-  protocol(options: { version: number }): (request: ProduceArguments) => {
-    request: { encode: () => Promise<unknown> };
-    response: unknown;
-  };
+  protocol(options: { version: number }): (request: ProduceArguments) => ProduceCall;
 }
 
 /** Versions 3 to 7 of the request differ in nothing but their number. */
@@ -93,15 +96,17 @@ const oldestProduceVersion = 3;
 function replaceProduceEncoder(definition: ProduceDefinition, checksum: Checksum): void {
   const { protocol } = definition;
   const Encoder = require('kafkajs/src/protocol/encoder.js') as new () => { writeBuffer(bytes: Buffer): unknown };
+  // By version: stock makes it anew for each request, and looks its modules up each time.
+  const known = new Map<number, ProduceCall>();
   definition.protocol = ({ version }) => {
     const stock = protocol({ version });
     return (args) => {
-      const made = stock(args);
       const [topic, ...otherTopics] = args.topicData;
       const [partition, ...otherPartitions] = topic?.partitions ?? [];
       const compression = Object.values(codecs).find(({ code }) => code === args.compression);
-      const ours = version >= oldestProduceVersion && !args.transactionalId && compression !== undefined;
-      if (!ours || !topic || !partition || otherTopics.length + otherPartitions.length > 0) return made;
+      const ours =
+        version >= oldestProduceVersion && args.acks === -1 && !args.transactionalId && compression !== undefined;
+      if (!ours || !topic || !partition || otherTopics.length + otherPartitions.length > 0) return stock(args);
       const encode = async () => {
         const body = await encodeProduceRequest(
           {
@@ -119,6 +124,8 @@ function replaceProduceEncoder(definition: ProduceDefinition, checksum: Checksum
         );
         return new Encoder().writeBuffer(body);
       };
+      const made = known.get(version) ?? stock(args);
+      known.set(version, made);
       return { ...made, request: { ...made.request, encode } };
     };
   };
