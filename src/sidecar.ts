@@ -352,7 +352,7 @@ export class Sidecar {
 
   /** True when everything that had been captured was acknowledged; false when that was given up. */
   async #drain(): Promise<boolean> {
-    if (this.#abort.signal.aborted || this.#publishingEvents.length === 0) return false;
+    if (this.#abort.signal.aborted || this.#draining === undefined) return false; // `run` was not called
     const given = Promise.withResolvers<boolean>();
     this.#abort.signal.addEventListener('abort', () => given.resolve(false), { once: true });
     for (const publishing of [...this.#publishingEvents, this.#draining, this.#publishingPackets])

@@ -43,10 +43,10 @@ export async function audit(
   const packetTopic = `${config.topicPrefix}packet-counts`;
   const deadLetterTopic = `${config.topicPrefix}bpf2kafka-dead-letter`;
   // The ledger first: what its entries account for was in the other topics before they were written. Hosts that never
-  // captured exits or counted packets have no topic for them, and those of an earlier version none for dead letters.
+  // captured execs, exits or packets have no topic for them, and those of an earlier version none for dead letters.
   const snapshot = await open({
-    topics: [ledgerTopic, execTopic],
-    optional: [exitTopic, packetTopic, deadLetterTopic],
+    topics: [ledgerTopic],
+    optional: [execTopic, exitTopic, packetTopic, deadLetterTopic],
   });
   const { registry, registrySecurity } = config;
   const schemaById = registry === undefined ? {} : { schemaById: createSchemaFetcher(registry, registrySecurity) };

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
@@ -66,6 +67,24 @@ describe('bpf2kafka run', () => {
       unobserved_micros: 0,
     } satisfies Partial<LedgerEntry>);
     expect(await auditOf(kafka.brokers, 'known.')).toMatchObject({ code: 0 });
+  });
+
+  it('counts packets alone, and ends with all of them published and nothing pinned', { timeout: 120_000 }, async () => {
+    const pair = new VethPair();
+    await using place = await SidecarPlace.create('alone', [pair.name]);
+    const flags = ['--create-topics', '--topic-prefix', 'alone.', '--no-exec', '--no-exit'];
+    await using sidecar = await place.run(kafka.brokers, ...flags);
+    expect(sidecar.lines[0]).toBe(`ready packets:${pair.name}`);
+    const traffic = startTraffic(pair);
+    await waitFor(async () => (await readPackets(kafka.brokers, 'alone.')).counts.length > 0, {
+      what: 'a count',
+      interval: 250,
+    });
+    const sent = await traffic.stop();
+    expect(await sidecar.end('SIGTERM'), sidecar.errors).toBe(0);
+    expect(existsSync(place.pinPath)).toBe(false);
+    expect(tallyOf((await readPackets(kafka.brokers, 'alone.')).counts)).toEqual(sent);
+    expect(await auditOf(kafka.brokers, 'alone.')).toMatchObject({ code: 0 });
   });
 
   it('publishes one record a key for the time in which the broker was away', { timeout: 90_000 }, async () => {
