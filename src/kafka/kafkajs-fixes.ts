@@ -17,12 +17,26 @@ export interface ThrottleEntry {
   readonly throttleMillis: number;
 }
 
+/** Of its src/network/requestQueue/socketRequest.js. */
+interface InFlight {
+  /** Milliseconds since 1970. */
+  readonly sentAt: number;
+  readonly requestTimeout: number;
+  timeoutRequest(): void;
+}
+
 /** The parts of kafkajs's src/network/requestQueue/index.js that are replaced or read. */
 interface RequestQueue {
   readonly pending: readonly unknown[];
+  readonly inflight: ReadonlyMap<number, InFlight>;
+  readonly requestTimeout: number;
+  readonly enforceRequestTimeout: boolean;
+  readonly isConnected: () => boolean;
   readonly logger: { warn(message: string, extra: object): void };
   throttledUntil: number;
   throttleCheckTimeoutId: NodeJS.Timeout | null;
+  requestTimeoutIntervalId: NodeJS.Timeout;
+  destroy(): void;
   checkPendingRequests(): void;
   maybeThrottle(throttleMillis: number | null | undefined): void;
   scheduleCheckPendingRequests(): void;
@@ -31,7 +45,24 @@ interface RequestQueue {
 /** kafkajs's own interval for a queue that is full but not throttled, milliseconds. */
 const fullQueueCheckMillis = 10;
 
+/** How often it is looked whether a request has waited for too long, milliseconds: none may for less than seconds. */
+const requestCheckMillis = 1_000;
+
 const replacements = {
+  /** As stock, which looks ten times a second on each connection, whether or not anything is in flight. */
+  scheduleRequestTimeoutCheck(this: RequestQueue): void {
+    if (!this.enforceRequestTimeout) return;
+    this.destroy();
+    this.requestTimeoutIntervalId = setInterval(
+      () => {
+        for (const request of this.inflight.values())
+          if (Date.now() - request.sentAt > request.requestTimeout) request.timeoutRequest();
+        if (!this.isConnected()) this.destroy();
+      },
+      Math.min(this.requestTimeout, requestCheckMillis),
+    );
+  },
+
   /**
    * Stock: every answer schedules a check, and every check schedules the next, 1 ms later (the delay is negative), for
    * ever, with nothing to check: 2 to 6 % of a core a connection when idle (kafkajs#1556, #1604), and a

@@ -19,7 +19,7 @@ const longestRecord = 64 * 1024;
  */
 const pace = 30;
 /** A net under the wake-up (milliseconds). */
-const sleepAtMost = 1000;
+const sleepAtMost = 5000;
 
 export interface EventSourceOptions {
   readonly ring: Pick<EventRing, 'read' | 'commit' | 'arm' | 'onWake' | 'status' | 'noteSpool'>;

@@ -6,6 +6,7 @@ interface Queue {
   push(request: object): void;
   fulfillRequest(response: object): void;
   maybeThrottle(millis: number | undefined): void;
+  scheduleRequestTimeoutCheck(): void;
   destroy(): void;
 }
 
@@ -50,6 +51,36 @@ describe('the request queue', () => {
     }
     expect(sent).toEqual([1, 2, 3]);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('looks once a second for a request that has waited for too long', async () => {
+    const RequestQueue = requestQueueClass() as unknown as new (options: object) => Queue;
+    queue = new RequestQueue({
+      maxInFlightRequests: 1,
+      requestTimeout: 30_000,
+      enforceRequestTimeout: true,
+      clientId: 'c',
+      broker: 'b',
+      logger,
+    });
+    queue.scheduleRequestTimeoutCheck();
+    const refused = vi.fn();
+    const entry = {
+      correlationId: 1,
+      apiName: 'Produce',
+      apiKey: 0,
+      apiVersion: 7,
+      resolve: () => {},
+      reject: refused,
+    };
+    queue.push({ entry, expectResponse: true, sendRequest: () => {} });
+    const begun = Date.now();
+    vi.advanceTimersToNextTimer();
+    expect(Date.now() - begun).toBe(1_000);
+    vi.advanceTimersByTime(29_000);
+    expect(refused).not.toHaveBeenCalled();
+    vi.advanceTimersByTime(1_000);
+    expect(refused).toHaveBeenCalledWith(expect.objectContaining({ name: 'KafkaJSRequestTimeoutError' }));
   });
 
   test('holds requests while throttled, sends them when the throttle ends, and is quiet again', () => {

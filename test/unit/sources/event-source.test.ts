@@ -303,13 +303,13 @@ describe('pace and sleep', () => {
     source.finish();
   });
 
-  test('without a wake-up it looks after a second', async () => {
+  test('without a wake-up it looks after five seconds', async () => {
     const { capture, clock, source } = setUp();
     const { state } = consume(source);
     await clock.advance(10);
     capture.armed = false;
     capture.add(1);
-    await clock.advance(980);
+    await clock.advance(4980);
     expect(state.batches).toEqual([]);
     await clock.advance(20);
     expect(state.batches).toEqual([[0]]);
