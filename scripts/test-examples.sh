@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 sh scripts/setup.sh
 export BPF2KAFKA_TEST_EXAMPLES=all
 exec node_modules/.bin/node node_modules/vitest/vitest.mjs run --project integration \
-  test/integration/consumers.test.ts test/integration/detections.test.ts "$@"
+  test/integration/consumers.test.ts test/integration/counters.test.ts test/integration/detections.test.ts "$@"

@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { OutgoingBatch } from '../../src/batch.ts';
 import { systemClock } from '../../src/clock.ts';
@@ -13,6 +12,7 @@ import { partitionFor } from '../../src/producers/partitioner.ts';
 import type { DeliveryState } from '../../src/producers/sender.ts';
 import { limitProducer } from '../support/client-quota.ts';
 import { destinationsOf } from '../support/destinations.ts';
+import { groupsOf } from '../support/groups.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -339,11 +339,7 @@ test('a reader ends with its signal and leaves no group behind', async () => {
   stop.abort();
   for await (const _ of reader) throw new Error('the topic is empty');
   await reader.close();
-  const admin = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
-  const { groups } = await admin.listGroups();
-  await admin.disconnect();
-  expect(groups.filter(({ groupId }) => groupId.startsWith('test-tail-'))).toEqual([]);
+  expect((await groupsOf(kafka.brokers)).filter((group) => group.startsWith('test-tail-'))).toEqual([]);
 });
 
 test('a reader of a topic that does not exist says so', async () => {

@@ -32,7 +32,9 @@ export async function copyNodeExample(): Promise<AsyncDisposable & { readonly pa
 
 /** What a program prints in the directory of an example until it ends. */
 export async function outputOf(program: string, words: readonly string[], directory: string): Promise<string> {
-  const { stdout } = await execute(program, words, { cwd: directory, timeout: 180_000 * patience });
+  // Ends with the tests, however they end.
+  const dying = ['--pdeathsig', 'KILL', program, ...words];
+  const { stdout } = await execute('setpriv', dying, { cwd: directory, timeout: 180_000 * patience });
   return stdout;
 }
 

@@ -1,11 +1,13 @@
 """Loads the topics into tables of ClickHouse, which runs in this process, and prints counts from them."""
 
 import argparse
+import math
+import signal
 import tempfile
 from pathlib import Path
 
 from chdb import session
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 TABLES = {"exec-events": "execs", "exit-events": "exits", "packet-counts": "packets"}
 HERE = Path(__file__).parent
@@ -13,6 +15,7 @@ HERE = Path(__file__).parent
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     clickhouse = session.Session(str(options.data))
     clickhouse.query("CREATE DATABASE IF NOT EXISTS bpf2kafka")
     clickhouse.query("USE bpf2kafka")
@@ -29,19 +32,20 @@ def main():
             "enable.partition.eof": True,
         }
     )
+    unread = ends_of(consumer, names) if options.until_end else None
     consumer.subscribe(list(names))
-    at_end = set()
     try:
-        while not (options.until_end and consumer.assignment() and len(at_end) == len(consumer.assignment())):
+        while unread != {}:
             frames = {}
             messages = consumer.consume(10_000, timeout=1.0)
             for message in messages:
                 if message.error() is None:
                     frames.setdefault(names[message.topic()], []).append(message.value())
-                elif message.error().code() == KafkaError._PARTITION_EOF:
-                    at_end.add((message.topic(), message.partition()))
-                else:
+                elif message.error().code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(message.error())
+                place = message.topic(), message.partition()
+                if unread and message.offset() + 1 >= unread.get(place, math.inf):
+                    del unread[place]
             for table, values in frames.items():
                 insert(clickhouse, table, values, options.registry)
             # Not before the rows are there: what comes twice after a crash replaces itself.
@@ -53,6 +57,18 @@ def main():
         consumer.close()
     for query in statements("counts.sql"):
         print(str(clickhouse.query(query, "JSONEachRow")).strip(), flush=True)
+
+
+def ends_of(consumer, topics):
+    """Where each partition ends now."""
+    ends = {}
+    for topic in topics:
+        metadata = consumer.list_topics(topic).topics[topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        for partition in metadata.partitions:
+            _, ends[topic, partition] = consumer.get_watermark_offsets(TopicPartition(topic, partition))
+    return ends
 
 
 def insert(clickhouse, table, values, registry):

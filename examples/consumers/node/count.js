@@ -1,4 +1,5 @@
 /** Counts the records of bpf2kafka's topics, repeats once: a consumer to start from. */
+import { randomUUID } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { Kafka, logLevel } from 'kafkajs';
 import { createDecoder, identity, Recent } from './records.js';
@@ -22,8 +23,8 @@ const kafka = new Kafka({ brokers: options.brokers.split(','), logLevel: logLeve
 const decode = createDecoder(options);
 const unread = options['until-end'] ? await endsOf([...counts.keys()]) : undefined;
 
-// It keeps nothing on disk, so it commits nothing: each start reads from the beginning.
-const consumer = kafka.consumer({ groupId: 'bpf2kafka-count-node' });
+// It keeps nothing on disk, so it commits nothing: each start reads from the beginning, as a group of its own.
+const consumer = kafka.consumer({ groupId: `bpf2kafka-count-${randomUUID()}` });
 await consumer.connect();
 await consumer.subscribe({ topics: [...counts.keys()], fromBeginning: true });
 const atEnd = Promise.withResolvers();
@@ -36,6 +37,8 @@ if (unread?.size === 0) atEnd.resolve();
 await consumer.run({
   autoCommit: false,
   async eachMessage({ topic, partition, message }) {
+    const end = unread?.get(`${topic} ${partition}`);
+    if (unread && end === undefined) return; // written since it began
     let record;
     try {
       record = await decode(message.value);
@@ -45,7 +48,6 @@ await consumer.run({
       return;
     }
     count(topic, record);
-    const end = unread?.get(`${topic} ${partition}`);
     if (end === undefined || BigInt(message.offset) + 1n < end) return;
     unread.delete(`${topic} ${partition}`);
     if (unread.size === 0) atEnd.resolve();

@@ -3,8 +3,9 @@
 import argparse
 import json
 import time
+import uuid
 
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from records import Decoder, Recent, identity
 
 TOPICS = ("exec-events", "exit-events", "packet-counts")
@@ -18,39 +19,55 @@ def main():
     counts["packet-counts"]["packets"] = 0
     recent = {topic: Recent() for topic in TOPICS}
 
-    # It keeps nothing on disk, so it commits nothing: each start reads from the beginning.
+    # It keeps nothing on disk, so it commits nothing: each start reads from the beginning, as a group of its own.
     consumer = Consumer(
         {
             "bootstrap.servers": options.brokers,
-            "group.id": "bpf2kafka-count-python",
+            "group.id": f"bpf2kafka-count-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "enable.partition.eof": True,
         }
     )
+    unread = ends_of(consumer, names) if options.until_end else None
     consumer.subscribe(list(names))
-    at_end = set()
     shown = time.monotonic()
     try:
-        while not (options.until_end and consumer.assignment() and len(at_end) == len(consumer.assignment())):
-            if not options.until_end and time.monotonic() - shown > 10:
+        while unread != {}:
+            if unread is None and time.monotonic() - shown > 10:
                 show(counts)
                 shown = time.monotonic()
             message = consumer.poll(1.0)
             if message is None:
                 continue
-            if message.error():
-                if message.error().code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(message.error())
-                at_end.add((message.topic(), message.partition()))
-                continue
-            topic = names[message.topic()]
-            count(decoder.decode(message), counts[topic], recent[topic])
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+            place = message.topic(), message.partition()
+            if unread is not None and place not in unread:
+                continue  # written since it began
+            if error is None:
+                topic = names[message.topic()]
+                count(decoder.decode(message), counts[topic], recent[topic])
+            if unread is not None and message.offset() + 1 >= unread[place]:
+                del unread[place]
     except KeyboardInterrupt:
         pass
     finally:
         consumer.close()
     show(counts)
+
+
+def ends_of(consumer, topics):
+    """Where each partition ends now."""
+    ends = {}
+    for topic in topics:
+        metadata = consumer.list_topics(topic).topics[topic]
+        if metadata.error is not None:
+            raise KafkaException(metadata.error)
+        for partition in metadata.partitions:
+            _, ends[topic, partition] = consumer.get_watermark_offsets(TopicPartition(topic, partition))
+    return ends
 
 
 def count(record, counts, recent):
