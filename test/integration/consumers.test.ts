@@ -1,11 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import avro from 'avsc';
-import { CompressionTypes, Kafka, logLevel } from 'kafkajs';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { topicSchema } from '../../src/schemas/catalog.ts';
-import { fingerprint } from '../../src/schemas/fingerprint.ts';
+import { siemStreamsOf } from '../../src/siem/document.ts';
+import { siemFormats } from '../../src/siem/formats.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import {
   copyExample,
@@ -20,15 +19,13 @@ import {
   whyNotAsked,
 } from '../support/examples.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
-import { readTopic, type TopicRecord } from '../support/kcat.ts';
+import { readTopic } from '../support/kcat.ts';
 import { lagOf } from '../support/lag.ts';
-import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
+import { removeNetwork, whyNoNetwork } from '../support/network.ts';
 import '../support/one-storm-at-a-time.ts';
-import { sumOf } from '../support/packets.ts';
+import { type AllCounts, type Counts, type Framing, framings, prefixOf, publish } from '../support/published-topics.ts';
 import { startRegistry, type TestRegistry } from '../support/registry.ts';
-import { type CommandProcess, SidecarPlace } from '../support/sidecar.ts';
-import { compare, startStorm } from '../support/storm.ts';
-import { mixedRuns, tallyOfRuns } from '../support/traffic.ts';
+import { CommandProcess } from '../support/sidecar.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const reason = whyNoCapture() ?? whyNoNetwork();
@@ -36,30 +33,14 @@ beforeEach(({ skip }) => {
   skip(reason !== undefined, reason);
 });
 
-const framings = ['with a registry', 'without a registry'] as const;
-type Framing = (typeof framings)[number];
-const prefixOf = (framing: Framing) => (framing === 'with a registry' ? 'framed.' : 'plain.');
-
-const { schema } = topicSchema('exec-events');
-const execSchema = schema as unknown as { readonly fields: readonly object[] };
-const typeOf = (of: object) => avro.Type.forSchema(of as avro.Schema, { wrapUnions: false });
-
-/** What has to be counted of one topic. */
-interface Counts {
-  readonly topic: string;
-  readonly records: number;
-  readonly distinct: number;
-  readonly packets?: number;
-}
-
 let kafka: TestKafka;
 let registry: TestRegistry;
-const expected = new Map<Framing, readonly [execs: Counts, exits: Counts, packets: Counts]>();
+const expected = new Map<Framing, AllCounts>();
 
 beforeAll(async () => {
   if (reason !== undefined) return;
   [kafka, registry] = await Promise.all([startKafka(), startRegistry()]);
-  for (const framing of framings) expected.set(framing, await publish(framing));
+  for (const framing of framings) expected.set(framing, await publish(framing, kafka, registry));
 }, 180_000);
 afterAll(async () => {
   if (reason !== undefined) return;
@@ -68,60 +49,12 @@ afterAll(async () => {
   removeNetwork();
 });
 
-/** 1,000 execs and frames that are known, published by a sidecar of its own, and then a hundred of each topic again. */
-async function publish(framing: Framing): Promise<[Counts, Counts, Counts]> {
-  const prefix = prefixOf(framing);
-  const pair = new VethPair();
-  await using place = await SidecarPlace.create('consumers', [pair.name]);
-  const framed = framing === 'with a registry' ? ['--registry', registry.url, '--register-schemas'] : [];
-  // Room for what else this machine execs meanwhile: a bare record has no arguments to tell the storm's by.
-  const flags = ['--create-topics', '--topic-prefix', prefix, '--exec-ring-bytes', String(64 * 2 ** 20), ...framed];
-  await using sidecar = await place.run(kafka.brokers, ...flags);
-  const storm = startStorm({ count: 1_000 });
-  for (let round = 0; round < 3; round += 1) await pair.sendFrames(mixedRuns);
-  await storm.ended;
-  expect(await sidecar.end('SIGTERM')).toBe(0);
-
-  const [execs, exits, packets] = await Promise.all([
-    repeated(`${prefix}exec-events`),
-    repeated(`${prefix}exit-events`),
-    repeated(`${prefix}packet-counts`),
-  ]);
-  expect(compare(storm.tokens, execs)).toMatchObject({ missing: [], found: 1_000 });
-  return [
-    { topic: 'exec-events', ...countsOf(execs) },
-    { topic: 'exit-events', ...countsOf(exits) },
-    { topic: 'packet-counts', ...countsOf(packets), packets: sumOf(tallyOfRuns(mixedRuns, 3)).packets },
-  ];
-}
-
-/** Publishes the first records once more, as after a crash; resolves to all that the topic has then. */
-async function repeated(topic: string): Promise<TopicRecord[]> {
-  await send(topic, (await readTopic(kafka.brokers, topic)).slice(0, 100));
-  return readTopic(kafka.brokers, topic);
-}
-
-async function send(topic: string, records: readonly TopicRecord[]): Promise<void> {
-  const producer = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).producer();
-  await producer.connect();
-  const messages = records.map((record) => ({ ...record, timestamp: String(record.timestamp) }));
-  // A few at a time: this machine may exec with arguments of many kilobytes.
-  for (let at = 0; at < messages.length; at += 20)
-    await producer.send({ topic, messages: messages.slice(at, at + 20), compression: CompressionTypes.GZIP });
-  await producer.disconnect();
-}
-
-/** Repeats are the same in every byte, and no two others are: their identity is part of them. */
-function countsOf(records: readonly TopicRecord[]): { records: number; distinct: number } {
-  return { records: records.length, distinct: new Set(records.map(({ value }) => value.toString('latin1'))).size };
-}
-
 function optionsOf(framing: Framing): string[] {
   const reads = framing === 'with a registry' ? ['--registry', registry.url] : ['--schemas', schemas];
   return ['--brokers', kafka.brokers, '--topic-prefix', prefixOf(framing), ...reads];
 }
 
-function expectedOf(framing: Framing): readonly [execs: Counts, exits: Counts, packets: Counts] {
+function expectedOf(framing: Framing): AllCounts {
   const counts = expected.get(framing);
   if (counts === undefined) throw new Error(`nothing was published ${framing}`);
   return counts;
@@ -180,40 +113,43 @@ describe('Node.js', () => {
   });
 });
 
-describe('records of a newer version, without a registry', () => {
-  const prefix = 'newer.';
-  const newer = { ...execSchema, fields: [...execSchema.fields, { name: 'sandbox', type: 'string', default: '' }] };
-  beforeAll(async () => {
-    if (reason !== undefined) return;
-    for (const topic of ['exec-events', 'exit-events', 'packet-counts']) await kafka.createTopic(`${prefix}${topic}`);
-    const [record] = await readTopic(kafka.brokers, 'plain.exec-events');
-    if (record === undefined) throw new Error('there is no exec');
-    const exec = typeOf(execSchema).fromBuffer(record.value.subarray(10));
-    const avroBytes = typeOf(newer).toBuffer({ ...exec, sandbox: 'gvisor' });
-    await send(`${prefix}exec-events`, [
-      { ...record, partition: 0, value: Buffer.concat([Buffer.from([0xc3, 0x01]), fingerprint(newer), avroBytes]) },
-    ]);
-  });
-
-  const consumers = [
-    ['Python', () => pythonOf('python'), 'count.py', () => copyExample('python'), whyNoPython()],
-    ['Node.js', async () => process.execPath, 'count.js', copyNodeExample, undefined],
-  ] as const;
-  test.for(consumers)(
-    '%s reads them when it has their schema, and stops when it has not',
-    async (consumer, { skip }) => {
-      const [, program, script, copied, whyNot] = consumer;
-      skip(whyNot !== undefined, whyNot);
-      await using copy = await copied();
-      const directory = join(copy.path, 'schemas');
-      await cp(schemas, directory, { recursive: true });
-      const words = [script, '--brokers', kafka.brokers, '--topic-prefix', prefix, '--until-end'];
-      await expect(outputOf(await program(), words, copy.path)).rejects.toThrow(/no schema with the fingerprint/);
-      await writeFile(join(directory, 'exec-events-2.avsc'), JSON.stringify(newer));
-      const [execs] = linesOf(await outputOf(await program(), words, copy.path));
-      expect(execs).toEqual({ topic: 'exec-events', records: 1, distinct: 1 });
-    },
+// Most of their time they wait for the broker to let them into their groups.
+describe.concurrent('documents for security tools', () => {
+  interface Document {
+    readonly metadata?: { readonly uid: string };
+    readonly event?: { readonly id: string };
+    readonly EventRecordID?: string;
+    readonly traffic?: { readonly packets: number };
+    readonly network?: { readonly packets: number };
+  }
+  const idOf = ({ metadata, event, EventRecordID }: Document) => metadata?.uid ?? event?.id ?? EventRecordID;
+  const packetsOf = ({ traffic, network }: Document) => (traffic ?? network)?.packets;
+  const topics = { exec: 'exec-events', exit: 'exit-events', packets: 'packet-counts' } as const;
+  const cases = framings.flatMap((framing) =>
+    siemFormats.flatMap((format) => siemStreamsOf(format).map((stream) => [format, stream, framing] as const)),
   );
+
+  test.each(cases)('tail --format %s has as many of %s %s', async (format, stream, framing) => {
+    const reads = framing === 'with a registry' ? ['--registry', registry.url] : [];
+    const from = ['--brokers', kafka.brokers, '--topic-prefix', prefixOf(framing), ...reads];
+    await using tail = new CommandProcess([
+      'tail',
+      stream,
+      ...from,
+      '--format',
+      format,
+      '--from-beginning',
+      '--until-end',
+    ]);
+    expect([await tail.exit(), tail.errors]).toEqual([0, '']);
+    const documents = tail.lines.map((line) => JSON.parse(line) as Document);
+    const distinct = new Map(documents.map((document) => [idOf(document), document]));
+    const topic = topics[stream];
+    const counts = { topic, records: documents.length, distinct: distinct.size };
+    const packets = [...distinct.values()].reduce((sum, document) => sum + (packetsOf(document) ?? 0), 0);
+    const expected = expectedOf(framing).find((counts) => counts.topic === topic);
+    expect(stream === 'packets' ? { ...counts, packets } : counts).toEqual(expected);
+  });
 });
 
 describe('Java', () => {
@@ -278,6 +214,65 @@ describe('ClickHouse', () => {
     expect(queries.length).toBeGreaterThan(0);
     await writeFile(join(copy.path, 'counts.sql'), [...queries, "SELECT 'ran' AS queries"].join(';\n'));
     expect(await consume()).toMatch(/\{"queries":"ran"\}\n$/);
+  });
+});
+
+test('ClickHouse has a row for each record with its engine Kafka', { timeout: 400_000 }, async ({ skip }) => {
+  const whyNot = whyNotAsked() ?? whyNoPython();
+  skip(whyNot !== undefined, whyNot);
+  const python = await pythonOf('clickhouse');
+  await using copy = await copyExample('clickhouse');
+  const file = join(copy.path, 'kafka.sql');
+  const here = readFileSync(file, 'utf8')
+    .replaceAll('localhost:9092', kafka.brokers)
+    .replaceAll('http://localhost:8081', registry.url)
+    .replaceAll(/kafka_topic_list = '/g, `$&${prefixOf('with a registry')}`);
+  await writeFile(file, here);
+  await using clickhouse = startExample(copy.path, [python, '-c', engineKafka]);
+  const rows = expectedOf('with a registry').map(({ records, ...counts }) => counts);
+  await until(clickhouse, 'all rows are there', () => {
+    const newest = clickhouse.lines.slice(-rows.length).join('\n');
+    return isDeepStrictEqual(newest && linesOf(newest), rows);
+  });
+});
+
+/** A server, for which chDB stands, that has tables.sql and kafka.sql, and what counts.sql gives, again and again. */
+const engineKafka = `
+import time
+from chdb import session
+from consume import statements
+
+server = session.Session("engine")
+server.query("CREATE DATABASE bpf2kafka")
+server.query("USE bpf2kafka")
+for statement in statements("tables.sql") + statements("kafka.sql"):
+    try:
+        server.query(statement)
+    except RuntimeError as error:
+        # chDB answers so to each table of this engine, and has made it.
+        if "Shutdown was called" not in str(error):
+            raise
+while True:
+    print("\\n".join(str(server.query(query, "JSONEachRow")).strip() for query in statements("counts.sql")), flush=True)
+    time.sleep(1)
+`;
+
+describe('Flink', () => {
+  const whyNot = whyNotAsked() ?? whyNoJava();
+  beforeEach(({ skip }) => skip(whyNot !== undefined, whyNot));
+
+  test('SQL counts the same', { timeout: 600_000 }, async () => {
+    await using copy = await copyExample('flink');
+    await using flink = startExample(copy.path, ['mvn', '-B', '-q', 'compile', 'exec:exec'], {
+      BROKERS: kafka.brokers,
+      REGISTRY: registry.url,
+      TOPIC_PREFIX: prefixOf('with a registry'),
+    });
+    expect(await flink.exit(), flink.lines.slice(-5).join('\n')).toBe(0);
+    const rows = expectedOf('with a registry').map(({ records, ...counts }) => counts);
+    expect(flink.lines.flatMap((line) => (/\{.*\}/.exec(line) ?? []).map((row) => JSON.parse(row) as unknown))).toEqual(
+      rows,
+    );
   });
 });
 

@@ -190,6 +190,9 @@ export const docCommands: Readonly<Record<string, DocCommand>> = {
   'venv/bin/python consume.py --registry http://localhost:8081 --until-end': consumers(
     "['consume.py', ...optionsOf('with a registry'), '--until-end'",
   ),
+  'BROKERS=localhost:9092 REGISTRY=http://localhost:8081 mvn -q compile exec:exec': consumers(
+    "['mvn', '-B', '-q', 'compile', 'exec:exec']",
+  ),
   'BROKERS=localhost:9092 REGISTRY=http://localhost:8080/apis/registry/v2 TOPIC=exec-events mvn -q exec:java':
     consumers("['mvn', '-B', '-q', 'exec:java']"),
   'sort -u execs.txt | wc -l': consumers("'execs.txt'"),
