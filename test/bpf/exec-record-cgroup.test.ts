@@ -1,20 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, type TestContext, test } from 'vitest';
-import {
-  CaptureReader,
-  newPinPath,
-  newToken,
-  removeLeftovers,
-  removePins,
-  tool,
-  whyNoCapture,
-} from '../support/capture.ts';
+import { afterAll, beforeAll, describe, expect, type TestContext, test } from 'vitest';
+import { newToken, tool, whyNoCapture } from '../support/capture.ts';
 import { containerPaths, id, otherPaths } from '../support/cgroup-paths.ts';
 import { HandMadeCgroup, Hierarchy, type HierarchyName, runIn } from '../support/cgroups.ts';
+import { OneCapture } from '../support/one-capture.ts';
 
 /** The cgroup of an exec, and what is told from its path, against cgroups that the test makes. */
 
-let reader: CaptureReader;
-let pinPath: string;
+const capture = new OneCapture();
 const hierarchies = new Map<HierarchyName, ReturnType<typeof Hierarchy.open>>();
 /** Controllers whose hierarchy of version 1 counts for who is at the root of the unified one, the first one first. */
 const controllers = ['pids', 'memory', 'devices'] as const;
@@ -23,22 +15,11 @@ const top = `/bpf2kafka-test-${process.pid}`;
 
 beforeAll(() => {
   if (whyNoCapture() !== undefined) return;
-  removeLeftovers();
-  pinPath = newPinPath();
-  reader = new CaptureReader(pinPath);
   for (const name of ['unified', ...controllers] as const) hierarchies.set(name, Hierarchy.open(name));
-});
-
-beforeEach(({ skip }) => {
-  const whyNot = whyNoCapture();
-  skip(whyNot !== undefined, whyNot);
 });
 
 afterAll(() => {
   for (const hierarchy of hierarchies.values()) if (hierarchy instanceof Hierarchy) hierarchy[Symbol.dispose]();
-  if (reader === undefined) return;
-  reader.close();
-  removePins(pinPath);
 });
 
 type Paths = Partial<Record<HierarchyName, string>>;
@@ -58,7 +39,7 @@ async function execIn(paths: Paths, ctx: TestContext) {
   const unified = cgroups.get('unified')?.id;
   const token = newToken();
   runIn([...cgroups.values()], tool('noop'), [token]);
-  const { event } = await reader.find((e) => e.args?.[1] === token, 'noop');
+  const { event } = await capture.reader.find((e) => e.args?.[1] === token, 'noop');
   return { event, id: unified };
 }
 

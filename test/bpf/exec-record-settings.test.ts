@@ -1,19 +1,27 @@
 import { spawnSync } from 'node:child_process';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CaptureReader, newPinPath, newToken, removePins, run, tool, whyNoCapture } from '../support/capture.ts';
 
 /** What is captured of argv and of the environment, as the settings say. */
 
 type Settings = ConstructorParameters<typeof CaptureReader>[2];
 
+/** The record of an exec of noop; what the rest of the host has left in the ring is given up, so that there is room. */
+async function execNoop(reader: CaptureReader, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  reader.read();
+  reader.commit();
+  reader.records.length = 0;
+  const { pid, status } = spawnSync(tool('noop'), args, { env, argv0: 'noop' });
+  if (status !== 0) throw new Error(`noop ended with ${status}`);
+  return (await reader.find((event) => event.pid === pid, 'noop')).event;
+}
+
 /** The record of an exec of noop under these settings. */
 async function capturedWith(settings: Settings, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const pinPath = newPinPath();
   try {
     using reader = new CaptureReader(pinPath, undefined, settings);
-    const { pid, status } = spawnSync(tool('noop'), args, { env, argv0: 'noop' });
-    if (status !== 0) throw new Error(`noop ended with ${status}`);
-    return (await reader.find((event) => event.pid === pid, 'noop')).event;
+    return await execNoop(reader, args, env);
   } finally {
     removePins(pinPath);
   }
@@ -53,32 +61,35 @@ describe.skipIf(whyNoCapture() !== undefined)('of argv', () => {
 });
 
 describe.skipIf(whyNoCapture() !== undefined)('of the environment', () => {
+  /** The kernel side knows whether variables are wanted, and not which: one capture serves the tests. */
+  const asked = ['EMPTY', 'LD_PRELOAD', 'MISSING', 'BYTES', 'FIRST', 'PADDING', 'LAST'];
+  let reader: CaptureReader;
+  beforeAll(() => {
+    reader = new CaptureReader(newPinPath(), undefined, { env: asked });
+  });
+  afterAll(() => {
+    reader?.close();
+    if (reader !== undefined) removePins(reader.pinPath);
+  });
+
   test('nothing, when nothing was asked for', async () => {
     expect(await capturedWith({}, [], { LD_PRELOAD: '/x.so' })).toMatchObject({ env: null, degraded: [] });
   });
 
   test('the variables that were asked for', async () => {
     const env = { PATH: '/bin', LD_PRELOAD: '/x.so /y.so', EMPTY: '', BYTES: 'é=😀' };
-    const names = ['EMPTY', 'LD_PRELOAD', 'MISSING', 'BYTES'];
-    const event = await capturedWith({ env: names }, ['a', 'b'], env);
-    expect(event).toMatchObject({
-      env: { LD_PRELOAD: '/x.so /y.so', EMPTY: '', BYTES: 'é=😀' },
-      args: ['noop', 'a', 'b'],
-      degraded: [],
-    });
-    expect(event.env).not.toHaveProperty('MISSING');
-    expect(event.env).not.toHaveProperty('PATH');
+    const event = await execNoop(reader, ['a', 'b'], env);
+    expect(event).toMatchObject({ args: ['noop', 'a', 'b'], degraded: [] });
+    expect(event.env).toEqual({ LD_PRELOAD: '/x.so /y.so', EMPTY: '', BYTES: 'é=😀' });
   });
 
   test('an empty one has none of them', async () => {
-    expect(await capturedWith({ env: ['LD_PRELOAD'] }, [])).toMatchObject({ env: {}, degraded: [] });
+    expect(await execNoop(reader, [])).toMatchObject({ env: {}, degraded: [] });
   });
 
   test('of a long one the first 8 KiB, and it says so', async () => {
-    const env = { FIRST: '1', PADDING: 'x'.repeat(9000), LAST: '2' };
-    const event = await capturedWith({ env: ['FIRST', 'PADDING', 'LAST'] }, [], env);
-    expect(event).toMatchObject({ env: { FIRST: '1' }, degraded: ['env'] });
-    expect(event.env).not.toHaveProperty('LAST');
-    expect(event.env).not.toHaveProperty('PADDING');
+    const event = await execNoop(reader, [], { FIRST: '1', PADDING: 'x'.repeat(9000), LAST: '2' });
+    expect(event).toMatchObject({ degraded: ['env'] });
+    expect(event.env).toEqual({ FIRST: '1' });
   });
 });

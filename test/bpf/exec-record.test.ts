@@ -1,59 +1,23 @@
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { release, tmpdir } from 'node:os';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, beforeEach, describe, expect, type TestContext, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { textOf } from '../../src/sources/text.ts';
-import {
-  CaptureReader,
-  newPinPath,
-  newToken,
-  removeLeftovers,
-  removePins,
-  run,
-  tool,
-  whyNoCapture,
-} from '../support/capture.ts';
+import { CaptureReader, newPinPath, newToken, removePins, run, tool, whyNoCapture } from '../support/capture.ts';
+import { OneCapture } from '../support/one-capture.ts';
 import { rounds } from '../support/rounds.ts';
 import { patience } from '../support/wait-for.ts';
 
-/** Each field of an exec record, against what the test itself did. One capture serves all tests of this file. */
+/** Each field of an exec record, against what the test itself did. */
 
 const head = 24 * 1024;
 const tail = 8 * 1024;
 
-let reader: CaptureReader;
-let pinPath: string;
-/** Reachable for every user, unlike the checkout perhaps. */
-let directory: string;
+const capture = new OneCapture();
 let noop: string;
-
 beforeAll(() => {
-  if (whyNoCapture() !== undefined) return;
-  removeLeftovers();
-  pinPath = newPinPath();
-  reader = new CaptureReader(pinPath);
-  directory = mkdtempSync(join(tmpdir(), 'bpf2kafka-test-'));
-  chmodSync(directory, 0o755);
-  noop = join(directory, 'noop');
-  copyFileSync(tool('noop'), noop);
-  chmodSync(noop, 0o755);
-});
-
-beforeEach((ctx: TestContext) => {
-  const reason = whyNoCapture();
-  if (reason !== undefined) return ctx.skip(reason);
-  reader.read();
-  reader.commit();
-  // A pid may come again after others have used up the numbers: a test looks only at its own time.
-  reader.records.length = 0;
-});
-
-afterAll(() => {
-  if (reader === undefined) return;
-  reader.close();
-  removePins(pinPath);
-  rmSync(directory, { recursive: true });
+  if (whyNoCapture() === undefined) noop = capture.copy('noop');
 });
 
 const hex = (bytes: Buffer) => (bytes.length === 0 ? '-' : bytes.toString('hex'));
@@ -63,7 +27,10 @@ async function execNoop(args: readonly string[], options: readonly string[] = []
   const { pid, stdout } = run(tool('exec_with'), [...options, noop, ...args]);
   // exec_with is an exec of its own, by the same process.
   const isTheSecond = (filename: string) => filename === noop || filename.startsWith('/dev/fd/');
-  const { event } = await reader.find((e) => e.pid === pid && isTheSecond(e.filename), `noop as process ${pid}`);
+  const { event } = await capture.reader.find(
+    (e) => e.pid === pid && isTheSecond(e.filename),
+    `noop as process ${pid}`,
+  );
   return { event, pid, stdout };
 }
 
@@ -206,8 +173,8 @@ describe('the process', () => {
   test('pid, parent and names', async () => {
     const token = newToken();
     const { pid } = run('sh', ['-c', `'${noop}' ${token}; :`]);
-    const { event } = await reader.find((e) => e.args?.[1] === token, 'noop');
-    const parent = reader.events.find((e) => e.pid === pid && e.args?.[0] === 'sh');
+    const { event } = await capture.reader.find((e) => e.args?.[1] === token, 'noop');
+    const parent = capture.reader.events.find((e) => e.pid === pid && e.args?.[0] === 'sh');
     expect(event).toMatchObject({
       ppid: pid,
       parent_comm: 'sh',
@@ -224,36 +191,36 @@ describe('the process', () => {
   });
 
   test('comm is cut to 15 characters', async () => {
-    const program = join(directory, 'sixteen-chars-ab');
+    const program = join(capture.directory, 'sixteen-chars-ab');
     copyFileSync(noop, program);
     const { pid } = run(program, []);
-    expect((await reader.find((e) => e.pid === pid, program)).event.comm).toBe('sixteen-chars-a');
+    expect((await capture.reader.find((e) => e.pid === pid, program)).event.comm).toBe('sixteen-chars-a');
   });
 
   test('a relative path stays as it was given', async () => {
-    const { pid } = run('./noop', [], { cwd: directory });
-    expect((await reader.find((e) => e.pid === pid, 'noop')).event).toMatchObject({
+    const { pid } = run('./noop', [], { cwd: capture.directory });
+    expect((await capture.reader.find((e) => e.pid === pid, 'noop')).event).toMatchObject({
       filename: './noop',
       args: ['./noop'],
     });
   });
 
   test('a path of 4,095 bytes is whole', async () => {
-    const padded = `${directory}/${'./'.repeat(2048)}`.slice(0, 4095 - '/noop'.length).replace(/\/?\.?$/, '');
+    const padded = `${capture.directory}/${'./'.repeat(2048)}`.slice(0, 4095 - '/noop'.length).replace(/\/?\.?$/, '');
     const program = `${padded}${'/'.repeat(4095 - padded.length - 'noop'.length)}noop`;
     expect(program.length).toBe(4095);
     const { pid } = run(program, []);
-    const { event } = await reader.find((e) => e.pid === pid, 'noop');
+    const { event } = await capture.reader.find((e) => e.pid === pid, 'noop');
     expect(event.filename).toBe(program);
     expect(event).toMatchObject({ comm: 'noop', args: [program], degraded: [] });
   });
 
   test('of a script, filename is the script and argv the interpreter’s', async () => {
-    const script = join(directory, 'script');
+    const script = join(capture.directory, 'script');
     writeFileSync(script, `#!${noop} -x\n`, { mode: 0o755 });
     const token = newToken();
     const { pid } = run(script, [token]);
-    expect((await reader.find((e) => e.pid === pid, script)).event).toMatchObject({
+    expect((await capture.reader.find((e) => e.pid === pid, script)).event).toMatchObject({
       filename: script,
       comm: 'script',
       args: [noop, '-x', script, token],
@@ -272,7 +239,7 @@ describe('the process', () => {
     expect(event.pid).toBe(pid);
     expect(event.tid).toBe(Number(stdout));
     expect(event.tid).not.toBe(pid);
-    const before = reader.events.find((e) => e.pid === pid && e.seq < event.seq);
+    const before = capture.reader.events.find((e) => e.pid === pid && e.seq < event.seq);
     expect(before?.process_id).toBe(event.process_id);
   });
 
@@ -281,8 +248,8 @@ describe('the process', () => {
     const inWorker = `process.getBuiltinModule("node:child_process").execFileSync(${JSON.stringify(noop)}, [${JSON.stringify(token)}])`;
     const script = `new (require("node:worker_threads").Worker)(${JSON.stringify(inWorker)}, { eval: true })`;
     const { pid } = run(process.execPath, ['-e', script]);
-    const { event } = await reader.find((e) => e.args?.[1] === token, 'noop');
-    const parent = reader.events.find((e) => e.pid === pid && e.exec_id.startsWith(e.process_id));
+    const { event } = await capture.reader.find((e) => e.args?.[1] === token, 'noop');
+    const parent = capture.reader.events.find((e) => e.pid === pid && e.exec_id.startsWith(e.process_id));
     expect(event.ppid).toBe(pid);
     expect(event.parent_process_id).toBe(parent?.process_id);
     expect(event.parent_exec_id).toBe(parent?.exec_id);
@@ -299,8 +266,8 @@ describe('identity and time', () => {
   test('two execs of one process: one process_id, two exec_ids', async () => {
     const token = newToken();
     const { pid } = run('sh', ['-c', `exec '${noop}' ${token}`]);
-    const { event: second } = await reader.find((e) => e.args?.[1] === token, 'noop');
-    const first = reader.events.find((e) => e.pid === pid && e.seq < second.seq);
+    const { event: second } = await capture.reader.find((e) => e.args?.[1] === token, 'noop');
+    const first = capture.reader.events.find((e) => e.pid === pid && e.seq < second.seq);
     expect(second.pid).toBe(pid);
     expect(first).toMatchObject({
       process_id: second.process_id,
@@ -320,7 +287,7 @@ describe('identity and time', () => {
     const [before, bootBefore] = [Date.now(), uptime()];
     const { pid } = run(noop, []);
     const [after, bootAfter] = [Date.now(), uptime()];
-    const { event } = await reader.find((e) => e.pid === pid, 'noop');
+    const { event } = await capture.reader.find((e) => e.pid === pid, 'noop');
     expect(event.start_time).toBeGreaterThanOrEqual(before - tolerance);
     expect(event.event_time).toBeGreaterThanOrEqual(event.start_time);
     expect(event.event_time).toBeLessThanOrEqual(after + tolerance);
@@ -331,7 +298,7 @@ describe('identity and time', () => {
   test('start_time is the start of the process, not of the exec', async () => {
     const token = newToken();
     run('sh', ['-c', `sleep 0.2; exec '${noop}' ${token}`]);
-    const { event } = await reader.find((e) => e.args?.[1] === token, 'noop');
+    const { event } = await capture.reader.find((e) => e.args?.[1] === token, 'noop');
     expect(event.event_time - event.start_time).toBeGreaterThanOrEqual(200);
   });
 

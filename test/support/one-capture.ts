@@ -4,19 +4,24 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, type TestContext } from 'vitest';
 import { CaptureReader, newPinPath, removeLeftovers, removePins, tool, whyNoCapture } from './capture.ts';
 
-/** One capture for all tests of a file, and a directory that every user can reach, unlike the checkout perhaps. */
+/** Of this process: loading the programs takes an emulated machine, which runs many files in one process, seconds. */
+let shared: CaptureReader | undefined;
+/** Those that have not ended yet. */
+let users = 0;
+
+/** The one capture of all files of a process, and for each a directory that every user can reach, unlike the checkout perhaps. */
 export class OneCapture {
-  reader!: CaptureReader;
-  pinPath!: string;
   directory!: string;
 
   /** Registers what begins before the file's tests and ends behind them. Without what a capture needs they are skipped. */
   constructor() {
+    users += 1;
     beforeAll(() => {
       if (whyNoCapture() !== undefined) return;
-      removeLeftovers();
-      this.pinPath = newPinPath();
-      this.reader = new CaptureReader(this.pinPath);
+      if (shared === undefined) {
+        removeLeftovers();
+        shared = new CaptureReader(newPinPath());
+      }
       this.directory = mkdtempSync(join(tmpdir(), 'bpf2kafka-test-'));
       chmodSync(this.directory, 0o755);
     });
@@ -29,11 +34,18 @@ export class OneCapture {
       this.reader.records.length = 0;
     });
     afterAll(() => {
-      if (this.reader === undefined) return;
-      this.reader.close();
-      removePins(this.pinPath);
-      rmSync(this.directory, { recursive: true, force: true });
+      users -= 1;
+      if (this.directory !== undefined) rmSync(this.directory, { recursive: true, force: true });
+      if (users > 0 || shared === undefined) return;
+      shared.close();
+      removePins(shared.pinPath);
+      shared = undefined;
     });
+  }
+
+  get reader(): CaptureReader {
+    if (shared === undefined) throw new Error('the capture has not begun');
+    return shared;
   }
 
   /** The path of a copy of a test tool in the directory, or below it. */
