@@ -8,8 +8,8 @@ import { SummaryReporter } from './test/support/summary-reporter.ts';
 
 /**
  * Every capture sees the execs of the whole host, and the tests of the kernel side count them: groups run in order, and
- * inside that of bpf one file runs at a time. Of integration two do, but for those whose storms would fill the rings of
- * others (test/support/one-storm-at-a-time.ts).
+ * inside that of bpf one file runs at a time. Of integration three do, as much of a test is waiting; what makes storms
+ * that would fill the rings of others takes turns (test/support/one-storm-at-a-time.ts).
  */
 const oneFileAtATime = { fileParallelism: false, maxWorkers: 1 };
 
@@ -66,9 +66,9 @@ export default defineConfig({
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
           pool: 'forks',
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 3 },
-          // Of what hangs: two files run at a time, and each may start several programs and brokers.
+          // Of what hangs: three files run at a time, and each may start several programs and brokers.
           testTimeout: 120_000,
           hookTimeout: 180_000,
           retry: 0,

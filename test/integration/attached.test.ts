@@ -5,6 +5,7 @@ import { tool, whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { addLink, newNetworkName, removeNetwork, VethPair, whyNoNetwork, xdpProgramOf } from '../support/network.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { sumOf, tallyOf } from '../support/packets.ts';
 import { auditOf, contradictionsIn, faultsOf, readPacketLedger, readPackets } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
@@ -12,7 +13,6 @@ import { compare, holesIn, startStorm } from '../support/storm.ts';
 import { mixedRuns } from '../support/traffic.ts';
 import { rightsOf, UnprivilegedPlace, user, userFlag } from '../support/unprivileged.ts';
 import { waitFor } from '../support/wait-for.ts';
-import '../support/one-storm-at-a-time.ts';
 
 /** `attach` with the rights that capturing takes, `run --attached` with none. */
 
@@ -57,6 +57,7 @@ describe('run --attached', () => {
     if (reason === undefined) kafka = await startKafka();
   });
   afterAll(() => kafka?.[Symbol.asyncDispose]());
+  oneStormAtATime();
 
   it('publishes what was captured before, meanwhile and between two kills, with no right at all', {
     timeout: 180_000,

@@ -3,7 +3,7 @@ import { partitionFor } from '../../src/producers/partitioner.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { KafkaCluster } from '../support/kafka-cluster.ts';
 import { readTopic } from '../support/kcat.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { auditOf, contradictionsIn } from '../support/published.ts';
 import { SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';
@@ -13,6 +13,8 @@ const topic = 'exec-events';
 const hostId = 'host-1';
 /** `--create-topics` makes six. */
 const partition = partitionFor(hostId, 6);
+
+oneStormAtATime();
 
 it('of three brokers the leader dies under load, then the next one is shut down, and nothing is missing', {
   timeout: 180_000,

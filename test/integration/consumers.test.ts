@@ -22,7 +22,7 @@ import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { lagOf } from '../support/lag.ts';
 import { removeNetwork, whyNoNetwork } from '../support/network.ts';
-import '../support/one-storm-at-a-time.ts';
+import { stormTurn, stormTurnTimeout } from '../support/one-storm-at-a-time.ts';
 import { type AllCounts, type Counts, type Framing, framings, prefixOf, publish } from '../support/published-topics.ts';
 import { startRegistry, type TestRegistry } from '../support/registry.ts';
 import { CommandProcess } from '../support/sidecar.ts';
@@ -40,8 +40,12 @@ const expected = new Map<Framing, AllCounts>();
 beforeAll(async () => {
   if (reason !== undefined) return;
   [kafka, registry] = await Promise.all([startKafka(), startRegistry()]);
+});
+beforeAll(async () => {
+  if (reason !== undefined) return;
+  using _ = await stormTurn.take();
   for (const framing of framings) expected.set(framing, await publish(framing, kafka, registry));
-}, 180_000);
+}, stormTurnTimeout);
 afterAll(async () => {
   if (reason !== undefined) return;
   await registry?.stop();

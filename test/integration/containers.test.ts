@@ -16,6 +16,7 @@ import {
 import { type Engine, findEngine, NoEngine } from '../support/engine.ts';
 import { type Images, imageOfProgram, prepareImages } from '../support/images.ts';
 import { readTopic, type TopicRecord } from '../support/kcat.ts';
+import { oneStormAtATime, oneStormForAll } from '../support/one-storm-at-a-time.ts';
 import { compare, holesIn, startStorm, tokensIn } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -36,8 +37,6 @@ beforeAll(async () => {
   engine = found;
   await useEngine(engine);
   images = await prepareImages(engine);
-  // Not before: that takes a minute, in which others may have their storms.
-  await import('../support/one-storm-at-a-time.ts');
 }, 1_200_000);
 
 afterAll(() => engine?.[Symbol.asyncDispose]());
@@ -174,39 +173,43 @@ describe('the sidecar in a container, beside Kafka and a registry in containers'
     await place.end(sidecar);
   });
 
-  it('loses nothing when the container of Kafka is restarted under load', { timeout: 180_000 }, async () => {
-    await using place = await ContainerPlace.create(images.BPF2KAFKA_IMAGE, 'broker');
-    const sidecar = await place.run(...flags('broker.'));
-    const storm = startStorm({ count: 3_000, rate: 500 });
-    await kafka.container.restart({ timeout: 10_000 });
-    await storm.ended;
-    const records = await recordsWith('broker.exec-events', storm.tokens);
-    expect(holesIn(records)).toEqual([]);
-    await place.end(sidecar);
-  });
+  describe('under load', () => {
+    oneStormAtATime();
 
-  it('has no gap when its container is replaced under load, and the audit closes', { timeout: 180_000 }, async () => {
-    await using place = await ContainerPlace.create(images.BPF2KAFKA_IMAGE, 'replaced');
-    const ring = ['--exec-ring-bytes', String(16 * 1024 * 1024)];
-    const words = [...flags('replaced.'), ...ring];
-    const first = await place.run(...words);
-    const storm = startStorm({ count: 5_000, rate: 1_000 });
-    await waitFor(async () => (await readTopic(kafka.brokers, 'replaced.exec-events')).length > 500, {
-      what: 'the storm is on',
+    it('loses nothing when the container of Kafka is restarted', { timeout: 180_000 }, async () => {
+      await using place = await ContainerPlace.create(images.BPF2KAFKA_IMAGE, 'broker');
+      const sidecar = await place.run(...flags('broker.'));
+      const storm = startStorm({ count: 3_000, rate: 500 });
+      await kafka.container.restart({ timeout: 10_000 });
+      await storm.ended;
+      const records = await recordsWith('broker.exec-events', storm.tokens);
+      expect(holesIn(records)).toEqual([]);
+      await place.end(sidecar);
     });
-    await place.end(first);
-    const second = await place.run(...words);
-    await storm.ended;
-    const records = await recordsWith('replaced.exec-events', storm.tokens);
-    expect(compare(storm.tokens, records)).toEqual({ missing: [], found: 5_000, repeated: 0 });
-    expect(holesIn(records)).toEqual([]);
-    await place.end(second);
 
-    const audit = await engine.docker([
-      ...['run', '--rm', '--network', 'host', images.BPF2KAFKA_IMAGE, 'audit'],
-      ...['--brokers', kafka.brokers, '--registry', registry.url, '--topic-prefix', 'replaced.'],
-    ]);
-    expect(audit).toMatch(/closed/);
+    it('has no gap when its container is replaced, and the audit closes', { timeout: 180_000 }, async () => {
+      await using place = await ContainerPlace.create(images.BPF2KAFKA_IMAGE, 'replaced');
+      const ring = ['--exec-ring-bytes', String(16 * 1024 * 1024)];
+      const words = [...flags('replaced.'), ...ring];
+      const first = await place.run(...words);
+      const storm = startStorm({ count: 5_000, rate: 1_000 });
+      await waitFor(async () => (await readTopic(kafka.brokers, 'replaced.exec-events')).length > 500, {
+        what: 'the storm is on',
+      });
+      await place.end(first);
+      const second = await place.run(...words);
+      await storm.ended;
+      const records = await recordsWith('replaced.exec-events', storm.tokens);
+      expect(compare(storm.tokens, records)).toEqual({ missing: [], found: 5_000, repeated: 0 });
+      expect(holesIn(records)).toEqual([]);
+      await place.end(second);
+
+      const audit = await engine.docker([
+        ...['run', '--rm', '--network', 'host', images.BPF2KAFKA_IMAGE, 'audit'],
+        ...['--brokers', kafka.brokers, '--registry', registry.url, '--topic-prefix', 'replaced.'],
+      ]);
+      expect(audit).toMatch(/closed/);
+    });
   });
 });
 
@@ -219,6 +222,7 @@ describe('docker-compose.yml', () => {
   const up = (words: readonly string[] = [], more: Record<string, string> = {}) =>
     compose(['up', '--detach', '--no-build', '--wait', '--wait-timeout', '120', ...words], more);
 
+  oneStormForAll();
   beforeAll(async () => {
     if (whyNot !== undefined) return;
     const [kafka, registry, http] = [await chooseFreePort(), await chooseFreePort(), await chooseFreePort()];

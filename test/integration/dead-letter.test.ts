@@ -20,7 +20,7 @@ import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { killAtWrite, whyNoKillAtWrite } from '../support/kill-at-write.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { auditOf, readDeadLetters } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';
@@ -34,6 +34,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await kafka[Symbol.asyncDispose]();
 });
+oneStormAtATime();
 
 /** Without compression some ordinary execs fit into a batch, and one with 30,000 characters of argument does not. */
 const limit = { 'max.message.bytes': String(24 * 1024) };

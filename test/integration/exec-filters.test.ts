@@ -6,7 +6,7 @@ import { tool, whyNoCapture } from '../support/capture.ts';
 import { HandMadeCgroup, Hierarchy, runIn } from '../support/cgroups.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { auditOf, readEventLedger } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, repeatsIn, startStorm } from '../support/storm.ts';
@@ -16,6 +16,7 @@ beforeEach(({ skip }) => {
   const reason = whyNoCapture();
   skip(reason !== undefined, reason);
 });
+oneStormAtATime();
 
 /** What the log has said in lines with this text in them, oldest first. */
 function logged(sidecar: CommandProcess, text: string): Record<string, unknown>[] {

@@ -6,7 +6,7 @@ import type { ExitEvent } from '../../src/schemas/exit-event.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic, type TopicRecord } from '../support/kcat.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { auditOf, contradictionsIn, readEventLedger } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { holesIn, repeatsIn, startStorm } from '../support/storm.ts';
@@ -24,6 +24,7 @@ beforeEach(({ skip }) => {
   const reason = whyNoCapture();
   skip(reason !== undefined, reason);
 });
+oneStormAtATime();
 
 async function eventsOf<Topic extends 'exec-events' | 'exit-events'>(topic: Topic, records: readonly TopicRecord[]) {
   const decoder = createDecoder({ topic });

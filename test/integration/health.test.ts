@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { type CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -23,6 +23,7 @@ beforeEach(({ skip }) => {
   const reason = whyNoCapture();
   skip(reason !== undefined, reason);
 });
+oneStormAtATime();
 
 const onFreePort = ['--create-topics', '--http', '127.0.0.1:0'];
 

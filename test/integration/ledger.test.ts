@@ -5,7 +5,7 @@ import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { killAtWrite, whyNoKillAtWrite } from '../support/kill-at-write.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { bareEvents, contradictionsIn, readEventLedger } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, repeatsIn, type Storm, startStorm } from '../support/storm.ts';
@@ -38,6 +38,7 @@ beforeEach(({ skip }) => {
   const reason = whyNoCapture();
   skip(reason !== undefined, reason);
 });
+oneStormAtATime();
 
 describe('the ledger', () => {
   let kafka: TestKafka;

@@ -7,11 +7,11 @@ import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { readPackets } from '../support/published.ts';
 import { type CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { startStorm } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
-import '../support/one-storm-at-a-time.ts';
 
 let kafka: TestKafka;
 beforeAll(async () => {
@@ -26,6 +26,7 @@ beforeEach(({ skip }) => {
   const reason = whyNoCapture() ?? whyNoNetwork();
   skip(reason !== undefined, reason);
 });
+oneStormAtATime();
 
 const token = 'token-of-the-tests';
 

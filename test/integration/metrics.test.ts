@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { findPromtool } from '../support/promtool.ts';
 import { type CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { startStorm } from '../support/storm.ts';
@@ -22,6 +22,7 @@ beforeEach(({ skip }) => {
   const reason = whyNoCapture() ?? whyNoNetwork();
   skip(reason !== undefined, reason);
 });
+oneStormAtATime();
 
 async function pageOf(sidecar: CommandProcess): Promise<string> {
   const [, url] = /"url":"([^"]*)","msg":"HTTP is on"/.exec(sidecar.errors) ?? [];
@@ -38,6 +39,9 @@ async function scrape(sidecar: CommandProcess): Promise<ReadonlyMap<string, numb
     }),
   );
 }
+
+const publishedOf = (values: ReadonlyMap<string, number>) =>
+  values.get('bpf2kafka_published_total{stream="exec"}') ?? 0;
 
 const sumOf = (values: ReadonlyMap<string, number>, begin: string) =>
   [...values].reduce((sum, [name, value]) => (name.startsWith(begin) ? sum + value : sum), 0);
@@ -114,7 +118,7 @@ it('/metrics has the account, the rings and the deliveries of a real run, over a
   const back = await waitFor(
     async () => {
       const values = await scrape(sidecar);
-      return (values.get('bpf2kafka_published_total{stream="exec"}') ?? 0) >= 600 && values;
+      return publishedOf(values) >= publishedOf(away) + 300 && values;
     },
     { what: 'what waited is published', timeout: 60_000 },
   );

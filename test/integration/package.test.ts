@@ -12,7 +12,7 @@ import { siemDocument, siemId } from '../../src/siem/document.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { type InstalledPackage, installPackage, nodeOf } from '../support/package.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';
@@ -122,6 +122,7 @@ describe('the npm package, installed without a compiler and without install scri
       kafka = await startKafka();
     });
     afterAll(() => kafka?.[Symbol.asyncDispose]());
+    oneStormAtATime();
 
     it.for(versions)('%s', { timeout: 120_000 }, async (version, { skip }) => {
       const reason = whyNoCapture();

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { contradictionsIn } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, repeatsIn, startStorm } from '../support/storm.ts';
@@ -16,14 +16,16 @@ beforeEach(({ skip }) => {
   skip(reason !== undefined, reason);
 });
 
+let kafka: TestKafka;
+beforeAll(async () => {
+  kafka = await startKafka();
+});
+afterAll(async () => {
+  await kafka[Symbol.asyncDispose]();
+});
+
 describe('bpf2kafka run', () => {
-  let kafka: TestKafka;
-  beforeAll(async () => {
-    kafka = await startKafka();
-  });
-  afterAll(async () => {
-    await kafka[Symbol.asyncDispose]();
-  });
+  oneStormAtATime();
 
   it('publishes every one of 20,000 spawns on both cores, without a hole in seq', { timeout: 180_000 }, async () => {
     await using place = await SidecarPlace.create('storm');
@@ -158,44 +160,44 @@ describe('bpf2kafka run', () => {
     const records = await readTopic(own.brokers, topic);
     expect(compare(storm.tokens, records)).toEqual({ missing: [], found: 100, repeated: 0 });
   });
+});
 
-  describe('with bad input says it in one line', () => {
-    it.each([
-      { title: 'an unknown flag', words: ['--no-such-flag'], code: 2, says: /--no-such-flag/ },
-      {
-        title: 'a broken value',
-        words: ['--exec-ring-bytes', '1000'],
-        code: 2,
-        says: /--exec-ring-bytes "1000".*power of two/,
-      },
-      {
-        title: 'an unreachable broker',
-        words: ['--brokers', '127.0.0.1:1'],
-        code: 4,
-        says: /127\.0\.0\.1:1.*ECONNREFUSED/,
-      },
-      {
-        title: 'a missing topic',
-        words: ['--topic-prefix', 'none.'],
-        code: 4,
-        says: /none\.exec-events.*does not exist.*--create-topics/,
-      },
-      {
-        title: 'a registry that does not answer',
-        words: ['--topic-prefix', 'said.', '--create-topics', '--registry', 'http://127.0.0.1:1'],
-        code: 4,
-        says: /registry http:\/\/127\.0\.0\.1:1 is not available/,
-      },
-    ])('$title', { timeout: 60_000 }, async ({ words, code, says }) => {
-      await using place = await SidecarPlace.create('bad');
-      await using command = new CommandProcess(['run', '--brokers', kafka.brokers, ...place.flags, ...words], {
-        BPF2KAFKA_LOG_LEVEL: 'silent',
-      });
-      expect(await command.exit()).toBe(code);
-      expect(command.errors).toMatch(says);
-      expect(command.errors.trim().split('\n')).toHaveLength(1);
-      expect(command.lines).toEqual([]);
-      expect(existsSync(place.pinPath)).toBe(false);
+describe('bpf2kafka run with bad input says it in one line', () => {
+  it.each([
+    { title: 'an unknown flag', words: ['--no-such-flag'], code: 2, says: /--no-such-flag/ },
+    {
+      title: 'a broken value',
+      words: ['--exec-ring-bytes', '1000'],
+      code: 2,
+      says: /--exec-ring-bytes "1000".*power of two/,
+    },
+    {
+      title: 'an unreachable broker',
+      words: ['--brokers', '127.0.0.1:1'],
+      code: 4,
+      says: /127\.0\.0\.1:1.*ECONNREFUSED/,
+    },
+    {
+      title: 'a missing topic',
+      words: ['--topic-prefix', 'none.'],
+      code: 4,
+      says: /none\.exec-events.*does not exist.*--create-topics/,
+    },
+    {
+      title: 'a registry that does not answer',
+      words: ['--topic-prefix', 'said.', '--create-topics', '--registry', 'http://127.0.0.1:1'],
+      code: 4,
+      says: /registry http:\/\/127\.0\.0\.1:1 is not available/,
+    },
+  ])('$title', { timeout: 60_000 }, async ({ words, code, says }) => {
+    await using place = await SidecarPlace.create('bad');
+    await using command = new CommandProcess(['run', '--brokers', kafka.brokers, ...place.flags, ...words], {
+      BPF2KAFKA_LOG_LEVEL: 'silent',
     });
+    expect(await command.exit()).toBe(code);
+    expect(command.errors).toMatch(says);
+    expect(command.errors.trim().split('\n')).toHaveLength(1);
+    expect(command.lines).toEqual([]);
+    expect(existsSync(place.pinPath)).toBe(false);
   });
 });

@@ -7,6 +7,7 @@ import { chooseFreePort } from '../../src/embedded-kafka/free-port.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { readTopic } from '../support/kcat.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { auditOf, faultsOf, readPacketLedger, readPackets } from '../support/published.ts';
 import { type ProfileName, readProfile, underProfile, whyNoSeccomp } from '../support/seccomp.ts';
 import { SecureKafka } from '../support/secure-kafka.ts';
@@ -15,7 +16,6 @@ import { compare, holesIn, startStorm } from '../support/storm.ts';
 import { mixedRuns } from '../support/traffic.ts';
 import { rightsOf, UnprivilegedPlace, userFlag } from '../support/unprivileged.ts';
 import { waitFor } from '../support/wait-for.ts';
-import '../support/one-storm-at-a-time.ts';
 
 /** The filters of system calls in deploy/: all that a sidecar does in its life passes, and what it never does fails. */
 
@@ -44,6 +44,7 @@ describe('a whole life: TLS, packets, an outage that goes to disk, new rules, he
     await chmod(authority, 0o644);
   });
   afterAll(() => secure?.[Symbol.asyncDispose]());
+  oneStormAtATime();
 
   /** @param start a sidecar with these flags, whose settings are also in the file */
   async function live(

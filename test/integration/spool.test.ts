@@ -8,7 +8,7 @@ import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
 import { removePins, whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic, type TopicRecord } from '../support/kcat.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime, oneStormForAll } from '../support/one-storm-at-a-time.ts';
 import { auditOf, bareEvents, contradictionsIn, readEventLedger } from '../support/published.ts';
 import { startRegistry } from '../support/registry.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
@@ -35,6 +35,7 @@ beforeEach(async ({ skip }) => {
   skip(reason !== undefined, reason);
   if (!kafka.running) await kafka.start();
 });
+oneStormAtATime();
 
 /** One test: topics, pins and state of its own. */
 class Scene implements AsyncDisposable {
@@ -321,6 +322,7 @@ describe('a capture that has given records to a spool', () => {
   const names = ['cut', 'discard', 'late'] as const;
   const scenes = new Map<string, Scene>();
   let storm: Storm;
+  oneStormForAll();
   beforeAll(async () => {
     if (whyNoCapture() !== undefined) return;
     if (!kafka.running) await kafka.start();

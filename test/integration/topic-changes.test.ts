@@ -3,7 +3,7 @@ import { partitionFor } from '../../src/producers/partitioner.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { auditOf, readLedger } from '../support/published.ts';
 import { type CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, type Storm, startStorm } from '../support/storm.ts';
@@ -21,6 +21,7 @@ beforeEach(({ skip }) => {
   const reason = whyNoCapture();
   skip(reason !== undefined, reason);
 });
+oneStormAtATime();
 
 /** As many partitions as `--create-topics` makes. */
 const made = 6;

@@ -4,17 +4,18 @@ import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { OtherVersion } from '../support/other-version.ts';
 import { auditOf, contradictionsIn, readEvents } from '../support/published.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm, tokensIn } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
-import '../support/one-storm-at-a-time.ts';
 
 beforeEach(({ skip }) => {
   const reason = whyNoCapture();
   skip(reason !== undefined, reason);
 });
+oneStormAtATime();
 
 describe('another version whose records are laid out otherwise', () => {
   let kafka: TestKafka;

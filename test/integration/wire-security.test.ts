@@ -8,7 +8,7 @@ import { createLog } from '../../src/log.ts';
 import { whyNoCapture } from '../support/capture.ts';
 import { type Certificate, TestAuthority } from '../support/certificates.ts';
 import { readTopic } from '../support/kcat.ts';
-import '../support/one-storm-at-a-time.ts';
+import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { type Listener, password, SecureKafka, user } from '../support/secure-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';
@@ -69,6 +69,7 @@ describe('over a listener that is secured', { timeout: 180_000 }, () => {
     const reason = whyNoCapture();
     skip(reason !== undefined, reason);
   });
+  oneStormAtATime();
 
   async function publishAndAudit(listener: Listener, name: string, flags: readonly string[]): Promise<string> {
     await using place = await SidecarPlace.create(name);

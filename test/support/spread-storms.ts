@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /**
- * Spreads the files that run one at a time (one-storm-at-a-time.ts) evenly through those that do not, so that a worker
- * seldom waits for its turn while there is something else to do.
+ * Spreads the files with tests that run one at a time (one-storm-at-a-time.ts) evenly through those without, so that a
+ * worker seldom waits for its turn while there is something else to do.
  */
 export class SpreadStorms extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -18,9 +18,9 @@ export class SpreadStorms extends BaseSequencer {
   }
 }
 
-/** Whether the test file of this path waits for its turn. */
+/** Whether the test file of this path has tests that wait for their turn. */
 export function makesStorms(file: string): boolean {
-  return readFileSync(file, 'utf8').includes('/one-storm-at-a-time.ts');
+  return readFileSync(file, 'utf8').includes(" } from '../support/one-storm-at-a-time.ts'");
 }
 
 /** Each of `some`, and behind it its share of `rest`; both in their order. */

@@ -13,8 +13,32 @@ export async function takeTurn(name: string): Promise<Disposable> {
       await once(candidate, 'listening');
       return candidate;
     },
-    { what: `the turn of ${name}`, timeout: 900_000, interval: 200 },
+    { what: `the turn of ${name}`, timeout: 1_800_000, interval: 200 },
   );
   server.unref();
   return { [Symbol.dispose]: () => server.close() };
+}
+
+/** A turn that a process has until all in it who took it, one inside of another, have given it back. */
+export class SharedTurn {
+  readonly #name: string;
+  #turn: Disposable | undefined;
+  #holders = 0;
+
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  async take(): Promise<Disposable> {
+    this.#turn ??= await takeTurn(this.#name);
+    this.#holders += 1;
+    return { [Symbol.dispose]: () => this.#giveBack() };
+  }
+
+  #giveBack(): void {
+    this.#holders -= 1;
+    if (this.#holders > 0) return;
+    this.#turn?.[Symbol.dispose]();
+    this.#turn = undefined;
+  }
 }

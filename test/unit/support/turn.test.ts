@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { takeTurn } from '../../support/turn.ts';
+import { SharedTurn, takeTurn } from '../../support/turn.ts';
 
 const module = join(import.meta.dirname, '../../support/turn.ts');
 
@@ -39,4 +39,19 @@ test('a turn can be given back', async () => {
     await expect(listen(name)).rejects.toThrow('EADDRINUSE');
   }
   using _ = await takeTurn(name);
+});
+
+test('a shared turn is given back with the last of those who took it', async () => {
+  const name = `unit-${process.pid}-shared`;
+  const shared = new SharedTurn(name);
+  {
+    using _outer = await shared.take();
+    {
+      using _inner = await shared.take();
+    }
+    await expect(listen(name)).rejects.toThrow('EADDRINUSE');
+  }
+  await listen(name);
+  using _again = await shared.take();
+  await expect(listen(name)).rejects.toThrow('EADDRINUSE');
 });
