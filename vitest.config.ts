@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config';
 import { FaultTableReporter } from './test/fault/table.ts';
+import { KernelsBeside } from './test/kernels/beside.ts';
 import type { BootPanic } from './test/kernels/pool.ts';
 import { kernelProjects } from './test/kernels/projects.ts';
 import { KernelTableReporter } from './test/kernels/table-reporter.ts';
@@ -14,6 +15,7 @@ import { SummaryReporter } from './test/support/summary-reporter.ts';
 const oneFileAtATime = { fileParallelism: false, maxWorkers: 1 };
 
 const bootPanics: BootPanic[] = [];
+const beside = process.env.BPF2KAFKA_TEST_KERNELS === 'beside' ? new KernelsBeside() : undefined;
 
 /** Long outages: for those who ask for them (scripts/test-fault.sh). */
 const faults = {
@@ -31,7 +33,13 @@ const faults = {
 
 export default defineConfig({
   test: {
-    reporters: ['default', new KernelTableReporter(bootPanics), new FaultTableReporter(), new SummaryReporter()],
+    reporters: [
+      'default',
+      new KernelTableReporter(bootPanics),
+      new FaultTableReporter(),
+      ...(beside === undefined ? [] : [beside]),
+      new SummaryReporter(beside),
+    ],
     passWithNoTests: false,
     sequence: { sequencer: SpreadStorms },
     projects: [

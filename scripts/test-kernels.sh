@@ -19,7 +19,7 @@ if [ "${json-}" = yes ]; then
 fi
 sh scripts/setup.sh
 sh scripts/kernels/prepare.sh
-export BPF2KAFKA_TEST_KERNELS=1
+export BPF2KAFKA_TEST_KERNELS=alone
 status=0
 node_modules/.bin/node node_modules/vitest/vitest.mjs run ${projects:+--project "$projects"} "$@" || status=$?
 if [ "${json-}" = yes ]; then cat "$BPF2KAFKA_KERNELS_JSON" >&3; fi

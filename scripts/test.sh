@@ -9,6 +9,6 @@ if [ $# = 0 ]; then
   # Virtual machines take minutes: a part that is asked for by name goes without (scripts/test-kernels.sh is theirs).
   sh scripts/kernels/prepare.sh
   sh scripts/chromium.sh
-  export BPF2KAFKA_TEST_KERNELS=1
+  export BPF2KAFKA_TEST_KERNELS=beside
 fi
 exec node_modules/.bin/node node_modules/vitest/vitest.mjs run "$@"

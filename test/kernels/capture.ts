@@ -196,7 +196,7 @@ test('an exec that fails is recorded on request, with what it was given', async 
 
 test('what nobody reads stops, and goes on with the next heartbeat', async () => {
   // Long enough for an exec behind the heartbeat, on a machine that is emulated and waits for its turn too.
-  using reader = new CaptureReader(pinPath, undefined, { orphanAfterMillis: 300 * patience });
+  using reader = new CaptureReader(pinPath, undefined, { orphanAfterMillis: 600 * patience });
   const { exec } = reader.capture;
   await waitFor(
     () => {
@@ -204,7 +204,7 @@ test('what nobody reads stops, and goes on with the next heartbeat', async () =>
       run(tool('noop'), []);
       return exec.status().entered === before;
     },
-    { what: 'the programs have stopped' },
+    { what: 'the programs have stopped', interval: 200 },
   );
   const { attachId, nextSeq, entered } = reader.status;
   expect(nextSeq - attachId).toBe(entered);

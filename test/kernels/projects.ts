@@ -1,4 +1,5 @@
 import { existsSync, readFileSync } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import type { TestProjectInlineConfiguration } from 'vitest/config';
 import { type BootPanic, inGuest } from './pool.ts';
@@ -30,14 +31,18 @@ const machines: readonly Machine[] = [
 const cache = join(import.meta.dirname, '../../.cache/kernels');
 const kernels = process.env.BPF2KAFKA_KERNELS ?? cache;
 const wanted = process.env.BPF2KAFKA_KERNELS_TESTS;
+/** Of a kernel of whose series the host's own is, test/bpf has the record field by field: beside that run it is not repeated. */
+const isHosts = (series: string) =>
+  process.env.BPF2KAFKA_TEST_KERNELS === 'behind' && release().startsWith(`${series}.`);
 
 /**
- * A project of vitest for each machine, behind those of the given group; none unless BPF2KAFKA_TEST_KERNELS is set, as
- * a name of a file in test/bpf asks for no virtual machine.
+ * A project of vitest for each machine, behind those of the given group. BPF2KAFKA_TEST_KERNELS says which run this is:
+ * `alone`, that of the machines; `beside`, that of the host, which begins the one of the machines (beside.ts), and `behind`,
+ * that one. Without it there are no machines, as a name of a file in test/bpf asks for none.
  * @param panics gets those of kernels that were booted once more
  */
 export function kernelProjects(groupOrder: number, panics: BootPanic[]): TestProjectInlineConfiguration[] {
-  if (process.env.BPF2KAFKA_TEST_KERNELS === undefined) return [];
+  if (!['alone', 'behind'].includes(process.env.BPF2KAFKA_TEST_KERNELS ?? '')) return [];
   return machines
     .filter(({ all }) => wanted === 'all' || !all)
     .map((machine) => projectOf(machine, groupOrder, panics));
@@ -45,7 +50,8 @@ export function kernelProjects(groupOrder: number, panics: BootPanic[]): TestPro
 
 function projectOf(machine: Machine, groupOrder: number, panics: BootPanic[]): TestProjectInlineConfiguration {
   const { series, parameters, clang } = machine;
-  const tests = machine.tests === 'refusal' ? 'refusal' : (wanted ?? machine.tests);
+  const usual = machine.tests ?? (isHosts(series) ? 'storms' : undefined);
+  const tests = usual === 'refusal' ? usual : (wanted ?? usual);
   const words = [`linux ${series}`, ...(parameters ? [parameters] : []), ...(clang ? [`clang ${clang}`] : [])];
   const name = words.join(', ');
   const reason = whyNot(machine);

@@ -56,7 +56,7 @@ const minutes = notRun('it takes minutes to hours; its parts have tests of their
 export const docCommands: Readonly<Record<string, DocCommand>> = {
   'npm start': elsewhere('test/integration/start.test.ts', "new CommandProcess(['start'"),
   'npm test': notRun('it is what runs this'),
-  'npm run test:kernels': elsewhere('scripts/test.sh', 'export BPF2KAFKA_TEST_KERNELS=1'),
+  'npm run test:kernels': elsewhere('scripts/test.sh', 'export BPF2KAFKA_TEST_KERNELS=beside'),
   "npm run test:kernels -- --project 'linux 7.3*'": minutes,
   'npm run test:kernels -- --all': minutes,
   'npm run test:kernels -- --json': minutes,

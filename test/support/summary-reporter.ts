@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import type { Reporter, TestCase, TestModule, TestSuite, Vitest } from 'vitest/node';
 
@@ -11,22 +12,30 @@ export interface Outcome {
 
 /**
  * Ends the output of a test run with every skipped test and its reason, every failure, which of a long run is all that may
- * be kept, and one line that a script can read: `N passed, N failed, N skipped`. A file that does not load, a hook that fails and an error outside of tests each
- * count as one failure, and so does a test that an interrupted run did not finish: none of them has passed.
+ * be kept, and one line that a script can read: `N passed, N failed, N skipped`. A file that does not load, a hook that
+ * fails and an error outside of tests each count as one failure, and so does a test that an interrupted run did not finish:
+ * none of them has passed. A run that counts with another one leaves all that in the file of BPF2KAFKA_TEST_OUTCOME
+ * instead, as JSON.
  */
 export class SummaryReporter implements Reporter {
   #outcome: Outcome | undefined;
   #root = process.cwd();
-  readonly #write: (text: string) => void;
+  readonly #beside: { readonly outcome: Outcome | undefined };
 
-  constructor(write: (text: string) => void = (text) => process.stdout.write(text)) {
-    this.#write = write;
+  /** @param beside a run that counts with this one, when that has ended */
+  constructor(beside: { readonly outcome: Outcome | undefined } = { outcome: undefined }) {
+    this.#beside = beside;
   }
 
   onInit(vitest: Vitest): void {
     this.#root = vitest.config.root;
     // Other reporters and vitest itself may still write after the end of the run; after 'exit' nothing can.
-    process.once('exit', () => this.#write(summary(this.#outcome ?? nothingRan)));
+    process.once('exit', () => {
+      const own = this.#outcome ?? nothingRan;
+      const file = process.env.BPF2KAFKA_TEST_OUTCOME;
+      if (file !== undefined) writeFileSync(file, JSON.stringify(own));
+      else process.stdout.write(summary(sum(own, this.#beside.outcome)));
+    });
   }
 
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
@@ -35,6 +44,14 @@ export class SummaryReporter implements Reporter {
 }
 
 const nothingRan: Outcome = { passed: 0, failed: ['no test ran'], skipped: [] };
+
+function sum(one: Outcome, other: Outcome = { passed: 0, failed: [], skipped: [] }): Outcome {
+  return {
+    passed: one.passed + other.passed,
+    failed: [...one.failed, ...other.failed],
+    skipped: [...one.skipped, ...other.skipped],
+  };
+}
 
 export function summary({ passed, failed, skipped }: Outcome): string {
   const lines = [...skipped.map((line) => `skipped: ${line}\n`), ...failed.map((line) => `failed: ${line}\n`)];

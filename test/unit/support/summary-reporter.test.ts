@@ -1,14 +1,16 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
 const fixtures = join(import.meta.dirname, 'summary-fixtures');
 const vitest = join(import.meta.dirname, '../../../node_modules/vitest/vitest.mjs');
 
-function runFixtures(...files: string[]): { output: string[]; status: number | null } {
-  const run = spawnSync(process.execPath, [vitest, 'run', '--root', fixtures, ...files], {
+function runFixtures(files: string, more: NodeJS.ProcessEnv = {}): { output: string[]; status: number | null } {
+  const run = spawnSync(process.execPath, [vitest, 'run', '--root', fixtures, files], {
     encoding: 'utf8',
-    env: { ...process.env, NO_COLOR: '1', VITEST: undefined },
+    env: { ...process.env, NO_COLOR: '1', VITEST: undefined, ...more },
   });
   return { output: run.stdout.trimEnd().split('\n'), status: run.status };
 }
@@ -53,4 +55,20 @@ test('a run that finds no test is a failure', () => {
   const { output, status } = runFixtures('no-such-file');
   expect(output.at(-1)).toBe('0 passed, 1 failed, 0 skipped');
   expect(status).toBe(1);
+});
+
+test('a run that counts with another one leaves its outcome in a file, and no last line', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'bpf2kafka-test-outcome-'));
+  try {
+    const file = join(directory, 'outcome.json');
+    const { output } = runFixtures('stray', { BPF2KAFKA_TEST_OUTCOME: file });
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({
+      passed: 1,
+      failed: [expect.stringMatching(/^outside of tests: /)],
+      skipped: [],
+    });
+    expect(output.join('\n')).not.toMatch(/\d+ passed, \d+ failed/);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
