@@ -2,7 +2,8 @@
 # Makes what the tests in virtual machines need, and nothing that is there already: the packages that emulate, the
 # kernels, an addon with kernel programs of the oldest clang. Where that cannot be, the reason goes to
 # .cache/kernels/unavailable, which the tests print. BPF2KAFKA_KERNELS names a directory with unpacked kernels, in
-# subdirectories named by series, for systems whose package sources are not Debian's.
+# subdirectories named by series, for systems whose package sources are not Debian's. `--fetch`: only what needs no set-up
+# of the checkout.
 set -eu
 cd "$(dirname "$0")/../.."
 cache=$(pwd)/.cache/kernels
@@ -100,4 +101,4 @@ rm -f "$cache/unavailable"
 [ "$(id -u)" = 0 ] || unavailable 'sharing the file system with a virtual machine needs root'
 set_up_packages
 set_up_kernels '5.10 6.1 6.12 6.18 7.3'
-set_up_build
+[ "${1-}" = --fetch ] || set_up_build
