@@ -145,6 +145,7 @@ describe('argv', () => {
     let crossed = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(argument, { minLength: 1, maxLength: 9 }), async (argv) => {
+        capture.forget();
         const { event } = await execNoop(argv.map(hex));
         const bytes = Buffer.concat(argv.flatMap((one) => [one, Buffer.alloc(1)]));
         const cut = bytes.length > head + tail;

@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { release } from 'node:os';
 import { join } from 'node:path';
 import type { TestProjectInlineConfiguration } from 'vitest/config';
 import { type BootPanic, inGuest } from './pool.ts';
@@ -31,9 +30,6 @@ const machines: readonly Machine[] = [
 const cache = join(import.meta.dirname, '../../.cache/kernels');
 const kernels = process.env.BPF2KAFKA_KERNELS ?? cache;
 const wanted = process.env.BPF2KAFKA_KERNELS_TESTS;
-/** Of a kernel of whose series the host's own is, test/bpf has the record field by field: beside that run it is not repeated. */
-const isHosts = (series: string) =>
-  process.env.BPF2KAFKA_TEST_KERNELS === 'behind' && release().startsWith(`${series}.`);
 
 /**
  * A project of vitest for each machine, behind those of the given group. BPF2KAFKA_TEST_KERNELS says which run this is:
@@ -50,8 +46,7 @@ export function kernelProjects(groupOrder: number, panics: BootPanic[]): TestPro
 
 function projectOf(machine: Machine, groupOrder: number, panics: BootPanic[]): TestProjectInlineConfiguration {
   const { series, parameters, clang } = machine;
-  const usual = machine.tests ?? (isHosts(series) ? 'storms' : undefined);
-  const tests = usual === 'refusal' ? usual : (wanted ?? usual);
+  const tests = machine.tests === 'refusal' ? 'refusal' : (wanted ?? machine.tests);
   const words = [`linux ${series}`, ...(parameters ? [parameters] : []), ...(clang ? [`clang ${clang}`] : [])];
   const name = words.join(', ');
   const reason = whyNot(machine);

@@ -28,10 +28,7 @@ export class OneCapture {
     beforeEach((ctx: TestContext) => {
       const reason = whyNoCapture();
       if (reason !== undefined) return ctx.skip(reason);
-      this.reader.read();
-      this.reader.commit();
-      // A pid may come again after others have used up the numbers: a test looks only at its own time.
-      this.reader.records.length = 0;
+      this.forget();
     });
     afterAll(() => {
       users -= 1;
@@ -46,6 +43,16 @@ export class OneCapture {
   get reader(): CaptureReader {
     if (shared === undefined) throw new Error('the capture has not begun');
     return shared;
+  }
+
+  /**
+   * Gives up what was captured, so that there is room for what comes, beside what the rest of the host executes. A pid may
+   * come again after others have used up the numbers: a test looks only at its own time.
+   */
+  forget(): void {
+    this.reader.read();
+    this.reader.commit();
+    this.reader.records.length = 0;
   }
 
   /** The path of a copy of a test tool in the directory, or below it. */
