@@ -47,8 +47,6 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
-          // A process for each file takes as long as what most of them test: two have them all.
-          isolate: false,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
           // Ends what hangs: properties draw hundreds of records, which takes seconds, and much longer on a busy machine.

@@ -73,7 +73,7 @@ function pick<Value>(values: readonly Value[], at: number): Value {
 
 const index = fc.nat({ max: 1_000_000 });
 const amount = fc.integer({ min: 1, max: 5 });
-const runs = { numRuns: 200 };
+const runs = { numRuns: 500 };
 const honest = packetWorldOf(packetHost());
 const stopped = packetWorldOf(packetHost({ end: 'stopped', live: false }));
 
@@ -91,7 +91,7 @@ describe('closes', () => {
   test('an honest history, whatever happened in it', () => {
     fc.assert(
       fc.property(honest, (world) => void expectCloses(world)),
-      { numRuns: 1000 },
+      { numRuns: 2000 },
     );
   });
 

@@ -79,7 +79,7 @@ function pick<Value>(values: readonly Value[], at: number): Value {
 
 const index = fc.nat({ max: 1_000_000 });
 const amount = fc.integer({ min: 1, max: 5 });
-const runs = { numRuns: 200 };
+const runs = { numRuns: 500 };
 
 /** One that says more than the others: events in it, most of them published, and an end. */
 const plain = worldOf(hostPlan({ events: fc.constant('record') }));
@@ -96,7 +96,7 @@ describe('closes', () => {
   test('an honest history, whatever happened in it', () => {
     fc.assert(
       fc.property(honestWorld, (world) => void expectCloses(world)),
-      { numRuns: 1000 },
+      { numRuns: 2000 },
     );
   });
 
