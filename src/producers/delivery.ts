@@ -88,8 +88,10 @@ export class Delivery implements AsyncDisposable {
   readonly #deadLetterLog: LogLimit;
   /** By topic, the newest record that was accepted: a broker that takes it once more takes records. */
   readonly #witnesses = new Map<string, OutgoingRecord>();
-  /** By topic, the newest batch that was announced, and how many of its records were tried before their turn. */
-  readonly #announced = new Map<string, { readonly batch: OutgoingBatch; tried: number }>();
+  /** By topic, the newest batch that was announced. */
+  readonly #announced = new Map<string, OutgoingBatch>();
+  /** How many records of a batch were sent ahead of their turn. */
+  readonly #sentAhead = new WeakMap<OutgoingBatch, number>();
   #deadLetters = 0;
   #observer: BatchObserver = () => {};
   #closed: Promise<void> | undefined;
@@ -150,7 +152,16 @@ export class Delivery implements AsyncDisposable {
    * process is refused, one of these shows whether the topic takes any.
    */
   announce(batch: OutgoingBatch): void {
-    this.#announced.set(batch.topic, { batch, tried: 0 });
+    this.#announced.set(batch.topic, batch);
+  }
+
+  /**
+   * Takes back what `announce` said: from now on nothing of the batch is sent.
+   * @returns whether something was, so that the topic may have it
+   */
+  withdraw(batch: OutgoingBatch): boolean {
+    if (this.#announced.get(batch.topic) === batch) this.#announced.delete(batch.topic);
+    return this.#sentAhead.has(batch);
   }
 
   /** Ends the pause between two attempts: for a caller whose time is short, when the broker may be back. */
@@ -251,11 +262,10 @@ export class Delivery implements AsyncDisposable {
   /** Of the batch behind this one, each time another record: the one that was tried may be refused for itself. */
   #nextAnnounced(present: OutgoingBatch): OutgoingRecord | undefined {
     const announced = this.#announced.get(present.topic);
-    if (announced === undefined || announced.batch === present) return undefined;
-    const { records } = announced.batch;
-    const record = records[announced.tried % records.length];
-    announced.tried += 1;
-    return record;
+    if (announced === undefined || announced === present) return undefined;
+    const sent = this.#sentAhead.get(announced) ?? 0;
+    this.#sentAhead.set(announced, sent + 1);
+    return announced.records[sent % announced.records.length];
   }
 
   /** The records as they are sent, made once for all attempts. */

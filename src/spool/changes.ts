@@ -2,8 +2,9 @@
 export class Changes {
   readonly #waiting = new Set<() => void>();
 
-  /** Resolves at the next `tell`, or when the signal aborts. */
+  /** Resolves at the next `tell`, or when the signal aborts or has aborted. */
   async next(signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = () => resolve();
     this.#waiting.add(wake);

@@ -11,8 +11,8 @@ export interface SpoolEntry {
 }
 
 export interface Held extends SpoolEntry {
-  /** On its way to the broker: it may be written there already, so it is not dropped. */
-  sending: boolean;
+  /** Some of it was sent: the topic may have it, whatever became of that, so it is not dropped and counted as lost. */
+  tried: boolean;
 }
 
 /** What is known in memory of the batches on disk, in the order in which they came. */
@@ -69,13 +69,13 @@ export class HeldBatches {
     return this.of(attach).reduce((total, { index }) => total + recordsThrough(epoch, index.epochs), 0);
   }
 
-  /** The oldest ones that take so many bytes, without those on their way; undefined when there are not so many. */
+  /** The oldest ones that take so many bytes, without those that were tried; undefined when there are not so many. */
   oldestOf(bytes: number): readonly Held[] | undefined {
     const oldest: Held[] = [];
     let left = bytes;
     for (const held of this.#batches) {
       if (left <= 0) break;
-      if (held.sending) continue;
+      if (held.tried) continue;
       oldest.push(held);
       left -= held.index.bytes;
     }

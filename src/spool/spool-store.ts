@@ -29,6 +29,8 @@ export interface SpoolIndex {
   /** Of the stored value. */
   readonly bytes: number;
   readonly epochs: readonly EpochCount[];
+  /** Some of it was sent before it was put on disk; absent in what earlier versions wrote. */
+  readonly tried?: boolean;
 }
 
 /** What the spool did with the records of one ring of one attach; totals, kept until the account of the attach is closed. */

@@ -55,6 +55,8 @@ export interface Entering {
   readonly value: Buffer;
   readonly span: RingSpan;
   readonly schema: SpoolSchema;
+  /** Some of it was sent already, so that it must not be dropped. */
+  readonly tried: boolean;
 }
 
 /**
@@ -98,7 +100,9 @@ export class Spool implements AsyncDisposable {
       for (const tally of this.#store.tallies()) this.#tallies.set(tally);
       for (const { key, index } of this.#store.entries()) {
         if (key.ring !== this.#identity.ring) continue;
-        this.#held.add({ key, index, sent: undefined, sending: false });
+        // The oldest one may have been on its way when the process before this one ended.
+        const tried = this.#held.isEmpty || index.tried === true;
+        this.#held.add({ key, index, sent: undefined, tried });
       }
     } catch (error) {
       if (!(error instanceof Damaged)) throw error;
@@ -166,7 +170,10 @@ export class Spool implements AsyncDisposable {
     return this.#work.run(() => this.#enter(batch, sent));
   }
 
-  async #enter({ value, span, schema }: Entering, sent?: Promise<Acknowledgement>): Promise<Spooled | undefined> {
+  async #enter(
+    { value, span, schema, tried }: Entering,
+    sent?: Promise<Acknowledgement>,
+  ): Promise<Spooled | undefined> {
     if (this.#settings.bytes === 0 || this.#availability.isResting) return undefined;
     const epochs = span.epochs();
     const bytes = storedBytes(value);
@@ -178,14 +185,14 @@ export class Spool implements AsyncDisposable {
     const records = epochs.reduce((total, [, count]) => total + count, 0);
     const { ring, bootId, attachId } = this.#identity;
     const key = { ring, order: this.#held.nextOrder, bootId, attachId, start: span.start, end: span.end };
-    const index = { records, undecodable: span.undecodable, bytes, epochs };
+    const index = { records, undecodable: span.undecodable, bytes, epochs, tried };
     const change = {
       put: { key, index, value },
       ...(this.schema(schema.fingerprint) === undefined ? { schema } : {}),
     };
     if (!(await this.#apply(evicted, { kind: 'evicted', acknowledgement: undefined }, change))) return undefined;
     const store = this.#store as SpoolStore;
-    return { spoolId: store.id, committed: () => this.#hold({ key, index, sent, sending: sent !== undefined }) };
+    return { spoolId: store.id, committed: () => this.#hold({ key, index, sent, tried }) };
   }
 
   #hold(held: Held): void {
@@ -212,7 +219,7 @@ export class Spool implements AsyncDisposable {
       // Not while a change decides what to drop.
       const head = await this.#work.run(async () => {
         const { oldest } = this.#held;
-        if (oldest !== undefined) oldest.sending = true;
+        if (oldest !== undefined) oldest.tried = true;
         return oldest;
       });
       if (head !== undefined) return head;

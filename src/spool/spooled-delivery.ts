@@ -22,7 +22,7 @@ export interface Frames {
 
 export interface SpooledDeliveryOptions {
   readonly spool: Spool;
-  readonly delivery: Pick<Delivery, 'announce' | 'accept' | 'state'>;
+  readonly delivery: Pick<Delivery, 'announce' | 'withdraw' | 'accept' | 'state'>;
   /** Name without prefix. */
   readonly topic: string;
   readonly frames: Frames;
@@ -141,12 +141,17 @@ export class SpooledDelivery {
   }
 
   async #spool(
-    { span }: OutgoingBatch,
+    batch: OutgoingBatch,
     stored: Buffer,
     sent: Promise<Acknowledgement> | undefined,
   ): Promise<Kept | undefined> {
+    const { spool, delivery } = this.#options;
+    const { span } = batch;
     if (span === undefined) throw new TypeError('only a batch out of a ring can be spooled');
-    const kept = await this.#options.spool.enter({ value: stored, span, schema: this.#schema }, sent);
+    // What the spool drops counts as lost: nothing of it may be in the topic.
+    const sentAhead = delivery.withdraw(batch);
+    const tried = sentAhead || sent !== undefined;
+    const kept = await spool.enter({ value: stored, span, schema: this.#schema, tried }, sent);
     if (kept !== undefined) sent?.catch(() => {}); // whoever takes the batch out of the spool hears of it
     return kept;
   }

@@ -1,18 +1,10 @@
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { OutgoingRecord } from '../../../src/batch.ts';
 import type { PartitionSend, ProduceAnswer } from '../../../src/kafka/kafka-client.ts';
 import type { RefusedRecord } from '../../../src/producers/dead-letters.ts';
 import { Delivery } from '../../../src/producers/delivery.ts';
-import { batchOf, destination, FakeClient, FakeClock, fail, fakeLog, settle } from './fakes.ts';
-
-/** Pauses take no time, and no time-out passes. */
-class HastyClock extends FakeClock {
-  override sleep(millis: number, signal?: AbortSignal): Promise<void> {
-    return millis === 0 ? nextTurn() : super.sleep(millis, signal);
-  }
-}
+import { batchOf, destination, FakeClient, FakeClock, fail, fakeLog, HastyClock, settle } from './fakes.ts';
 
 /** A topic that refuses what `refuses` says, and whoever takes its dead letters. */
 function setUp({

@@ -56,8 +56,8 @@ export class Life {
   }
 
   /** @param commit false: the process dies before it tells the ring */
-  async enter({ records = 3, bytes = 100, commit = true, epoch = 1 } = {}): Promise<boolean> {
-    const batch = entering(this.entered, records, this.#end, bytes, epoch);
+  async enter({ records = 3, bytes = 100, commit = true, epoch = 1, tried = false } = {}): Promise<boolean> {
+    const batch = { ...entering(this.entered, records, this.#end, bytes, epoch), tried };
     const kept = await this.spool.enter(batch);
     if (kept === undefined) return false;
     this.entered += 1;

@@ -87,7 +87,7 @@ export function entering(number: number, records: number, start: number, bytes =
     undecodable: 0,
     epochs: () => [[epoch, records]],
   };
-  return { value, span, schema: { fingerprint: '00', text: '"bytes"' } };
+  return { value, span, schema: { fingerprint: '00', text: '"bytes"' }, tried: false };
 }
 
 export const acknowledgementOf = (records: number, firstOffset = 0) => ({

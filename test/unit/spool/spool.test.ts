@@ -111,6 +111,20 @@ describe('a batch', () => {
     expect(life.spool.tallyOf(identity)).toMatchObject({ entered: 15, acknowledged: 6, evicted: 3 });
   });
 
+  test('that an earlier process has sent is not dropped either', async () => {
+    const drop = { bytes: room, full: 'drop-oldest' } as const;
+    await life.start(drop);
+    await life.enter({ bytes: value });
+    await life.enter({ bytes: value, tried: true });
+    for (let i = 0; i < 2; i += 1) await life.enter({ bytes: value });
+    await life.spool.next(never);
+    await life.die();
+    await life.start(drop);
+    await life.enter({ bytes: value });
+    while (!life.spool.isEmpty) await life.send();
+    expect(life.acknowledged).toEqual([0, 1, 3, 4]);
+  });
+
   test('for which only batches on their way would have to go waits in the ring', async () => {
     await life.start({ bytes: storedBytes(Buffer.alloc(value)), full: 'drop-oldest' });
     await life.enter({ bytes: value });
@@ -182,6 +196,14 @@ describe('batches of an attach that is over', () => {
     await spool.close();
     await life.start();
   });
+});
+
+test('who waits for a batch is told of an abort that comes before the waiting has begun', async () => {
+  await life.start();
+  const stop = new AbortController();
+  const batch = life.spool.next(stop.signal);
+  stop.abort('stopped');
+  expect(await batch).toBeUndefined();
 });
 
 test('with 0 bytes it takes nothing, and what is there is still published', async () => {

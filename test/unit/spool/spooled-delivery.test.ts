@@ -25,6 +25,10 @@ class FakeDelivery {
     this.announced.push(batch);
   }
 
+  withdraw(): boolean {
+    return false;
+  }
+
   accept({ records }: OutgoingBatch): Promise<Acknowledgement> {
     const answer = Promise.withResolvers<Acknowledgement>();
     this.sent.push({ text: String(records[0]?.value), answer });
