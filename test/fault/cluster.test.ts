@@ -54,6 +54,28 @@ test('every broker is restarted in order, one after the other', async (context) 
   expect(row).toMatchObject({ missing: 0 });
 });
 
+test('the partition is given to other brokers again and again, so that its leader is another one each time', async (context) => {
+  await using cluster = await KafkaCluster.start();
+  const places = [
+    [1, 2],
+    [2, 3],
+    [3, 1],
+  ] as const;
+  await cluster.createTopic(topic, {}, places[0]);
+  const moves = long ? 60 : 6;
+  const load = { kafka: cluster, execs: (moves * 4 + 10) * rate, flags: host };
+  const row = await suffer(context, { name: 'partition reassigned, of three', ...load }, async () => {
+    for (let n = 1; n <= moves; n += 1) {
+      const leader = await cluster.leaderOf(topic, 0);
+      await cluster.reassign(topic, 0, places[n % places.length] as readonly number[]);
+      await waitFor(async () => (await cluster.leaderOf(topic, 0)) !== leader, { what: 'another one leads' });
+      await sleep(1_000);
+    }
+    return `${moves} times`;
+  });
+  expect(row).toMatchObject({ missing: 0 });
+});
+
 test('all brokers are away, and come back where nobody has known them', async (context) => {
   await using cluster = await KafkaCluster.start();
   // As the name of a load balancer, which is all that stays.

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
 import { whyNoCapture } from '../support/capture.ts';
 import { startKafka } from '../support/kafka.ts';
-import { LossyProxy } from '../support/lossy-proxy.ts';
-import { readEventLedger } from '../support/published.ts';
+import { startBehindProxy } from '../support/lossy-proxy.ts';
+import { readDeadLetters, readEventLedger } from '../support/published.ts';
+import { flipBit } from '../support/record-batches.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { FaultScene, largeRing, long, outageMillis, rate, seconds, smallRing, suffer, through } from './scene.ts';
 
@@ -64,9 +65,8 @@ test('the broker is away, the ring is too small, and there is no spool: what is 
 });
 
 test('answers to produce requests are lost, of batches of one size', async (context) => {
-  await using proxy = await LossyProxy.listen();
-  await using kafka = await startKafka({ properties: { 'advertised.listeners': `PLAINTEXT://${proxy.brokers}` } });
-  proxy.targetPort = kafka.port;
+  await using behind = await startBehindProxy();
+  const { kafka, proxy } = behind;
   const losses = long ? 200 : 8;
   const load = { kafka, execs: (losses * 2 + 15) * rate, brokers: proxy.brokers };
   const row = await suffer(context, { name: 'lost responses', ...load }, async () => {
@@ -80,6 +80,31 @@ test('answers to produce requests are lost, of batches of one size', async (cont
     return `${proxy.lost} answers`;
   });
   expect(row).toMatchObject(everything);
+});
+
+test('a bit of a batch flips on the way: sometimes, then in every batch of execs', async (context) => {
+  await using behind = await startBehindProxy();
+  const { kafka, proxy } = behind;
+  const flips = long ? 200 : 8;
+  const execs = through(outageMillis) + flips * 2 * rate;
+  const load = { kafka, execs, brokers: proxy.brokers, flags: smallRing };
+  const row = await suffer(context, { name: 'damaged on the way', ...load }, async () => {
+    for (let n = 0; n < flips; n += 1) {
+      const before = proxy.damaged;
+      proxy.damage = ({ topic, batch }) => topic === 'exec-events' && proxy.damaged === before && flipBit(batch);
+      await waitFor(() => proxy.damaged > before, { what: 'a batch is damaged', timeout: 30_000 });
+      await sleep(1_000);
+    }
+    proxy.damage = ({ topic, batch }) => topic === 'exec-events' && flipBit(batch);
+    await sleep(outageMillis); // the length is the case
+    proxy.damage = () => false;
+    return `${flips} batches, then all for ${seconds(outageMillis)}`;
+  });
+  expect(row).toMatchObject({ missing: 0, repeated: 0 });
+  expect(await readDeadLetters(kafka.brokers, '')).toEqual([]);
+  // Another topic is not held up by it.
+  const states = (await readEventLedger(kafka.brokers, '', 'exec')).map(({ state }) => state);
+  expect(states).toContain('degraded');
 });
 
 test('the connection is silent: open, and nothing is answered', async (context) => {

@@ -4,8 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
 import { tool, whyNoCapture } from '../support/capture.ts';
 import { limitProducer } from '../support/client-quota.ts';
-import { startKafka } from '../support/kafka.ts';
+import { startKafka, type TestKafka } from '../support/kafka.ts';
+import { startBehindProxy } from '../support/lossy-proxy.ts';
 import { readDeadLetters, readEventLedger } from '../support/published.ts';
+import { makeInvalid } from '../support/record-batches.ts';
 import { SteppedClock } from '../support/stepped-clock.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { largeRing, long, outageMillis, rate, seconds, smallRing, suffer, through } from './scene.ts';
@@ -33,25 +35,44 @@ test('the broker throttles', async (context) => {
   expect(states).toContain('throttled');
 });
 
+const poisons = long ? 200 : 10;
+
+/** Execs with a word of their own that the broker refuses, one a second; each becomes a dead letter. */
+async function poison(kafka: TestKafka, code: string, padding: () => string): Promise<string> {
+  const names = Array.from({ length: poisons }, (_, n) => `poison-${n}-`);
+  for (const name of names) {
+    expect(spawnSync(tool('noop'), [`${name}${padding()}`]).status).toBe(0);
+    await sleep(1_000);
+  }
+  const letters = async () => (await readDeadLetters(kafka.brokers, '')).map(({ letter }) => letter);
+  await waitFor(async () => (await letters()).length >= poisons, { what: 'the dead letters', timeout: 60_000 });
+  const found = (await letters()).map(({ value_bytes }) => /poison-\d+-/.exec(`${value_bytes}`)?.[0]);
+  expect(found.toSorted()).toEqual(names.toSorted());
+  expect(new Set((await letters()).map(({ error_code }) => error_code))).toEqual(new Set([code]));
+  return `${poisons}, as many dead letters`;
+}
+
 test('some records are larger than their topic takes', async (context) => {
   await using kafka = await startKafka();
   // Without compression an ordinary exec fits and one with 30,000 characters of arguments does not.
   await kafka.createTopic('exec-events', { partitions: 6, config: { 'max.message.bytes': String(24 * 1024) } });
-  const poisons = long ? 200 : 10;
   const flags = ['--compression', 'none', '--no-redact-defaults'];
   const load = { kafka, execs: (poisons * 2 + 10) * rate, flags };
-  const row = await suffer(context, { name: 'records too large', ...load }, async () => {
-    const names = Array.from({ length: poisons }, (_, n) => `poison-${n}-`);
-    for (const name of names) {
-      expect(spawnSync(tool('noop'), [`${name}${randomBytes(15_000).toString('hex')}`]).status).toBe(0);
-      await sleep(1_000);
-    }
-    const letters = () => readDeadLetters(kafka.brokers, '');
-    await waitFor(async () => (await letters()).length >= poisons, { what: 'the dead letters', timeout: 60_000 });
-    const found = (await letters()).map(({ letter }) => /poison-\d+-/.exec(`${letter.value_bytes}`)?.[0]);
-    expect(found.toSorted()).toEqual(names.toSorted());
-    return `${poisons}, as many dead letters`;
-  });
+  const row = await suffer(context, { name: 'records too large', ...load }, () =>
+    poison(kafka, 'MESSAGE_TOO_LARGE', () => randomBytes(15_000).toString('hex')),
+  );
+  expect(row).toMatchObject({ missing: 0 });
+});
+
+test('some records are invalid for the broker', async (context) => {
+  await using behind = await startBehindProxy();
+  const { kafka, proxy } = behind;
+  // No record of ours is invalid by itself: each has a key, and a checksum that fits.
+  proxy.damage = ({ topic, batch }) => topic === 'exec-events' && batch.includes('poison-') && makeInvalid(batch);
+  const load = { kafka, execs: (poisons * 2 + 10) * rate, brokers: proxy.brokers, flags: ['--compression', 'none'] };
+  const row = await suffer(context, { name: 'records invalid', ...load }, () =>
+    poison(kafka, 'INVALID_RECORD', () => ''),
+  );
   expect(row).toMatchObject({ missing: 0 });
 });
 

@@ -18,8 +18,8 @@ export const rate = 800;
 export const through = (millis: number) => Math.ceil((millis / 1000 + 13) * rate);
 
 const mebibyte = 2 ** 20;
-/** The ring holds some 4 s of the load; the disk takes the rest. */
-export const smallRing = ['--exec-ring-bytes', String(mebibyte)];
+/** The ring holds some 4 s of the load, or as much as by default, some 30 s; the disk takes the rest. */
+export const smallRing = ['--exec-ring-bytes', String(long ? 8 * mebibyte : mebibyte)];
 /** For what only the kernel can hold. */
 export const largeRing = ['--exec-ring-bytes', String(32 * mebibyte)];
 

@@ -5,11 +5,13 @@ import { createKafkaClient } from '../../src/kafka/client.ts';
 import type { KafkaClient } from '../../src/kafka/kafka-client.ts';
 import { prepareTopics } from '../../src/kafka/topics.ts';
 import { createLog } from '../../src/log.ts';
+import type { DeadLetters, RefusedRecord } from '../../src/producers/dead-letters.ts';
 import { Delivery, type DeliverySettings } from '../../src/producers/delivery.ts';
 import { destinationsOf } from '../support/destinations.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
-import { LossyProxy } from '../support/lossy-proxy.ts';
+import { startBehindProxy } from '../support/lossy-proxy.ts';
+import { flipBit, makeInvalid } from '../support/record-batches.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const log = createLog('silent');
@@ -17,7 +19,11 @@ const topic = 'exec-events';
 const hostId = 'host-1';
 
 /** Quick retries, so that a test does not wait for the jitter. */
-async function newDelivery(client: KafkaClient, settings: Partial<DeliverySettings> = {}) {
+async function newDelivery(
+  client: KafkaClient,
+  settings: Partial<DeliverySettings> = {},
+  deadLetters: { readonly deadLetters?: DeadLetters } = {},
+) {
   await using admin = await client.connectAdmin();
   const topics = await prepareTopics(admin, {
     topics: [topic],
@@ -34,6 +40,7 @@ async function newDelivery(client: KafkaClient, settings: Partial<DeliverySettin
     clock,
     log,
     settings: { backoffCapMillis: 500, ...settings },
+    ...deadLetters,
   });
 }
 
@@ -168,18 +175,14 @@ test('close returns soon although the broker hangs', async () => {
   await expect(accepted).rejects.toMatchObject({ code: 'ERR_UNDELIVERED' });
 });
 
-describe('when the answer to a produce request is lost', () => {
-  async function setUp() {
-    const stack = new AsyncDisposableStack();
-    const proxy = stack.use(await LossyProxy.listen());
-    const kafka = stack.use(
-      await startKafka({ properties: { 'advertised.listeners': `PLAINTEXT://${proxy.brokers}` } }),
-    );
-    proxy.targetPort = kafka.port;
-    const client = createKafkaClient({ brokers: [proxy.brokers], clientId: 'test', log });
-    return { stack, proxy, client };
-  }
+async function setUp() {
+  const stack = new AsyncDisposableStack();
+  const { proxy } = stack.use(await startBehindProxy());
+  const client = createKafkaClient({ brokers: [proxy.brokers], clientId: 'test', log });
+  return { stack, proxy, client };
+}
 
+describe('when the answer to a produce request is lost', () => {
   // Why a producer is discarded after every failure. When this fails, kafkajs has changed.
   test('a producer that is used again gets success for a batch that is never written', async () => {
     const { stack, proxy, client } = await setUp();
@@ -247,5 +250,50 @@ describe('when the answer to a produce request is lost', () => {
     proxy.loseProduceAnswers = false;
     await accepted;
     expectAll(await readValues(proxy.brokers), batches.flatMap(valuesOf));
+  });
+});
+
+describe('when a batch is damaged on its way to the broker', () => {
+  test('once, it is sent again: nothing is missing, and nothing is there twice', async () => {
+    const { stack, proxy, client } = await setUp();
+    await using _ = stack;
+    await using delivery = await newDelivery(client);
+    proxy.damage = ({ batch }) => proxy.damaged === 0 && flipBit(batch);
+    const batches = ['first-', 'second', 'third-'].map(batchOf);
+    for (const batch of batches) await delivery.accept(batch);
+    expect(proxy.damaged).toBe(1);
+    expect(await readValues(proxy.brokers)).toEqual(batches.flatMap(valuesOf));
+  });
+
+  test('whenever it is sent, it is held: none of it is a dead letter, and it arrives when that ends', async () => {
+    const { stack, proxy, client } = await setUp();
+    await using _ = stack;
+    const refused: RefusedRecord[] = [];
+    const deadLetters = { take: async (record: RefusedRecord) => void refused.push(record) };
+    await using delivery = await newDelivery(client, {}, { deadLetters });
+    await delivery.accept(batchOf('before'));
+    proxy.damage = ({ batch }) => flipBit(batch);
+    const accepted = delivery.accept(batchOf('damaged'));
+    await waitFor(() => delivery.figures.retries >= 3, { what: 'delivery has tried several times', timeout: 60_000 });
+    expect(delivery.state).toMatchObject({ state: 'retrying', reason: 'CORRUPT_MESSAGE' });
+    proxy.damage = () => false;
+    await accepted;
+    expect(refused).toEqual([]);
+    expect(await readValues(proxy.brokers)).toEqual(['before', 'damaged'].map(batchOf).flatMap(valuesOf));
+  });
+
+  test('so that the broker finds one of its records invalid, that one is a dead letter and all others arrive', async () => {
+    const { stack, proxy, client } = await setUp();
+    await using _ = stack;
+    const refused: RefusedRecord[] = [];
+    const deadLetters = { take: async (record: RefusedRecord) => void refused.push(record) };
+    await using delivery = await newDelivery(client, { compression: 'none' }, { deadLetters });
+    proxy.damage = ({ batch }) => batch.includes('second:7') && makeInvalid(batch);
+    const batches = ['first-', 'second', 'third-'].map(batchOf);
+    for (const batch of batches) await delivery.accept(batch);
+    expect(refused).toMatchObject([{ topic, record: { value: Buffer.from('second:7') } }]);
+    expect(refused[0]?.refusal.code).toBe('INVALID_RECORD');
+    const sent = batches.flatMap(valuesOf).filter((value) => value !== 'second:7');
+    expect(await readValues(proxy.brokers)).toEqual(sent);
   });
 });

@@ -93,6 +93,21 @@ export class KafkaCluster implements AsyncDisposable {
     );
   }
 
+  /** Gives a partition to these nodes, as kafka-reassign-partitions does; waits until no other one has a copy. */
+  async reassign(topic: string, partition: number, replicas: readonly number[]): Promise<void> {
+    const partitionAssignment = [{ partition, replicas: [...replicas] }];
+    await administer(this.brokers, (admin) =>
+      admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment }] }),
+    );
+    await waitFor(
+      async () => {
+        const { isr, replicas: now } = await this.partition(topic, partition);
+        return now.length === replicas.length && replicas.every((id) => isr.includes(id));
+      },
+      { what: `${topic}/${partition} is with ${replicas.join(', ')}`, timeout: 30_000 },
+    );
+  }
+
   /** Ends all of them, and starts them after some time where nobody has known them. */
   async move(awayMillis: number): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.kill()));

@@ -1,12 +1,14 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { startKafka, type TestKafka } from './kafka.ts';
+import { type ProducedBatch, producedBatchIn } from './record-batches.ts';
 
 const produceKey = 0;
 
 /**
  * A TCP proxy on loopback in front of one broker, which must advertise the proxy's port. On command it loses the
  * broker's answers to produce requests: the request gets through and is written, the answer is dropped, the connection
- * is cut. That is what a network failure at the wrong moment does.
+ * is cut. That is what a network failure at the wrong moment does. Or it damages what the requests carry.
  */
 export class LossyProxy implements AsyncDisposable {
   /** Set it before the first connection. */
@@ -14,6 +16,10 @@ export class LossyProxy implements AsyncDisposable {
   loseProduceAnswers = false;
   /** Answers that were lost. */
   lost = 0;
+  /** Changes the bytes of a batch on its way to the broker; false when it does not. */
+  damage: (produced: ProducedBatch) => boolean = () => false;
+  /** Batches that were damaged. */
+  damaged = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
@@ -60,7 +66,10 @@ export class LossyProxy implements AsyncDisposable {
     const produceRequests = new Set<number>();
     onFrame(client, (frame) => {
       // Request header: length int32, api_key int16, api_version int16, correlation_id int32.
-      if (frame.readInt16BE(4) === produceKey) produceRequests.add(frame.readInt32BE(8));
+      if (frame.readInt16BE(4) === produceKey) {
+        produceRequests.add(frame.readInt32BE(8));
+        if (this.damage(producedBatchIn(frame))) this.damaged += 1;
+      }
       broker.write(frame);
     });
     onFrame(broker, (frame) => {
@@ -73,6 +82,19 @@ export class LossyProxy implements AsyncDisposable {
       }
     });
   }
+}
+
+/** A broker that clients reach through a proxy only. */
+export async function startBehindProxy(): Promise<
+  AsyncDisposable & { readonly kafka: TestKafka; readonly proxy: LossyProxy }
+> {
+  await using stack = new AsyncDisposableStack();
+  const proxy = stack.use(await LossyProxy.listen());
+  const properties = { 'advertised.listeners': `PLAINTEXT://${proxy.brokers}` };
+  const kafka = stack.use(await startKafka({ properties }));
+  proxy.targetPort = kafka.port;
+  const both = stack.move();
+  return { kafka, proxy, [Symbol.asyncDispose]: () => both.disposeAsync() };
 }
 
 /** Calls back for every whole frame: a big-endian int32 length and as many bytes. */
