@@ -26,8 +26,8 @@ function nonEmpty(values: readonly number[]): readonly number[] {
   return values;
 }
 
-/** Undefined when there is nothing to divide by. */
+/** Undefined when there is nothing to divide by: a rival that is lost in the noise, below 0 even, is no measure. */
 export function ratioOf(ours: number | undefined, rival: number | undefined): number | undefined {
-  if (ours === undefined || rival === undefined || rival === 0) return undefined;
+  if (ours === undefined || rival === undefined || rival <= 0) return undefined;
   return ours / rival;
 }

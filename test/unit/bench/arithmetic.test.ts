@@ -30,6 +30,7 @@ describe('a ratio', () => {
     expect(ratioOf(3, undefined)).toBeUndefined();
     expect(ratioOf(undefined, 12)).toBeUndefined();
     expect(ratioOf(3, 0)).toBeUndefined();
+    expect(ratioOf(3, -1)).toBeUndefined();
   });
 });
 
