@@ -10,22 +10,28 @@ export interface Clock {
   sleep(millis: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** A clock's `sleep`, by its `after`. */
+export function sleepBy(after: Clock['after'], millis: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted) return resolve();
+    const done = () => {
+      cancel();
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = after(millis, done);
+    signal?.addEventListener('abort', done);
+  });
+}
+
+const after: Clock['after'] = (millis, callback) => {
+  const timer = setTimeout(callback, millis);
+  return () => clearTimeout(timer);
+};
+
 export const systemClock: Clock = {
   nowMillis: () => Date.now(),
   elapsedMillis: () => performance.now(),
-  after: (millis, callback) => {
-    const timer = setTimeout(callback, millis);
-    return () => clearTimeout(timer);
-  },
-  sleep: (millis, signal) =>
-    new Promise((resolve) => {
-      if (signal?.aborted) return resolve();
-      const done = () => {
-        cancel();
-        signal?.removeEventListener('abort', done);
-        resolve();
-      };
-      const cancel = systemClock.after(millis, done);
-      signal?.addEventListener('abort', done);
-    }),
+  after,
+  sleep: (millis, signal) => sleepBy(after, millis, signal),
 };

@@ -16,6 +16,17 @@ describe('the request queue', () => {
   let queue: Queue;
   let sent: number[];
 
+  const newQueue = (options: { enforceRequestTimeout: boolean }): Queue => {
+    const RequestQueue = requestQueueClass() as unknown as new (options: object) => Queue;
+    return new RequestQueue({
+      maxInFlightRequests: 1,
+      requestTimeout: 30_000,
+      clientId: 'c',
+      broker: 'b',
+      logger,
+      ...options,
+    });
+  };
   const send = (correlationId: number): void => {
     const entry = { correlationId, resolve: () => {}, reject: () => {} };
     queue.push({ entry, expectResponse: true, sendRequest: () => sent.push(correlationId) });
@@ -26,15 +37,7 @@ describe('the request queue', () => {
   beforeEach(() => {
     vi.useFakeTimers();
     applyKafkajsFixes();
-    const RequestQueue = requestQueueClass() as unknown as new (options: object) => Queue;
-    queue = new RequestQueue({
-      maxInFlightRequests: 1,
-      requestTimeout: 30_000,
-      enforceRequestTimeout: false,
-      clientId: 'c',
-      broker: 'b',
-      logger,
-    });
+    queue = newQueue({ enforceRequestTimeout: false });
     sent = [];
     logged.length = 0;
   });
@@ -54,15 +57,7 @@ describe('the request queue', () => {
   });
 
   test('looks once a second for a request that has waited for too long', async () => {
-    const RequestQueue = requestQueueClass() as unknown as new (options: object) => Queue;
-    queue = new RequestQueue({
-      maxInFlightRequests: 1,
-      requestTimeout: 30_000,
-      enforceRequestTimeout: true,
-      clientId: 'c',
-      broker: 'b',
-      logger,
-    });
+    queue = newQueue({ enforceRequestTimeout: true });
     queue.scheduleRequestTimeoutCheck();
     const refused = vi.fn();
     const entry = {

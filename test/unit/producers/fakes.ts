@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { OutgoingBatch } from '../../../src/batch.ts';
-import type { Clock } from '../../../src/clock.ts';
+import { type Clock, sleepBy } from '../../../src/clock.ts';
 import type { PartitionProducer, PartitionSend, ProduceAnswer } from '../../../src/kafka/kafka-client.ts';
 import type { Log } from '../../../src/log.ts';
 import type { DeliveryDestination } from '../../../src/producers/delivery.ts';
@@ -38,16 +38,7 @@ export class FakeClock implements Clock {
   }
 
   sleep(millis: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      if (signal?.aborted) return resolve();
-      const done = () => {
-        cancel();
-        signal?.removeEventListener('abort', done);
-        resolve();
-      };
-      const cancel = this.after(millis, done);
-      signal?.addEventListener('abort', done);
-    });
+    return sleepBy((wait, done) => this.after(wait, done), millis, signal);
   }
 
   /** Lets the time pass, waking each sleeper at its moment. */
