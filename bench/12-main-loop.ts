@@ -97,11 +97,11 @@ async function measure({ rounds = 5, progress }: Context): Promise<readonly Figu
   ];
 }
 
-/** One packet of each flow. */
-async function sendEach(veth: BenchVeth, flows: number): Promise<void> {
+/** One packet each of so many flows. */
+async function sendEach(veth: BenchVeth, count: number): Promise<void> {
   const before = veth.received;
-  await veth.sendFlows(flows);
-  await waitFor(() => veth.received - before >= flows, { what: 'the interface takes in all frames', timeout: 10_000 });
+  await veth.sendFlows(count);
+  await waitFor(() => veth.received - before >= count, { what: 'the interface takes in all frames', timeout: 10_000 });
 }
 
 /** Milliseconds of the rival over the map that has the keys; the other one is empty. */
