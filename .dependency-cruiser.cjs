@@ -85,8 +85,9 @@ const mayKnow = {
 
 /** A library is imported in one place, so that it can be replaced there. */
 const importedBy = {
-  kafkajs: '^src/kafka/(admin|authentication|client|connection|kafkajs-fixes|producer)\\.ts$',
+  kafkajs: '^src/kafka/(admin|authentication|client|cluster|connection|kafkajs-fixes)\\.ts$',
   'lz4-napi': '^src/kafka/compression\\.ts$',
+  '@node-rs/crc32': '^src/kafka/produce-request\\.ts$',
   snappy: '^src/kafka/compression\\.ts$',
   lmdb: '^src/spool/spool-store\\.ts$',
   avsc: '^src/schemas/',

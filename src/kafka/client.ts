@@ -6,6 +6,7 @@ import type { Log } from '../log.ts';
 import { Admin } from './admin.ts';
 import { createAuthentication } from './authentication.ts';
 import { brokerError, isRefusal } from './broker-error.ts';
+import { createCluster } from './cluster.ts';
 import {
   type Connection,
   connectDeadlineMillis,
@@ -17,7 +18,7 @@ import {
 import { DeadlineError, settlesWithin, withDeadline } from './deadline.ts';
 import { GroupReader } from './group-reader.ts';
 import type { KafkaAdmin, KafkaClient, KafkaClientOptions } from './kafka-client.ts';
-import { applyKafkajsFixes, type ThrottleEntry, throttleMessage } from './kafkajs-fixes.ts';
+import { applyKafkajsFixes } from './kafkajs-fixes.ts';
 import { LogLimit } from './log-limit.ts';
 import { Producer } from './producer.ts';
 import { type GroupConsumer, TopicReader } from './reader.ts';
@@ -35,7 +36,7 @@ export function createKafkaClient(options: KafkaClientOptions): KafkaClient {
   // Of the client and not of the connection: an outage makes a new connection every few seconds.
   const warnings = new LogLimit(clock);
 
-  const open = (onThrottle: (millis: number) => void = () => {}): Connection => {
+  const configure = (): { readonly config: KafkaConfig; readonly sockets: Sockets } => {
     const sockets = new Sockets(tls);
     const config: KafkaConfig = {
       brokers: [...brokers],
@@ -46,11 +47,12 @@ export function createKafkaClient(options: KafkaClientOptions): KafkaClient {
       requestTimeout: 30_000,
       socketFactory: sockets.connect as NonNullable<KafkaConfig['socketFactory']>,
       logLevel: kafkajs.logLevel.INFO,
-      logCreator: () => (entry) => {
-        if (entry.log.message === throttleMessage) onThrottle((entry.log as unknown as ThrottleEntry).throttleMillis);
-        else writeLogEntry(entry, log, warnings);
-      },
+      logCreator: () => (entry) => writeLogEntry(entry, log, warnings),
     };
+    return { config, sockets };
+  };
+  const open = (): Connection => {
+    const { config, sockets } = configure();
     return { kafka: new kafkajs.Kafka(config), sockets };
   };
 
@@ -77,7 +79,10 @@ export function createKafkaClient(options: KafkaClientOptions): KafkaClient {
         }
       }
     },
-    createProducer: () => new Producer(open, fail, clock),
+    createProducer: () => {
+      const { config, sockets } = configure();
+      return new Producer({ cluster: createCluster(config), sockets }, clientId, fail, clock);
+    },
     read: async ({ topics, fromBeginning, since, signal }) => {
       const admin = await client.connectAdmin(signal === undefined ? {} : { signal });
       try {
@@ -180,8 +185,6 @@ async function refuseMissing(admin: KafkaAdmin, topic: string): Promise<void> {
 
 /** What kafkajs warns of, and nobody needs to act on. */
 const expectedWords: readonly RegExp[] = [
-  // Said once for every producer: our retries are meant to be few (see `retry`).
-  /^Limiting retries for the idempotent producer/,
   // An answer with an error in it, which comes back to the caller, who knows whether it means anything: a topic that is
   // asked for before it is made, a coordinator that is still loading.
   /^Response \w+\(key: /,

@@ -85,11 +85,11 @@ export interface PartitionOffsets {
 
 /** One partition, one send outstanding, idempotent, acknowledged by all replicas in sync. */
 export interface PartitionProducer {
-  /** Finds the cluster and gets a producer id. */
+  /** Finds the cluster. */
   connect(): Promise<void>;
   /**
-   * The broker's answer, unchecked: kafkajs resolves with no partition at all when its metadata lacks the one that was
-   * asked for. Rejects with ERR_BROKER; the records may have been written all the same.
+   * The broker's answer, unchecked; without any partition when the cluster has not the one that was asked for. Rejects
+   * with ERR_BROKER; the records may have been written all the same, and this producer sends nothing any more.
    * @throws Error when another send is outstanding
    */
   send(request: PartitionSend): Promise<ProduceAnswer>;

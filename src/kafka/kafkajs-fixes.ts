@@ -1,7 +1,6 @@
 import { createRequire } from 'node:module';
 import kafkajs from 'kafkajs';
 import { codecs } from './compression.ts';
-import { type BatchRecord, type Checksum, encodeProduceRequest } from './produce-request.ts';
 
 /**
  * Everything that is wrong or missing in kafkajs and can be put right from outside, in one place. kafkajs has had no
@@ -10,12 +9,6 @@ import { type BatchRecord, type Checksum, encodeProduceRequest } from './produce
 
 /** The version whose source the replacements below were written against. */
 export const patchedVersion = '2.2.4';
-
-/** Message and field under which a broker's throttle time reaches the log creator of a client (see `maybeThrottle`). */
-export const throttleMessage = 'throttled by the broker';
-export interface ThrottleEntry {
-  readonly throttleMillis: number;
-}
 
 /** Of its src/network/requestQueue/socketRequest.js. */
 interface InFlight {
@@ -32,13 +25,11 @@ interface RequestQueue {
   readonly requestTimeout: number;
   readonly enforceRequestTimeout: boolean;
   readonly isConnected: () => boolean;
-  readonly logger: { warn(message: string, extra: object): void };
   throttledUntil: number;
   throttleCheckTimeoutId: NodeJS.Timeout | null;
   requestTimeoutIntervalId: NodeJS.Timeout;
   destroy(): void;
   checkPendingRequests(): void;
-  maybeThrottle(throttleMillis: number | null | undefined): void;
   scheduleCheckPendingRequests(): void;
 }
 
@@ -79,88 +70,7 @@ const replacements = {
       throttledFor > 0 ? throttledFor : fullQueueCheckMillis,
     );
   },
-
-  /**
-   * As stock (KIP-219: the next request waits until the throttle ends), and says so. The producer's answer does not
-   * carry the throttle time (src/producer/responseSerializer.js drops it) and no instrumentation event has it, so it
-   * travels over the client's own logger, which ends in the log creator of exactly that client.
-   */
-  maybeThrottle(this: RequestQueue, throttleMillis: number | null | undefined): void {
-    if (throttleMillis === null || throttleMillis === undefined || throttleMillis <= 0) return;
-    this.throttledUntil = Math.max(Date.now() + throttleMillis, this.throttledUntil);
-    this.logger.warn(throttleMessage, { throttleMillis } satisfies ThrottleEntry);
-  },
 };
-
-/** What kafkajs hands to its encoder of a produce request (src/protocol/requests/produce/v3/request.js). */
-interface ProduceArguments {
-  readonly acks: number;
-  readonly timeout: number;
-  readonly compression: number;
-  readonly transactionalId: string | null | undefined;
-  readonly producerId: string | number;
-  readonly producerEpoch: number;
-  readonly topicData: readonly {
-    readonly topic: string;
-    readonly partitions: readonly {
-      readonly partition: number;
-      readonly firstSequence: number;
-      readonly messages: readonly BatchRecord[];
-    }[];
-  }[];
-}
-
-interface ProduceCall {
-  /** Besides it what depends on the version and on `acks`. */
-  readonly request: { readonly encode: () => Promise<unknown> };
-  readonly response: unknown;
-}
-
-interface ProduceDefinition {
-  protocol(options: { version: number }): (request: ProduceArguments) => ProduceCall;
-}
-
-/** Versions 3 to 7 of the request differ in nothing but their number. */
-const oldestProduceVersion = 3;
-
-/** Lets a produce request of one topic and one partition be written by our encoder; anything else stays kafkajs's. */
-function replaceProduceEncoder(definition: ProduceDefinition, checksum: Checksum): void {
-  const { protocol } = definition;
-  const Encoder = require('kafkajs/src/protocol/encoder.js') as new () => { writeBuffer(bytes: Buffer): unknown };
-  // By version: stock makes it anew for each request, and looks its modules up each time.
-  const known = new Map<number, ProduceCall>();
-  definition.protocol = ({ version }) => {
-    const stock = protocol({ version });
-    return (args) => {
-      const [topic, ...otherTopics] = args.topicData;
-      const [partition, ...otherPartitions] = topic?.partitions ?? [];
-      const compression = Object.values(codecs).find(({ code }) => code === args.compression);
-      const ours =
-        version >= oldestProduceVersion && args.acks === -1 && !args.transactionalId && compression !== undefined;
-      if (!ours || !topic || !partition || otherTopics.length + otherPartitions.length > 0) return stock(args);
-      const encode = async () => {
-        const body = await encodeProduceRequest(
-          {
-            topic: topic.topic,
-            partition: partition.partition,
-            records: partition.messages,
-            acks: args.acks,
-            timeout: args.timeout,
-            compression,
-            producerId: BigInt(args.producerId),
-            producerEpoch: args.producerEpoch,
-            firstSequence: partition.firstSequence,
-          },
-          checksum,
-        );
-        return new Encoder().writeBuffer(body);
-      };
-      const made = known.get(version) ?? stock(args);
-      known.set(version, made);
-      return { ...made, request: { ...made.request, encode } };
-    };
-  };
-}
 
 /** The part of kafkajs's src/cluster/brokerPool.js that is replaced. */
 interface BrokerPool {
@@ -188,7 +98,7 @@ function keepReasonOf(pool: BrokerPool): void {
 }
 
 export interface KafkajsFixes {
-  /** False when another version is installed: then nothing is replaced, idle CPU and throttle times are kafkajs's own. */
+  /** False when another version is installed: then nothing is replaced, and idle CPU is kafkajs's own. */
   readonly patched: boolean;
   readonly version: string;
 }
@@ -197,8 +107,8 @@ export interface KafkajsFixes {
 let applied = false;
 
 /**
- * Adds the codecs that kafkajs lacks (it brings gzip only, and throws for the others) and, to the one version that they were written for, the replacements. May be called more than
- * once. `version` is for tests.
+ * Adds the codecs that kafkajs lacks (it brings gzip only, and throws for the others) and, to the one version that they
+ * were written for, the replacements. May be called more than once. `version` is for tests.
  */
 export function applyKafkajsFixes(version = installedVersion()): KafkajsFixes {
   for (const { code, compress, decompress } of [codecs.snappy, codecs.lz4, codecs.zstd]) {
@@ -211,10 +121,6 @@ export function applyKafkajsFixes(version = installedVersion()): KafkajsFixes {
   if (patched && !applied) {
     Object.assign(requestQueueClass().prototype, replacements);
     keepReasonOf(brokerPoolClass().prototype);
-    replaceProduceEncoder(
-      require('kafkajs/src/protocol/requests/produce/index.js') as ProduceDefinition,
-      require('kafkajs/src/protocol/recordBatch/crc32C/index.js') as Checksum,
-    );
     applied = true;
   }
   return { patched, version };

@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { crc32c } from '@node-rs/crc32';
 
 /**
  * A produce request for one partition, written in one pass. kafkajs makes an encoder for each record and each header
@@ -6,11 +7,14 @@ import { Buffer } from 'node:buffer';
  * Formats: kafka.apache.org/protocol (Produce, versions 3 to 7) and kafka.apache.org/documentation/#recordbatch.
  */
 export interface ProduceRequest {
+  /** They differ in nothing but their number. */
+  readonly version: ProduceVersion;
+  readonly correlationId: number;
+  readonly clientId: string;
   readonly topic: string;
   readonly partition: number;
   readonly records: readonly BatchRecord[];
-  readonly acks: number;
-  /** How long the broker may wait for its replicas, milliseconds. */
+  /** How long the broker may wait for its replicas, all of which have to acknowledge, milliseconds. */
   readonly timeout: number;
   readonly compression: BatchCompression;
   readonly producerId: bigint;
@@ -18,6 +22,11 @@ export interface ProduceRequest {
   /** Sequence number of the first record. */
   readonly firstSequence: number;
 }
+
+export const produceKey = 0;
+export const oldestProduceVersion = 3;
+export const newestProduceVersion = 7;
+export type ProduceVersion = 3 | 4 | 5 | 6 | 7;
 
 export interface BatchRecord {
   readonly key: string;
@@ -33,68 +42,79 @@ export interface BatchCompression {
   readonly compress: (records: Buffer) => Buffer | Promise<Buffer>;
 }
 
-/** Of Castagnoli's polynomial, as the broker checks it. */
-export type Checksum = (bytes: Buffer) => number;
-
 // Of a record batch, from its base offset to its record count.
 const batchHeaderBytes = 61;
 /** Where the checksummed part begins: behind base offset, length, leader epoch, magic and the checksum itself. */
 const checksummedFrom = 21;
 const magic = 2;
+const allReplicas = -1;
+/** Of a request, before its batch and without the bytes of its texts. */
+const fixedBytes = 4 + 2 + 2 + 4 + 2 + 2 + 2 + 4 + 4 + 2 + 4 + 4 + 4;
 /** What a record has beside key, value and headers, at most: five varints and the attributes. */
 const recordOverheadBytes = 26;
 const headerOverheadBytes = 10;
 
-/** The request's body, behind the header that names client and correlation. */
-export async function encodeProduceRequest(request: ProduceRequest, checksum: Checksum): Promise<Buffer> {
-  const batch = await encodeBatch(request, checksum);
-  const topicBytes = Buffer.byteLength(request.topic);
-  const body = Buffer.allocUnsafe(2 + 2 + 4 + 4 + 2 + topicBytes + 4 + 4 + 4 + batch.length);
-  let at = 0;
-  at = body.writeInt16BE(-1, at); // no transactional id
-  at = body.writeInt16BE(request.acks, at);
-  at = body.writeInt32BE(request.timeout, at);
-  at = body.writeInt32BE(1, at); // topics
-  at = body.writeInt16BE(topicBytes, at);
-  at += body.write(request.topic, at);
-  at = body.writeInt32BE(1, at); // partitions
-  at = body.writeInt32BE(request.partition, at);
-  at = body.writeInt32BE(batch.length, at);
-  batch.copy(body, at);
-  return body;
-}
-
-/** A record batch of magic 2. */
-async function encodeBatch(request: ProduceRequest, checksum: Checksum): Promise<Buffer> {
+/** The request as it goes to the socket, its length first. */
+export async function encodeProduceRequest(request: ProduceRequest): Promise<Buffer> {
   const { records, compression } = request;
   const baseTimestamp = (records[0] as BatchRecord).timestamp;
-  let maxTimestamp = baseTimestamp;
-  for (const { timestamp } of records) maxTimestamp = Math.max(maxTimestamp, timestamp);
-
   const bytes = mostBytes(records);
   const room = spareRoom !== undefined && spareRoom.length >= bytes ? spareRoom : Buffer.allocUnsafeSlow(bytes);
   spareRoom = undefined;
   const plain = writeRecords(room, records, baseTimestamp);
   const body = compression.code === 0 ? plain : await compression.compress(plain);
-  const batch = Buffer.allocUnsafe(batchHeaderBytes + body.length);
-  let at = 0;
-  at = batch.writeBigInt64BE(0n, at); // base offset: the broker's business
-  at = batch.writeInt32BE(batch.length - 12, at);
-  at = batch.writeInt32BE(0, at); // leader epoch: the broker's business
-  at = batch.writeInt8(magic, at);
-  at += 4; // checksum, below
-  at = batch.writeInt16BE(compression.code, at);
-  at = batch.writeInt32BE(records.length - 1, at); // offset of the last record in the batch
-  at = batch.writeBigInt64BE(BigInt(baseTimestamp), at);
-  at = batch.writeBigInt64BE(BigInt(maxTimestamp), at);
-  at = batch.writeBigInt64BE(request.producerId, at);
-  at = batch.writeInt16BE(request.producerEpoch, at);
-  at = batch.writeInt32BE(request.firstSequence, at);
-  at = batch.writeInt32BE(records.length, at);
-  body.copy(batch, at);
+  const encoded = encode(request, body, baseTimestamp);
   spareRoom = room;
-  batch.writeUInt32BE(checksum(batch.subarray(checksummedFrom)), checksummedFrom - 4);
-  return batch;
+  return encoded;
+}
+
+/** @param body the records, compressed */
+function encode(request: ProduceRequest, body: Buffer, baseTimestamp: number): Buffer {
+  const { clientId, topic, records } = request;
+  const topicBytes = Buffer.byteLength(topic);
+  const clientIdBytes = Buffer.byteLength(clientId);
+  const batchBytes = batchHeaderBytes + body.length;
+  const out = Buffer.allocUnsafe(fixedBytes + clientIdBytes + topicBytes + batchBytes);
+  let at = out.writeInt32BE(out.length - 4, 0);
+  at = out.writeInt16BE(produceKey, at);
+  at = out.writeInt16BE(request.version, at);
+  at = out.writeInt32BE(request.correlationId, at);
+  at = out.writeInt16BE(clientIdBytes, at);
+  at += out.write(clientId, at);
+  at = out.writeInt16BE(-1, at); // no transactional id
+  at = out.writeInt16BE(allReplicas, at);
+  at = out.writeInt32BE(request.timeout, at);
+  at = out.writeInt32BE(1, at); // topics
+  at = out.writeInt16BE(topicBytes, at);
+  at += out.write(topic, at);
+  at = out.writeInt32BE(1, at); // partitions
+  at = out.writeInt32BE(request.partition, at);
+  at = out.writeInt32BE(batchBytes, at);
+
+  // A record batch of magic 2.
+  const batch = at;
+  at = out.writeBigInt64BE(0n, at); // base offset: the broker's business
+  at = out.writeInt32BE(batchBytes - 12, at);
+  at = out.writeInt32BE(0, at); // leader epoch: the broker's business
+  at = out.writeInt8(magic, at);
+  at += 4; // checksum, below
+  at = out.writeInt16BE(request.compression.code, at);
+  at = out.writeInt32BE(records.length - 1, at); // offset of the last record in the batch
+  at = out.writeBigInt64BE(BigInt(baseTimestamp), at);
+  at = out.writeBigInt64BE(BigInt(latest(records)), at);
+  at = out.writeBigInt64BE(request.producerId, at);
+  at = out.writeInt16BE(request.producerEpoch, at);
+  at = out.writeInt32BE(request.firstSequence, at);
+  at = out.writeInt32BE(records.length, at);
+  body.copy(out, at);
+  out.writeUInt32BE(crc32c(out.subarray(batch + checksummedFrom)), batch + checksummedFrom - 4);
+  return out;
+}
+
+function latest(records: readonly BatchRecord[]): number {
+  let latest = 0;
+  for (const { timestamp } of records) if (timestamp > latest) latest = timestamp;
+  return latest;
 }
 
 /**

@@ -23,8 +23,8 @@ export interface SenderSettings {
   readonly backoffBaseMillis: number;
   readonly backoffCapMillis: number;
   /**
-   * A producer is renewed before it has sent more: its sequence number is an int32, kafkajs lets it pass 2^31 without
-   * the wrap that the broker expects (kafkajs#1790), and at 10,000 records/s that takes 60 hours.
+   * A producer is renewed before it has sent more: its sequence number is an int32, and at 10,000 records/s it would
+   * pass 2^31 after 60 hours.
    */
   readonly maxRecordsPerProducer: number;
   /** Of values and headers before compression; Infinity for no limit. */
@@ -147,9 +147,8 @@ export class Sender {
         this.#acknowledge(piece);
         return { offset };
       } catch (error) {
-        // Whatever the error says, an earlier attempt inside kafkajs may have been written, and kafkajs has rolled its
-        // sequence number back: another batch of the same size over this producer would look like a repeat to the
-        // broker, which answers success and writes nothing.
+        // Whatever the error says, the piece may have been written: another one of the same size under its sequence
+        // number would look like a repeat to the broker, which answers success and writes nothing.
         await this.#discard();
         if (signal.aborted) throw error;
         this.#retries += 1;
@@ -284,7 +283,7 @@ export class Sender {
   }
 }
 
-/** An answer counts only when it names exactly what was sent; a partition that kafkajs does not know gives an empty one. */
+/** An answer counts only when it names exactly what was sent; a partition that the cluster has not gives an empty one. */
 function offsetIn({ partitions }: ProduceAnswer, { topic, partition }: Piece): number {
   const [answer, ...others] = partitions;
   if (answer === undefined) throw new Error(`the client knows no partition ${partition} of ${topic}`);

@@ -42,9 +42,14 @@ export class LossyProxy implements AsyncDisposable {
     return `127.0.0.1:${this.port}`;
   }
 
+  /** Ends every connection; new ones are served. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.cut();
     await once(this.#server, 'close');
   }
 

@@ -11,8 +11,7 @@ interface Queue {
 }
 
 describe('the request queue', () => {
-  const logged: unknown[] = [];
-  const logger = { debug: () => {}, warn: (message: string, extra: object) => logged.push([message, extra]) };
+  const logger = { debug: () => {} };
   let queue: Queue;
   let sent: number[];
 
@@ -39,7 +38,6 @@ describe('the request queue', () => {
     applyKafkajsFixes();
     queue = newQueue({ enforceRequestTimeout: false });
     sent = [];
-    logged.length = 0;
   });
 
   afterEach(() => {
@@ -110,13 +108,6 @@ describe('the request queue', () => {
     answer(2);
     vi.advanceTimersByTime(10);
     expect(vi.getTimerCount()).toBe(0);
-  });
-
-  test('tells the throttle time to the log of its client, and nothing when there is none', () => {
-    queue.maybeThrottle(undefined);
-    queue.maybeThrottle(0);
-    queue.maybeThrottle(250);
-    expect(logged).toEqual([['throttled by the broker', { throttleMillis: 250 }]]);
   });
 });
 
