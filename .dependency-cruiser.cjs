@@ -88,6 +88,7 @@ const importedBy = {
   kafkajs: '^src/kafka/(admin|authentication|client|cluster|connection|kafkajs-fixes)\\.ts$',
   'lz4-napi': '^src/kafka/compression\\.ts$',
   '@node-rs/crc32': '^src/kafka/produce-request\\.ts$',
+  minizlib: '^src/kafka/compression\\.ts$',
   snappy: '^src/kafka/compression\\.ts$',
   lmdb: '^src/spool/spool-store\\.ts$',
   avsc: '^src/schemas/',

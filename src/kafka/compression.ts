@@ -1,5 +1,6 @@
 import { promisify } from 'node:util';
 import { constants, createZstdCompress, gunzip, gzip, type ZstdCompress, zstdDecompressSync } from 'node:zlib';
+import { ZstdCompress as ZstdCompressSync } from 'minizlib';
 import { Bpf2KafkaError, reasonOf } from '../errors.ts';
 import { readXerial, writeXerial } from './xerial.ts';
 
@@ -52,7 +53,31 @@ class ZstdFrames {
   }
 }
 
+/** Up to here a frame is made at once, bytes: the way to another thread and back would take more than the work. */
+const atOnceBytes = 64 * 1024;
+
+/** As ZstdFrames, without leaving the main loop: 0.1 ms for the execs of 30 ms at 1,000 execs/s. */
+class ZstdFramesAtOnce {
+  #compressor: ZstdCompressSync | undefined;
+  #pieces: Buffer[] = [];
+
+  compress(records: Buffer): Buffer {
+    this.#compressor ??= this.#open();
+    this.#pieces = [];
+    this.#compressor.write(records);
+    this.#compressor.flush(constants.ZSTD_e_end);
+    return Buffer.concat(this.#pieces);
+  }
+
+  #open(): ZstdCompressSync {
+    // Its types have no options of zstd; it hands all of them to node:zlib. Without a listener an error is thrown.
+    const compressor = new ZstdCompressSync(zstdOptions as ConstructorParameters<typeof ZstdCompressSync>[0]);
+    return compressor.on('data', (piece) => void this.#pieces.push(piece));
+  }
+}
+
 const zstdFrames = new ZstdFrames();
+const zstdFramesAtOnce = new ZstdFramesAtOnce();
 
 // Snappy and lz4 are synchronous: that fast, a hop to the thread pool gains nothing. They are loaded when they are used:
 // they are native, Node.js does not bring them, and most need neither.
@@ -78,7 +103,7 @@ export const codecs: Readonly<Record<Compression, Codec>> = {
   },
   zstd: {
     code: 4,
-    compress: (records) => zstdFrames.compress(records),
+    compress: (records) => (records.length <= atOnceBytes ? zstdFramesAtOnce : zstdFrames).compress(records),
     decompress: (records) => zstdDecompressSync(records),
   },
 };

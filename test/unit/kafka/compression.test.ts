@@ -12,6 +12,16 @@ test.each(names)('%s gives back what it took', async (name) => {
   }
 });
 
+test('frames of zstd, made at once or beside the main loop, are each whole, and stay as they are', async () => {
+  const texts = ['a', 'b'.repeat(2 ** 16), 'c'.repeat(2 ** 16 + 1), 'd'.repeat(500_000), '', 'e'.repeat(70_000), 'f'];
+  const frames = await Promise.all(texts.map((text) => codecs.zstd.compress(Buffer.from(text))));
+  for (const [i, frame] of frames.entries()) {
+    expect((await codecs.zstd.decompress(frame)).toString()).toBe(texts[i]);
+    // A frame a batch, which ends with its last block (RFC 8878, section 3.1.1.2): brokers read no further.
+    expect(frame.indexOf(Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), 4)).toBe(-1);
+  }
+});
+
 test.each(names)('%s loads on this system', async (name) => {
   await expect(loadCodec(name)).resolves.toBeUndefined();
 });
