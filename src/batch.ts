@@ -65,6 +65,11 @@ export interface OutgoingBatch {
   readonly records: readonly OutgoingRecord[];
   /** Of the batch that they were made of. */
   readonly span?: RingSpan | undefined;
+  /**
+   * Lets the memory of the values be used again, for whoever does so more often than a collection of the heap is good for.
+   * Call it when nobody reads them any more.
+   */
+  readonly release?: () => void;
 }
 
 /** The broker's word that every record of a batch is written: to its topic, or to the dead letter when it refuses it there. */

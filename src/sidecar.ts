@@ -55,7 +55,10 @@ export async function publish<Event, By extends Kept>(
     const encoded = { ...codec.encode(batch.events), span: batch.span };
     delivery.announce(encoded);
     await previous;
-    previous = delivery.accept(encoded, abort).then((kept) => batch.commit(kept));
+    previous = delivery.accept(encoded, abort).then((kept) => {
+      batch.commit(kept);
+      if (!('spoolId' in kept)) encoded.release?.(); // what is in the spool may be on its way all the same
+    });
     previous.catch(() => source.abandon()); // thrown in the next turn, for which a source may wait for this commit
   }
   await previous;

@@ -205,7 +205,7 @@ export class Delivery implements AsyncDisposable {
         continue;
       }
       left.accepted();
-      this.#witnesses.set(batch.topic, chunk.records.at(-1) as OutgoingRecord);
+      this.#keepWitness(batch.topic, chunk.records.at(-1) as OutgoingRecord);
       if (firstOffset < 0) firstOffset = answer.offset;
       lastOffset = answer.offset + chunk.records.length - 1;
     }
@@ -255,8 +255,13 @@ export class Delivery implements AsyncDisposable {
     if (witness === undefined) return false;
     const answer = await this.#sender.send(this.#pieceOf(chunkOf([witness], 0), destination), signal);
     if (!('offset' in answer)) return false;
-    this.#witnesses.set(batch.topic, witness);
+    this.#keepWitness(batch.topic, witness);
     return true;
+  }
+
+  /** A copy: the memory of the batch is used again when that is acknowledged. */
+  #keepWitness(topic: string, record: OutgoingRecord): void {
+    this.#witnesses.set(topic, { ...record, value: Buffer.from(record.value) });
   }
 
   /** Of the batch behind this one, each time another record: the one that was tried may be refused for itself. */

@@ -14,7 +14,8 @@ export type Framing =
 
 export interface Codec<Event> {
   /**
-   * The events as records, in order. The values stay valid for as long as they are referenced.
+   * The events as records, in order. The values stay valid until the batch is released, or for as long as they are
+   * referenced when nobody does.
    * Throws when an event does not fit the schema: a number past 2^53 would be written rounded.
    */
   encode(events: readonly Event[]): OutgoingBatch;
@@ -114,7 +115,7 @@ export function createCodec<Topic extends TopicName>(options: {
           cause: error,
         });
       }
-      return { topic, records };
+      return { topic, records, release: slabs.releaser() };
     },
   };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Acknowledgement, Batch, OutgoingBatch, Source } from '../../src/batch.ts';
+import type { Acknowledgement, Batch, Kept, OutgoingBatch, Source } from '../../src/batch.ts';
 import type { Codec } from '../../src/schemas/codec.ts';
 import { publish } from '../../src/sidecar.ts';
 import { settle } from './producers/fakes.ts';
@@ -9,14 +9,15 @@ function setUp(batches: number) {
   const memory = { value: 0 };
   const encoded: number[] = [];
   const committed: number[] = [];
+  const released: number[] = [];
   let abandoned = false;
-  async function* generate(): AsyncGenerator<Batch<{ readonly value: number }>, void> {
+  async function* generate(): AsyncGenerator<Batch<{ readonly value: number }, Kept>, void> {
     for (let n = 1; n <= batches && !abandoned; n += 1) {
       memory.value = n;
       yield { events: [memory], commit: () => void committed.push(n) };
     }
   }
-  const source: Source<{ readonly value: number }> = {
+  const source: Source<{ readonly value: number }, Kept> = {
     [Symbol.asyncIterator]: generate,
     abandon() {
       abandoned = true;
@@ -26,21 +27,22 @@ function setUp(batches: number) {
     encode: ([event]) => {
       const { value } = event as { readonly value: number };
       encoded.push(value);
-      return { topic: 'exec-events', records: [{ value: Buffer.from([value]), timestamp: 0, headers: {} }] };
+      const records = [{ value: Buffer.from([value]), timestamp: 0, headers: {} }];
+      return { topic: 'exec-events', records, release: () => void released.push(value) };
     },
   };
-  const sent: { readonly value: number | undefined; readonly answer: PromiseWithResolvers<Acknowledgement> }[] = [];
+  const sent: { readonly value: number | undefined; readonly answer: PromiseWithResolvers<Kept> }[] = [];
   const announced: (number | undefined)[] = [];
   const delivery = {
     announce: ({ records }: OutgoingBatch) => void announced.push(records[0]?.value[0]),
     accept({ records }: OutgoingBatch) {
-      const answer = Promise.withResolvers<Acknowledgement>();
+      const answer = Promise.withResolvers<Kept>();
       sent.push({ value: records[0]?.value[0], answer });
       return answer.promise;
     },
   };
   const done = publish(source, { codec, delivery }, new AbortController().signal);
-  return { encoded, committed, announced, sent, done };
+  return { encoded, committed, released, announced, sent, done };
 }
 
 const acknowledgement: Acknowledgement = { topic: 't', partition: 0, firstOffset: 0, lastOffset: 0, records: 1 };
@@ -65,10 +67,23 @@ test('a batch is encoded before the next one is asked for, sent when the one bef
 });
 
 test('what is not acknowledged is not committed, nor anything behind it', async () => {
-  const { committed, sent, done } = setUp(3);
+  const { committed, released, sent, done } = setUp(3);
   await settle();
   sent[0]?.answer.reject(new Error('stopped'));
   await expect(done).rejects.toThrow('stopped');
   expect(committed).toEqual([]);
+  expect(released).toEqual([]);
   expect(sent).toHaveLength(1);
+});
+
+test('the memory of a batch is released when it is acknowledged, and not when it is in the spool, from which it may be sent', async () => {
+  const { committed, released, sent, done } = setUp(2);
+  await settle();
+  expect(released).toEqual([]);
+  sent[0]?.answer.resolve({ spoolId: 1, committed: () => {} });
+  await settle();
+  sent[1]?.answer.resolve(acknowledgement);
+  await done;
+  expect(committed).toEqual([1, 2]);
+  expect(released).toEqual([2]);
 });

@@ -74,6 +74,32 @@ describe('encode', () => {
     for (let i = 0; i < 20; i++) encode(Array.from({ length: 50 }, () => ({ ...fullEvent, comm: 'zzzzzzzzzzzz' })));
     expect(first.records.map(({ value }) => value)).toEqual(before);
   });
+
+  test('the memory of a batch is used again when it is released, and not before', () => {
+    const { encode } = createCodec({ topic, framing: singleObject });
+    const batch = () => encode([fullEvent, fullEvent]);
+    const memoryOf = ({ records }: ReturnType<typeof batch>) => records[0]?.value.buffer;
+    batch(); // the next ones are sized by it
+    const first = batch();
+    const kept = memoryOf(first);
+    expect(memoryOf(batch())).not.toBe(kept);
+    first.release?.();
+    const second = batch();
+    expect(memoryOf(second)).toBe(kept);
+    first.release?.(); // once is enough: the second one's memory stays
+    expect(memoryOf(batch())).not.toBe(kept);
+  });
+
+  test('of many that are released at once no more memory is kept than is used', () => {
+    const { encode } = createCodec({ topic, framing: singleObject });
+    const batch = () => encode([fullEvent, fullEvent]);
+    batch();
+    const released = Array.from({ length: 20 }, batch);
+    for (const { release } of released) release?.();
+    const known = new Set(released.flatMap(({ records }) => records.map(({ value }) => value.buffer)));
+    const again = Array.from({ length: 20 }, batch).flatMap(({ records }) => records.map(({ value }) => value.buffer));
+    expect(new Set(again.filter((memory) => known.has(memory))).size).toBe(4);
+  });
 });
 
 describe('decode reads back what encode wrote', () => {

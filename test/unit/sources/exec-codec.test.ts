@@ -50,7 +50,10 @@ function setUp({ framing = singleObject, hostName = identity.hostName as string 
     },
   };
   const { encode } = createRecordCodec('exec-events', table, spied);
-  const general = (records: readonly KernelRecord[]) => avsc.encode(records.map(table.eventOf));
+  const general = (kernelRecords: readonly KernelRecord[]) => {
+    const { topic, records } = avsc.encode(kernelRecords.map(table.eventOf));
+    return { topic, records };
+  };
   return { table, encode, general, counted };
 }
 
