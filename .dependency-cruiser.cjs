@@ -33,6 +33,7 @@ const mayKnow = {
     'pipelines.ts',
     'figures-of.ts',
     'host-record.ts',
+    'accounting.ts',
     'metrics/figures.ts',
     'sources',
     'ledger',
@@ -45,6 +46,7 @@ const mayKnow = {
     'http',
     'enrich',
   ],
+  'accounting.ts': ['config', 'inlets.ts', 'outlets.ts', 'pipelines.ts', 'ledger', 'spool'],
   'host-record.ts': ['config', 'inlets.ts', 'enrich', 'schemas'],
   'figures-of.ts': ['inlets.ts', 'outlets.ts', 'pipelines.ts', 'ledger', 'kernel', 'schemas', 'metrics/figures.ts'],
   'pipelines.ts': [

@@ -1,3 +1,4 @@
+import { Accounting } from './accounting.ts';
 import type { Kept, OutgoingBatch, Source } from './batch.ts';
 import { type OpenEnrichment, openEnrichment } from './enrich/enrichment.ts';
 import { Bpf2KafkaError, reasonOf } from './errors.ts';
@@ -7,11 +8,7 @@ import { HostRecord } from './host-record.ts';
 import type { Health } from './http/health.ts';
 import { closeInlets, type Inlets, openInlets } from './inlets.ts';
 import { isAttached } from './kernel/attached.ts';
-import { entriesBefore, isLate, lateEnd } from './ledger/closing-entries.ts';
-import { EntryPublisher } from './ledger/entry-publisher.ts';
-import { EpochsOnDemand } from './ledger/epochs.ts';
 import { acknowledgedPlaces, LastEntries, refuseOtherHostId } from './ledger/last-entries.ts';
-import { Ledger } from './ledger/ledger.ts';
 import { packetStreamName } from './ledger/packet-streams.ts';
 import type { Figures } from './metrics/figures.ts';
 import { type Outlets, type OutletsOptions, openOutlets } from './outlets.ts';
@@ -20,7 +17,6 @@ import {
   type EventPipeline,
   type EventWay,
   eventPipelines,
-  execRing,
   openExecSpool,
   type PacketPipeline,
   packetPipeline,
@@ -143,9 +139,7 @@ export class Sidecar {
   readonly #spool: Spool;
   readonly #events: readonly EventPipeline[];
   readonly #packets: PacketPipeline | undefined;
-  readonly #ledger: Ledger;
-  readonly #lastEntries: LastEntries;
-  readonly #entries: EntryPublisher;
+  readonly #accounting: Accounting;
   readonly #host: HostRecord;
   /** Ends what waits for the broker. */
   readonly #abort = new AbortController();
@@ -155,7 +149,7 @@ export class Sidecar {
   #publishingEvents: readonly Promise<void>[] = [];
   #draining: Promise<void> | undefined;
   #publishingPackets: Promise<void> | undefined;
-  #accounting: Promise<void> | undefined;
+  #publishingEntries: Promise<void> | undefined;
   #stopping = false;
   #ended = false;
 
@@ -168,33 +162,25 @@ export class Sidecar {
     lastEntries: LastEntries,
   ) {
     const { config, clock, log } = options;
-    const { capture, identity, wallClock } = inlets;
     this.#options = options;
     this.#inlets = inlets;
     this.#enrichment = enrichment;
     this.#spool = spool;
     this.#outlets = outlets;
-    this.#lastEntries = lastEntries;
     this.#events = eventPipelines(options, inlets, outlets, { enrichment, spool });
     this.#packets = packetPipeline(options, inlets, outlets);
-    const { codec, delivery } = outlets.ledger;
-    this.#entries = new EntryPublisher({
+    this.#host = new HostRecord({ config, inlets, clock, publish: (info) => this.#publishHost(info) });
+    this.#accounting = new Accounting({
+      config,
+      inlets,
+      outlets,
+      events: this.#events,
+      packets: this.#packets,
+      spool,
       lastEntries,
-      send: (entries, signal) => delivery.accept(codec.encode(entries), signal),
       clock,
       log,
       signal: this.#abort.signal,
-    });
-    this.#host = new HostRecord({ config, inlets, clock, publish: (info) => this.#publishHost(info) });
-    this.#ledger = new Ledger({
-      epochs: this.#packets?.source ?? new EpochsOnDemand(capture),
-      streamsOf: (cut) => [...this.#events.map(({ account }) => account), ...(this.#packets?.accounts.of(cut) ?? [])],
-      identity,
-      wallClock,
-      clock,
-      log,
-      intervalMillis: config.ledgerIntervalMillis,
-      publish: (entries) => this.#entries.publish(entries),
     });
   }
 
@@ -250,7 +236,7 @@ export class Sidecar {
       capturing,
       inlets: this.#inlets,
       outlets: this.#outlets,
-      ledger: this.#ledger,
+      ledger: this.#accounting.ledger,
       packets: this.#packets,
       spool: { ...this.#spool.state, capacityBytes: this.#options.config.spoolBytes },
     });
@@ -292,9 +278,9 @@ export class Sidecar {
     this.#publishingEvents = this.#events.map((pipeline) => publishEvents(pipeline, signal));
     this.#draining = Promise.all(this.#events.map(({ drain }) => drain?.(signal))).then(() => {});
     if (this.#packets) this.#publishingPackets = publish(this.#packets.source, this.#packets, signal);
-    this.#accounting = this.#account(this.#endAccounting.signal);
+    this.#publishingEntries = this.#accounting.run(this.attachedAt, this.#endAccounting.signal);
     try {
-      await Promise.all([...this.#publishingEvents, this.#draining, this.#publishingPackets, this.#accounting]);
+      await Promise.all([...this.#publishingEvents, this.#draining, this.#publishingPackets, this.#publishingEntries]);
     } catch (error) {
       // `stop` has given up waiting, and reports what is left.
       if (!this.#abort.signal.aborted) throw error;
@@ -325,7 +311,7 @@ export class Sidecar {
     try {
       const drained = await this.#drain();
       this.#endAccounting.abort();
-      await Promise.allSettled([this.#accounting]);
+      await Promise.allSettled([this.#publishingEntries]);
       const ending = drained && this.#options.config.onExit === 'detach';
       this.#endTimers(); // the next look at the interfaces would count on them again
       if (ending) capture.detach();
@@ -333,7 +319,7 @@ export class Sidecar {
       await Promise.allSettled(this.#publishingEvents);
       this.#spool.finish();
       await Promise.allSettled([this.#draining]);
-      const accounted = await this.#finishAccount(ending);
+      const accounted = await this.#accounting.finish(ending);
       this.#packets?.source.finish();
       await Promise.allSettled([this.#publishingPackets]);
       await Promise.all(deliveries.map((delivery) => delivery.close()));
@@ -367,45 +353,6 @@ export class Sidecar {
       () => given.resolve(false),
     );
     return given.promise;
-  }
-
-  /** Ends the account of an attach that ended without one, then gives entries at regular times. */
-  async #account(signal: AbortSignal): Promise<void> {
-    const { kept } = this.#lastEntries;
-    const { exec, exit, packets } = this.#outlets;
-    const before = entriesBefore(kept, {
-      ...this.#inlets.identity,
-      // No earlier attach went on past the beginning of this one, however long the broker has kept us waiting.
-      nowMillis: this.attachedAt,
-      moved: [exec, exit, packets].some((outlet) => outlet?.destination.moved),
-      spooled: (last) => (last.stream_name === 'exec' ? this.#spool.tallyOf(execRing(last)).late?.records : 0) ?? 0,
-    });
-    if (before.length > 0) await this.#entries.publish(before);
-    this.#ledger.resume(kept.map(({ entry }) => entry));
-    await Promise.all([this.#ledger.run(signal), this.#endLate(signal)]);
-  }
-
-  /** Ends the accounts of attaches that are over, when nothing of them is in the spool any more. */
-  async #endLate(signal: AbortSignal): Promise<void> {
-    for (const { entry } of this.#lastEntries.kept.filter((kept) => isLate(kept.entry))) {
-      const ring = execRing(entry);
-      await this.#spool.emptiedOf(ring, signal);
-      if (this.#spool.heldOf(ring).length > 0) return;
-      const { late, lastOffset } = this.#spool.tallyOf(ring);
-      await this.#entries.publish([lateEnd(entry, { acknowledged: 0, evicted: 0, ...late, lastOffset })]);
-      await this.#spool.forget(ring);
-    }
-  }
-
-  /** True when the last entries are acknowledged and closed. */
-  async #finishAccount(ending: boolean): Promise<boolean> {
-    if (this.#abort.signal.aborted) return false;
-    try {
-      return await this.#ledger.finish(ending ? 'stopped' : undefined, this.#abort.signal);
-    } catch (error) {
-      this.#options.log.warn({ reason: reasonOf(error) }, 'the last entries of the ledger were not published');
-      return false;
-    }
   }
 
   async #publishHost(info: HostInfo): Promise<void> {
