@@ -14,7 +14,8 @@ import { needCapture, Place, Sidecar } from './harness/sidecar.ts';
 
 const rate = 1_000;
 const seconds = 10;
-const warmupSeconds = 3;
+/** Until the code on the way of a batch is compiled, which happens after some hundred batches: a sidecar runs for weeks. */
+const warmupSeconds = 30;
 
 /** Percent of a core over `seconds` of a storm, after its first seconds. */
 async function percentOver(nanos: () => number): Promise<number> {
@@ -28,15 +29,14 @@ async function percentOver(nanos: () => number): Promise<number> {
   return percent;
 }
 
-/** The process, and what its programs take from whoever execs. */
-async function oursOver(kafka: TestKafka, inspector: string, round: number): Promise<number> {
+/** The process, and what its programs take from whoever execs and exits. */
+async function oursOver(kafka: TestKafka, inspector: string, name: string, withExits: boolean): Promise<number> {
   await using place = new Place();
-  const flags = ['--create-topics', '--topic-prefix', `busy${round}.`, '--no-exit'];
+  const flags = ['--create-topics', '--topic-prefix', `${name}.`, ...(withExits ? [] : ['--no-exit'])];
   await using sidecar = new Sidecar(place, kafka.brokers, flags);
   await sidecar.ready();
-  const programs = ['exec_link', 'exec_fork_link'].map((link) =>
-    programOfLink(inspector, `${place.pinPath}/v1/${link}`),
-  );
+  const links = ['exec_link', 'exec_fork_link', ...(withExits ? ['exit_link'] : [])];
+  const programs = links.map((link) => programOfLink(inspector, `${place.pinPath}/v1/${link}`));
   const percent = await percentOver(
     () =>
       treeOf(sidecar.pid).reduce((sum, pid) => sum + cpuNanosOf(pid), 0) +
@@ -87,12 +87,19 @@ async function measure({ rounds = 3, progress }: Context): Promise<readonly Figu
   await using kafka = await startKafka();
   await kafka.createTopic('execsnoop');
   let whyNoAudit: string | undefined;
-  const [ours, theirs, auditd] = (await interleaved(rounds, [
+  const [ours, withExits, theirs, auditd] = (await interleaved(rounds, [
     (round) => {
-      progress(`round ${round + 1}: ${rate} execs/s for ${warmupSeconds + seconds} s, ours and execsnoop with kcat`);
-      return oursOver(kafka, inspector, round);
+      progress(`round ${round + 1}: ${rate} execs/s for ${warmupSeconds + seconds} s, ours`);
+      return oursOver(kafka, inspector, `execs${round}`, false);
     },
-    () => theirsOver(kafka, rival),
+    (round) => {
+      progress(`round ${round + 1}: ours, with exits`);
+      return oursOver(kafka, inspector, `exits${round}`, true);
+    },
+    (round) => {
+      progress(`round ${round + 1}: execsnoop with kcat`);
+      return theirsOver(kafka, rival);
+    },
     async (round) => {
       if (whyNoAudit !== undefined) return Number.NaN;
       progress(`round ${round + 1}: auditd with a rule for execve`);
@@ -104,7 +111,7 @@ async function measure({ rounds = 3, progress }: Context): Promise<readonly Figu
         return Number.NaN;
       }
     },
-  ])) as [number[], number[], number[]];
+  ])) as [number[], number[], number[], number[]];
   const goals = [
     { of: 'ours', atMost: 3 },
     { of: 'ratio', atMost: 0.25 },
@@ -123,6 +130,12 @@ async function measure({ rounds = 3, progress }: Context): Promise<readonly Figu
       ours,
       ...(whyNoAudit === undefined ? { rival: auditd } : { why: whyNoAudit }),
       goals,
+    },
+    {
+      what: 'the same, and as many exits, as the sidecar does when it is not told otherwise',
+      unit: '% of a core',
+      ours: withExits,
+      goals: [],
     },
   ];
 }

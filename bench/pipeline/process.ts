@@ -16,7 +16,7 @@ import { createLog } from '../../src/log.ts';
 import { Delivery } from '../../src/producers/delivery.ts';
 import { createCodec } from '../../src/schemas/codec.ts';
 import { publish } from '../../src/sidecar.ts';
-import { EventSource } from '../../src/sources/event-source.ts';
+import { EventSource, quickPace } from '../../src/sources/event-source.ts';
 import { createExecTable } from '../../src/sources/exec-fields.ts';
 import { createExecRecordReader } from '../../src/sources/exec-record.ts';
 import type { KernelRecord } from '../../src/sources/kernel-record.ts';
@@ -95,6 +95,7 @@ const enrichment = openEnrichment({
 const table = createExecTable(recording.layout, identity, new WallClock(recording.clockOffsets), enrichment);
 const reader = createExecRecordReader(recording.layout);
 const source = new EventSource({
+  pace: quickPace,
   ring,
   presentEpoch: () => Number.MAX_SAFE_INTEGER,
   reader,

@@ -13,11 +13,8 @@ const bufferBytes = 512 * 1024;
 /** A read that leaves less room than this may have stopped for want of it: longest record, with its prefix. */
 const longestRecord = 64 * 1024;
 
-/**
- * While events come, a read is made this often, and not before this after one that came alone: a batch costs fifty times
- * what a record in it does, and programs seldom start alone (milliseconds).
- */
-const pace = 30;
+/** Of execs, which people look at while they happen (milliseconds). */
+export const quickPace = 30;
 /** A net under the wake-up (milliseconds). */
 const sleepAtMost = 5000;
 
@@ -26,6 +23,11 @@ export interface EventSourceOptions {
   /** The epoch that has not ended. */
   readonly presentEpoch: () => number;
   readonly reader: RecordReader;
+  /**
+   * While events come, a read is made this often, and not before this after one that came alone: a batch costs fifty times
+   * what a record in it does, and programs seldom start alone (milliseconds).
+   */
+  readonly pace: number;
   readonly clock: Clock;
   readonly log: Log;
   /** Of what an earlier process had acknowledged at the same destination. */
@@ -50,6 +52,7 @@ export class EventSource implements Source<KernelRecord, Kept> {
   readonly #ring: EventSourceOptions['ring'];
   readonly #presentEpoch: () => number;
   readonly #reader: RecordReader;
+  readonly #pace: number;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #buffer = Buffer.alloc(bufferBytes);
@@ -74,6 +77,7 @@ export class EventSource implements Source<KernelRecord, Kept> {
     this.#ring = options.ring;
     this.#presentEpoch = options.presentEpoch;
     this.#reader = options.reader;
+    this.#pace = options.pace;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#offsets = new AcknowledgedOffsets(options.log, options.offsets);
@@ -108,14 +112,14 @@ export class EventSource implements Source<KernelRecord, Kept> {
       const { records, full, batch } = this.#read();
       if (batch !== undefined) yield batch;
       if (records > 0) {
-        if (!full) await this.#sleep(pace - (this.#clock.elapsedMillis() - begun));
+        if (!full) await this.#sleep(this.#pace - (this.#clock.elapsedMillis() - begun));
         continue;
       }
       if (this.#outstanding === 0) for (const resolve of this.#onEmpty.splice(0)) resolve();
       if (this.#finishing) return;
       if (this.#ring.arm()) {
         const woken = await this.#sleep(sleepAtMost);
-        if (woken && this.#onEmpty.length === 0) await this.#sleep(pace);
+        if (woken && this.#onEmpty.length === 0) await this.#sleep(this.#pace);
       }
       // Something is there that is not complete yet: its writer needs a moment, not a loop around it.
       else await this.#sleep(1);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Acknowledgement } from '../../../src/batch.ts';
 import type { Committed, ReadResult, SpoolTotals, StreamStatus } from '../../../src/kernel/event-ring.ts';
-import { EventSource, type EventSourceOptions } from '../../../src/sources/event-source.ts';
+import { EventSource, type EventSourceOptions, quickPace } from '../../../src/sources/event-source.ts';
 import type { RecordReader } from '../../../src/sources/kernel-record.ts';
 import { FakeClock, settle } from '../producers/fakes.ts';
 
@@ -97,7 +97,7 @@ class SteppedClock extends FakeClock {
   }
 }
 
-function setUp(offsets?: { firstOffset: number; lastOffset: number }) {
+function setUp(offsets?: { firstOffset: number; lastOffset: number }, pace = quickPace) {
   const capture = new FakeRing();
   const clock = new SteppedClock();
   const errors: unknown[] = [];
@@ -106,6 +106,7 @@ function setUp(offsets?: { firstOffset: number; lastOffset: number }) {
     ring: capture as Ring,
     presentEpoch: () => capture.epoch,
     reader,
+    pace,
     clock,
     log: log as never,
     offsets,
@@ -249,6 +250,22 @@ describe('pace and sleep', () => {
     expect(state.batches).toHaveLength(1);
     await clock.advance(1);
     expect(state.batches).toHaveLength(2);
+    source.finish();
+  });
+
+  test('or as often as it is told', async () => {
+    const { capture, clock, source } = setUp(undefined, 100);
+    const { state } = consume(source);
+    await clock.advance(10);
+    capture.add(1); // wakes it
+    await clock.advance(99);
+    expect(state.batches).toEqual([]);
+    await clock.advance(1);
+    capture.add(1);
+    await clock.advance(99);
+    expect(state.batches).toEqual([[0]]);
+    await clock.advance(1);
+    expect(state.batches).toEqual([[0], [1]]);
     source.finish();
   });
 
