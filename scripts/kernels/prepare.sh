@@ -94,6 +94,9 @@ set_up_build() {
   fi
 }
 
+# The guests read it there, and would take seconds for each start (test/kernels/init.sh).
+compile_for_guests() { NODE_COMPILE_CACHE=.cache/compiled node_modules/.bin/node scripts/kernels/compile.ts; }
+
 mkdir -p "$cache"
 rm -f "$cache/unavailable"
 : >"$log"
@@ -101,4 +104,4 @@ rm -f "$cache/unavailable"
 [ "$(id -u)" = 0 ] || unavailable 'sharing the file system with a virtual machine needs root'
 set_up_packages
 set_up_kernels '5.10 6.1 6.12 6.18 7.3'
-[ "${1-}" = --fetch ] || set_up_build
+[ "${1-}" = --fetch ] || { set_up_build && compile_for_guests; }

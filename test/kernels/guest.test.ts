@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe } from 'vitest';
+import { beforeAll, describe } from 'vitest';
+import { preemptEverywhere } from './preemption.ts';
 
 /**
  * What runs in each guest, as one file, so that one machine runs all of it. An emulated machine is some twenty times
@@ -23,10 +24,7 @@ function subjects(names: readonly string[]): void {
 }
 
 /** What programs that run at the same time owe to each other, and what loads every program. */
-function storms(): void {
-  subject('capture', './capture.ts');
-  subject('packets', './packets.ts');
-}
+const storms = ['capture', 'packets'] as const;
 
 switch (process.env.BPF2KAFKA_KERNELS_TESTS) {
   case 'refusal':
@@ -35,10 +33,17 @@ switch (process.env.BPF2KAFKA_KERNELS_TESTS) {
   case 'all':
     subjects(files);
     break;
-  case 'storms':
-    storms();
-    break;
   default:
-    storms();
+    for (const name of storms) subject(name, `./${name}.ts`);
     subjects(files.filter((file) => /^(exec|exit)-record/.test(file)));
+    // Last, and without the record field by field, which knows no preemption.
+    if (process.env.BPF2KAFKA_KERNELS_PREEMPTION === 'switched') for (const name of storms) preempted(name);
+}
+
+function preempted(name: string): void {
+  describe(`${name}, preempt=full`, async () => {
+    beforeAll(preemptEverywhere);
+    // By another name it is another module: one that was imported already has no tests to define.
+    await import(`./${name}.ts?preempted`);
+  });
 }

@@ -39,6 +39,7 @@ mount -t tmpfs tmpfs /root/tmp
 mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
 mount -t bpf bpf /root/sys/fs/bpf
 mount -t tracefs tracefs /root/sys/kernel/tracing
+mount -t debugfs debugfs /root/sys/kernel/debug
 mkdir -p "/root$CHECKOUT"
 mount --bind /checkout "/root$CHECKOUT"
 [ -z "${BUILD-}" ] || mount --bind "/root$BUILD" "/root$CHECKOUT/build" || fail "$BUILD is not there"
@@ -48,9 +49,9 @@ for port in /sys/class/virtio-ports/*; do
   if [ "$(cat "$port/name")" = vitest ]; then export CHANNEL="/dev/${port##*/}"; fi
 done
 [ -n "${CHANNEL-}" ] || fail 'no channel to the host'
-export CHECKOUT HOME=/root
+export CHECKOUT HOME=/root NODE_COMPILE_CACHE="$CHECKOUT/.cache/compiled"
 # shellcheck disable=SC2016
 chroot /root /bin/sh -c '
   PATH=$CHECKOUT/node_modules/.bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-  cd "$CHECKOUT" && exec node test/kernels/guest-worker.ts' </dev/null
+  cd "$CHECKOUT" && exec node -e "import(\"./test/kernels/guest-worker.ts\").then(({ serve }) => serve(process.env.CHANNEL))"' </dev/null
 poweroff -f

@@ -6,25 +6,26 @@ import { type BootPanic, inGuest } from './pool.ts';
 /** What runs where. `all` marks what only `npm run test:kernels -- --all` runs. */
 interface Machine {
   readonly series: string;
-  readonly parameters?: 'preempt=full';
+  /** The storms also with a kernel that preempts everywhere: `switched` to it behind all others, or `booted` so for all. */
+  readonly preemption?: 'switched' | 'booted';
   /** The compiler of the kernel programs; else the one of the checkout's own build, the newest. */
   readonly clang?: '14';
-  /** Else all of what an emulated machine gets. `storms` leaves out the record field by field, which knows no preemption. */
-  readonly tests?: 'refusal' | 'storms';
+  /** Else all of what an emulated machine gets. */
+  readonly tests?: 'refusal';
   readonly all?: true;
 }
 
-/** Each kernel with the objects of one compiler; in the middle, and with preemption, of the other one too. */
+/** Each kernel with the objects of one compiler; for `--all` of both. */
 const machines: readonly Machine[] = [
   { series: '5.10', tests: 'refusal' },
   { series: '6.1', clang: '14' },
   { series: '6.1', all: true },
-  { series: '6.12' },
-  { series: '6.12', parameters: 'preempt=full', clang: '14', tests: 'storms' },
+  { series: '6.12', preemption: 'switched' },
+  { series: '6.12', preemption: 'booted', clang: '14', all: true },
   { series: '6.18' },
   { series: '6.18', clang: '14', all: true },
-  { series: '7.3', clang: '14' },
-  { series: '7.3', parameters: 'preempt=full', tests: 'storms' },
+  { series: '7.3', preemption: 'switched', clang: '14' },
+  { series: '7.3', preemption: 'booted', all: true },
 ];
 
 const cache = join(import.meta.dirname, '../../.cache/kernels');
@@ -45,9 +46,9 @@ export function kernelProjects(groupOrder: number, panics: BootPanic[]): TestPro
 }
 
 function projectOf(machine: Machine, groupOrder: number, panics: BootPanic[]): TestProjectInlineConfiguration {
-  const { series, parameters, clang } = machine;
-  const tests = machine.tests === 'refusal' ? 'refusal' : (wanted ?? machine.tests);
-  const words = [`linux ${series}`, ...(parameters ? [parameters] : []), ...(clang ? [`clang ${clang}`] : [])];
+  const { series, preemption, clang } = machine;
+  const booted = preemption === 'booted' ? ['preempt=full'] : [];
+  const words = [`linux ${series}`, ...booted, ...(clang ? [`clang ${clang}`] : [])];
   const name = words.join(', ');
   const reason = whyNot(machine);
   return {
@@ -56,7 +57,8 @@ function projectOf(machine: Machine, groupOrder: number, panics: BootPanic[]): T
       include: [`test/kernels/${reason === undefined ? 'guest' : 'unavailable'}.test.ts`],
       env: {
         BPF2KAFKA_TEST_PATIENCE: '10',
-        BPF2KAFKA_KERNELS_TESTS: tests ?? '',
+        BPF2KAFKA_KERNELS_TESTS: machine.tests ?? wanted ?? '',
+        BPF2KAFKA_KERNELS_PREEMPTION: preemption ?? '',
         BPF2KAFKA_KERNEL_UNAVAILABLE: reason ?? '',
       },
       pool: reason === undefined ? inGuest(name, guestOf(machine), panics) : 'forks',
@@ -73,11 +75,11 @@ function projectOf(machine: Machine, groupOrder: number, panics: BootPanic[]): T
 const imageOf = (series: string) => join(kernels, series, 'vmlinuz');
 const buildOf = (clang: string) => join(cache, `clang-${clang}`);
 
-function guestOf({ series, parameters, clang }: Machine) {
+function guestOf({ series, preemption, clang }: Machine) {
   return {
     image: imageOf(series),
     initramfs: join(cache, `${series}.initramfs`),
-    ...(parameters === undefined ? {} : { parameters }),
+    ...(preemption === 'booted' ? { parameters: 'preempt=full' } : {}),
     ...(clang === undefined ? {} : { build: buildOf(clang) }),
   };
 }
