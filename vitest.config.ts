@@ -71,6 +71,7 @@ export default defineConfig({
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],
+          globalSetup: 'test/support/start-shared-kafka.ts',
           pool: 'forks',
           maxWorkers: 3,
           sequence: { groupOrder: 3 },

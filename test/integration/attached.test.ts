@@ -1,13 +1,13 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tool, whyNoCapture } from '../support/capture.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { addLink, newNetworkName, removeNetwork, VethPair, whyNoNetwork, xdpProgramOf } from '../support/network.ts';
 import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { sumOf, tallyOf } from '../support/packets.ts';
 import { auditOf, contradictionsIn, faultsOf, readPacketLedger, readPackets } from '../support/published.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, startStorm } from '../support/storm.ts';
 import { mixedRuns } from '../support/traffic.ts';
@@ -52,11 +52,6 @@ async function refusalOf(place: SidecarPlace, ...flags: string[]) {
 }
 
 describe('run --attached', () => {
-  let kafka: TestKafka;
-  beforeAll(async () => {
-    if (reason === undefined) kafka = await startKafka();
-  });
-  afterAll(() => kafka?.[Symbol.asyncDispose]());
   oneStormAtATime();
 
   it('publishes what was captured before, meanwhile and between two kills, with no right at all', {
@@ -183,7 +178,7 @@ describe('run --attached', () => {
     await using place = await SidecarPlace.create('attached-exits');
     const attached = await attach(place, ...userFlag, '--no-exec');
     expect(attached.lines).toEqual([`attached exit in ${place.pinPath} for user ${user.uid}, group ${user.gid}`]);
-    const flags = ['--no-exec', '--create-topics', '--topic-prefix', 'exits.'];
+    const flags = ['--no-exec', '--create-topics', '--topic-prefix', 'attached-exits.'];
     await using sidecar = start(place, kafka.brokers, ...flags);
     await sidecar.ready();
     expect(sidecar.lines).toEqual(['ready exit']);

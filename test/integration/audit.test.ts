@@ -15,17 +15,15 @@ import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import { fingerprintText } from '../../src/schemas/fingerprint.ts';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
 import type { PacketCount } from '../../src/schemas/packet-count.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { type EpochPlan, simulate } from '../unit/ledger/audit/histories.ts';
 import { type PacketEpoch, type StoredCount, simulatePackets } from '../unit/ledger/audit/packet-histories.ts';
 
-let kafka: TestKafka;
 let producer: PartitionProducer;
 let clusterId: string;
 const admin = () => new Kafka({ brokers: [kafka.brokers], clientId: 'test', logLevel: logLevel.NOTHING }).admin();
 
 beforeAll(async () => {
-  kafka = await startKafka();
   const client = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log: createLog('silent') });
   await using known = await client.connectAdmin();
   clusterId = await known.clusterId();
@@ -34,7 +32,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await producer?.close();
-  await kafka?.[Symbol.asyncDispose]();
 });
 
 const epoch = (plan: Partial<EpochPlan> & Pick<EpochPlan, 'events'>): EpochPlan => ({

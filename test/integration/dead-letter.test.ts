@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import type { OutgoingRecord } from '../../src/batch.ts';
 import { systemClock as clock } from '../../src/clock.ts';
 import { createKafkaClient } from '../../src/kafka/client.ts';
@@ -16,24 +16,17 @@ import { createCodec, type Framing } from '../../src/schemas/codec.ts';
 import { tool, whyNoCapture } from '../support/capture.ts';
 import { destinationsOf } from '../support/destinations.ts';
 import { ethernet, etherType, ipv4, ipv6Chain, ports, protocol } from '../support/frames.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { killAtWrite, whyNoKillAtWrite } from '../support/kill-at-write.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
 import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { auditOf, readDeadLetters } from '../support/published.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { fullEvent } from '../unit/schemas/events.ts';
 
-let kafka: TestKafka;
-beforeAll(async () => {
-  kafka = await startKafka();
-});
-afterAll(async () => {
-  await kafka[Symbol.asyncDispose]();
-});
 oneStormAtATime();
 
 /** Without compression some ordinary execs fit into a batch, and one with 30,000 characters of argument does not. */
@@ -114,9 +107,9 @@ describe('an exec that the broker refuses', () => {
     skip(reason !== undefined, reason);
     const ringBytes = 8 * 1024 * 1024;
     await using place = await SidecarPlace.create('dead-kill');
-    const flags = [...captureAll, '--topic-prefix', 'kill.', '--exec-ring-bytes', String(ringBytes)];
+    const flags = [...captureAll, '--topic-prefix', 'letters-kill.', '--exec-ring-bytes', String(ringBytes)];
     const tokens = new Set<string>();
-    const names = async () => (await lettersOf('kill.', 'poison')).map(({ name }) => name as string);
+    const names = async () => (await lettersOf('letters-kill.', 'poison')).map(({ name }) => name as string);
     let lives = 0;
     let all: readonly string[] = [];
     // The commit of the poisoned batch is the first one, or the second when one was on its way; unless this machine does
@@ -124,7 +117,7 @@ describe('an exec that the broker refuses', () => {
     for (; new Set(all).size === all.length; lives += 1) {
       expect(lives).toBeLessThan(12);
       await using sidecar = await place.run(kafka.brokers, ...flags);
-      await kafka.configureTopic('kill.exec-events', limit);
+      await kafka.configureTopic('letters-kill.exec-events', limit);
       process.kill(sidecar.pid, 'SIGSTOP');
       const storm = startStorm({ count: 30 });
       await storm.ended;
@@ -145,9 +138,9 @@ describe('an exec that the broker refuses', () => {
     await using last = await place.run(kafka.brokers, ...flags);
     expect(await last.end('SIGTERM')).toBe(0);
     expect(new Set(await names()).size).toBe(lives);
-    const records = await readTopic(kafka.brokers, 'kill.exec-events');
+    const records = await readTopic(kafka.brokers, 'letters-kill.exec-events');
     expect(compare(tokens, records).missing).toEqual([]);
-    expect(await auditOf(kafka.brokers, 'kill.')).toMatchObject({ code: 0 });
+    expect(await auditOf(kafka.brokers, 'letters-kill.')).toMatchObject({ code: 0 });
   });
 
   it('and is the first that a process has is a dead letter as soon as another one is accepted', {
@@ -256,7 +249,7 @@ describe('a packet count that the broker refuses', () => {
     skip(reason !== undefined, reason);
     const pair = new VethPair();
     await using place = await SidecarPlace.create('dead-packets', [pair.name]);
-    const prefix = 'packets.';
+    const prefix = 'letters-packets.';
     // Without compression the size of a record is that of its texts, and an address of IPv6 has more of them.
     const flags = ['--create-topics', '--topic-prefix', prefix, '--interval', '200ms', '--compression', 'none'];
     await using sidecar = await place.run(kafka.brokers, ...flags);
@@ -352,11 +345,12 @@ describe('without a topic for dead letters', () => {
   it('run ends with exit code 4 and names it', async ({ skip }) => {
     const reason = whyNoCapture();
     skip(reason !== undefined, reason);
-    for (const topic of ['exec-events', 'exit-events', 'bpf2kafka-ledger']) await kafka.createTopic(`lacking.${topic}`);
+    for (const topic of ['exec-events', 'exit-events', 'bpf2kafka-ledger'])
+      await kafka.createTopic(`letters-lacking.${topic}`);
     await using place = await SidecarPlace.create('dead-lacking');
-    const words = ['run', '--brokers', kafka.brokers, '--topic-prefix', 'lacking.', ...place.flags];
+    const words = ['run', '--brokers', kafka.brokers, '--topic-prefix', 'letters-lacking.', ...place.flags];
     await using run = new CommandProcess(words);
     expect(await run.exit()).toBe(4);
-    expect(run.errors).toContain('lacking.bpf2kafka-dead-letter');
+    expect(run.errors).toContain('letters-lacking.bpf2kafka-dead-letter');
   });
 });

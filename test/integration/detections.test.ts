@@ -4,14 +4,14 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeEach, expect, test } from 'vitest';
 import { tool, whyNoCapture } from '../support/capture.ts';
 import { copyExample, pythonOf, schemas, whyNoPython } from '../support/examples.ts';
 import { ethernet, etherType, ipv4, ports, protocol } from '../support/frames.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { lagOf } from '../support/lag.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -20,12 +20,7 @@ beforeEach(({ skip }) => {
   skip(reason !== undefined, reason);
 });
 
-let kafka: TestKafka;
-beforeAll(async () => {
-  if (reason === undefined) kafka = await startKafka();
-});
 afterAll(async () => {
-  await kafka?.[Symbol.asyncDispose]();
   if (reason === undefined) removeNetwork();
 });
 

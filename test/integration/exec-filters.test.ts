@@ -1,13 +1,13 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { LedgerEntry } from '../../src/schemas/ledger-entry.ts';
 import { tool, whyNoCapture } from '../support/capture.ts';
 import { HandMadeCgroup, Hierarchy, runIn } from '../support/cgroups.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { auditOf, readEventLedger } from '../support/published.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, holesIn, repeatsIn, startStorm } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -34,14 +34,6 @@ async function hangUp(sidecar: CommandProcess, text: string): Promise<Record<str
 }
 
 describe('execs that rules keep out', () => {
-  let kafka: TestKafka;
-  beforeAll(async () => {
-    kafka = await startKafka();
-  });
-  afterAll(async () => {
-    await kafka[Symbol.asyncDispose]();
-  });
-
   const noop = `exclude_exe:${tool('noop')}`;
   const replaced = 'rules for execs are replaced';
 

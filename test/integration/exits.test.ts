@@ -1,25 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { createDecoder } from '../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import type { ExitEvent } from '../../src/schemas/exit-event.ts';
 import { whyNoCapture } from '../support/capture.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic, type TopicRecord } from '../support/kcat.ts';
 import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { auditOf, contradictionsIn, readEventLedger } from '../support/published.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { holesIn, repeatsIn, startStorm } from '../support/storm.ts';
 
 /** Exits beside execs through the whole sidecar: a topic, an account and an audit of their own. */
 
-let kafka: TestKafka;
-beforeAll(async () => {
-  kafka = await startKafka();
-});
-afterAll(async () => {
-  await kafka[Symbol.asyncDispose]();
-});
 beforeEach(({ skip }) => {
   const reason = whyNoCapture();
   skip(reason !== undefined, reason);
@@ -99,7 +92,7 @@ it('loses no exec and no exit when it is killed three times in a storm', { timeo
   const flags = [
     '--create-topics',
     '--topic-prefix',
-    'killed.',
+    'exits-killed.',
     '--ledger-interval',
     '1s',
     '--drain-timeout',
@@ -117,12 +110,12 @@ it('loses no exec and no exit when it is killed three times in a storm', { timeo
   await storm.ended;
   expect(await last.end('SIGTERM')).toBe(0);
 
-  const records = await readTopic(kafka.brokers, 'killed.exit-events');
-  const execs = await eventsOf('exec-events', await readTopic(kafka.brokers, 'killed.exec-events'));
+  const records = await readTopic(kafka.brokers, 'exits-killed.exit-events');
+  const execs = await eventsOf('exec-events', await readTopic(kafka.brokers, 'exits-killed.exec-events'));
   expect(matched(storm.tokens, execs, await eventsOf('exit-events', records))).toEqual({ execs: 8_000, wrong: [] });
   expect(holesIn(records)).toEqual([]);
   expect(await contradictionsIn(records, 'exit-events')).toEqual([]);
-  const { code, said } = await auditOf(kafka.brokers, 'killed.');
+  const { code, said } = await auditOf(kafka.brokers, 'exits-killed.');
   expect(code, said).toBe(0);
   expect(said).toMatch(/ exec: .* closed/);
   expect(said).toMatch(/ exit: .* closed/);

@@ -5,19 +5,17 @@ import type { PartitionProducer, ProducerRecord } from '../../src/kafka/kafka-cl
 import { createLog } from '../../src/log.ts';
 import { createCodec, type Framing } from '../../src/schemas/codec.ts';
 import type { SiemFormat } from '../../src/siem/formats.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess } from '../support/sidecar.ts';
 import { faultsOf } from '../support/siem/validate.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { flowCount } from '../unit/schemas/packet-counts.ts';
 import { execs, type plainExec } from '../unit/siem/execs.ts';
 
-let kafka: TestKafka;
 let producer: PartitionProducer;
 
 beforeAll(async () => {
-  kafka = await startKafka();
   producer = createKafkaClient({
     brokers: [kafka.brokers],
     clientId: 'test',
@@ -27,7 +25,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await producer?.close();
-  await kafka?.[Symbol.asyncDispose]();
 });
 
 const start = Date.now();

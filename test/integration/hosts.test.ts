@@ -1,23 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { createKafkaClient } from '../../src/kafka/client.ts';
 import { createLog } from '../../src/log.ts';
 import { whyNoCapture } from '../support/capture.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { readHosts } from '../support/published.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { waitFor } from '../support/wait-for.ts';
-
-let kafka: TestKafka;
-beforeAll(async () => {
-  kafka = await startKafka();
-});
-afterAll(async () => {
-  await kafka[Symbol.asyncDispose]();
-});
 
 beforeEach(({ skip }) => {
   const reason = whyNoCapture();

@@ -1,24 +1,19 @@
 import { execFileSync } from 'node:child_process';
 import { request } from 'node:http';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeEach, expect, it } from 'vitest';
 import type { LiveJson } from '../../src/live/live-json.ts';
 import { createDecoder } from '../../src/schemas/codec.ts';
 import { whyNoCapture } from '../support/capture.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
 import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { readPackets } from '../support/published.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { type CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { startStorm } from '../support/storm.ts';
 import { waitFor } from '../support/wait-for.ts';
 
-let kafka: TestKafka;
-beforeAll(async () => {
-  kafka = await startKafka();
-});
 afterAll(async () => {
-  await kafka[Symbol.asyncDispose]();
   if (whyNoNetwork() === undefined) removeNetwork();
 });
 

@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { packetKeyKinds } from '../../src/schemas/packet-count.ts';
 import { tool, whyNoCapture } from '../support/capture.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { ip, newNetworkName, removeNetwork, VethPair, whyNoNetwork, xdpProgramOf } from '../support/network.ts';
 import { sumOf, tallyOf } from '../support/packets.ts';
 import { auditOf, faultsOf, readPacketLedger, readPackets } from '../support/published.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { mixedRuns, startTraffic, tallyOfRuns } from '../support/traffic.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -39,14 +39,6 @@ function untilCounted(sidecar: CommandProcess, { name, index }: VethPair): Promi
 }
 
 describe('bpf2kafka run', () => {
-  let kafka: TestKafka;
-  beforeAll(async () => {
-    kafka = await startKafka();
-  });
-  afterAll(async () => {
-    await kafka[Symbol.asyncDispose]();
-  });
-
   it('counts on interfaces that appear, and publishes the last counts of those that go', async () => {
     const stays = new VethPair();
     const name = newNetworkName();
@@ -166,11 +158,11 @@ describe('bpf2kafka run', () => {
   it.for(packetKeyKinds)('counts by --packet-key %s', async (keyKind) => {
     const pair = new VethPair();
     await using place = await SidecarPlace.create(keyKind, [pair.name]);
-    const flags = ['--create-topics', '--topic-prefix', `${keyKind}.`, '--packet-key', keyKind];
+    const flags = ['--create-topics', '--topic-prefix', `key-${keyKind}.`, '--packet-key', keyKind];
     await using sidecar = await place.run(kafka.brokers, ...flags);
     await pair.sendFrames(mixedRuns);
     expect(await sidecar.end('SIGTERM')).toBe(0);
-    const { counts } = await readPackets(kafka.brokers, `${keyKind}.`);
+    const { counts } = await readPackets(kafka.brokers, `key-${keyKind}.`);
     expect(tallyOf(counts)).toEqual(tallyOfRuns(mixedRuns, 1, { keyKind }));
     expect(new Set(counts.map(({ key_kind: kind }) => kind))).toEqual(new Set([keyKind]));
   });

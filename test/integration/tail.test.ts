@@ -13,26 +13,23 @@ import { createLog } from '../../src/log.ts';
 import { createCodec, type Framing } from '../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import type { PacketCount } from '../../src/schemas/packet-count.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { fullEvent } from '../unit/schemas/events.ts';
 import { classCount, flowCount } from '../unit/schemas/packet-counts.ts';
 
 const script = join(import.meta.dirname, '../../bin/bpf2kafka.js');
 const log = createLog('silent');
-let kafka: TestKafka;
 let producer: PartitionProducer;
 const children: ChildProcess[] = [];
 
 beforeAll(async () => {
-  kafka = await startKafka();
   producer = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log }).createProducer();
   await producer.connect();
 });
 afterAll(async () => {
   for (const child of children) child.kill('SIGKILL');
   await producer?.close();
-  await kafka?.[Symbol.asyncDispose]();
 });
 
 function publish(prefix: string, pids: number[], framing: Framing = { kind: 'single-object' }): Promise<void> {

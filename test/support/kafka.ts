@@ -43,24 +43,65 @@ export async function startKafka(options: TestKafkaOptions = {}): Promise<TestKa
   return kafka;
 }
 
-export class TestKafka implements AsyncDisposable {
+/** A broker as its clients and administrators reach it. */
+export abstract class ReachableKafka {
+  abstract get port(): number;
+
+  get brokers(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  createTopic(name: string, { partitions = 1, config = {} }: TopicOptions = {}): Promise<void> {
+    const configEntries = entriesOf(config);
+    return administer(this.brokers, async (admin) => {
+      const topic = { topic: name, numPartitions: partitions, replicationFactor: 1, configEntries };
+      await admin.createTopics({ topics: [topic], waitForLeaders: false });
+      // kafkajs's own wait fails when the broker has not yet heard of the topic that its controller has made.
+      await waitFor(
+        async () => {
+          const { topics } = await admin.fetchTopicMetadata({ topics: [name] });
+          return topics.every((made) => made.partitions.every(({ leader }) => leader >= 0));
+        },
+        { what: `every partition of ${name} has a leader` },
+      );
+    });
+  }
+
+  /** Gives a topic these settings, and the broker's own for all others. */
+  configureTopic(name: string, config: Readonly<Record<string, string>>): Promise<void> {
+    return administer(this.brokers, async (admin) => {
+      const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configEntries: entriesOf(config) };
+      await admin.alterConfigs({ validateOnly: false, resources: [resource] });
+    });
+  }
+
+  deleteTopic(name: string): Promise<void> {
+    return administer(this.brokers, (admin) => admin.deleteTopics({ topics: [name] }));
+  }
+
+  /** @param partitions how many it has then */
+  addPartitions(topic: string, partitions: number): Promise<void> {
+    return administer(this.brokers, async (admin) => {
+      await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
+    });
+  }
+}
+
+export class TestKafka extends ReachableKafka implements AsyncDisposable {
   readonly directory: string;
   readonly #options: TestKafkaOptions;
   #broker: EmbeddedKafka | undefined;
   #port: number | undefined;
 
   constructor(directory: string, options: TestKafkaOptions) {
+    super();
     this.directory = directory;
     this.#options = options;
     this.#port = options.port;
   }
 
   /** The same before and after a stop and a start. */
-  get brokers(): string {
-    return `127.0.0.1:${this.port}`;
-  }
-
-  get port(): number {
+  override get port(): number {
     if (this.#port === undefined) throw new Error('this broker has never run');
     return this.#port;
   }
@@ -113,35 +154,6 @@ export class TestKafka implements AsyncDisposable {
 
   resume(): void {
     process.kill(this.pid, 'SIGCONT');
-  }
-
-  createTopic(name: string, { partitions = 1, config = {} }: TopicOptions = {}): Promise<void> {
-    const configEntries = entriesOf(config);
-    return administer(this.brokers, async (admin) => {
-      await admin.createTopics({
-        topics: [{ topic: name, numPartitions: partitions, replicationFactor: 1, configEntries }],
-        waitForLeaders: true,
-      });
-    });
-  }
-
-  /** Gives a topic these settings, and the broker's own for all others. */
-  configureTopic(name: string, config: Readonly<Record<string, string>>): Promise<void> {
-    return administer(this.brokers, async (admin) => {
-      const resource = { type: kafkajs.ConfigResourceTypes.TOPIC, name, configEntries: entriesOf(config) };
-      await admin.alterConfigs({ validateOnly: false, resources: [resource] });
-    });
-  }
-
-  deleteTopic(name: string): Promise<void> {
-    return administer(this.brokers, (admin) => admin.deleteTopics({ topics: [name] }));
-  }
-
-  /** @param partitions how many it has then */
-  addPartitions(topic: string, partitions: number): Promise<void> {
-    return administer(this.brokers, async (admin) => {
-      await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
-    });
   }
 
   /** Stops, loses what one partition holds, and starts: as an unclean election of a replica that had nothing. */
