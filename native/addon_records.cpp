@@ -1,5 +1,9 @@
 #include "addon_records.h"
 
+#include <algorithm>
+#include <string>
+#include <vector>
+
 #include "record_writer.h"
 
 namespace bpf2kafka {
@@ -25,9 +29,9 @@ std::vector<Item> list(const Napi::Value& value, Translate translate) {
 
 // As an Avro string.
 std::string name_of(const Napi::Value& name) {
-  AvroOutput output;
-  output.text(name.As<Napi::String>().Utf8Value());
-  return std::string(output.from(0));
+  const std::string text = name.As<Napi::String>().Utf8Value();
+  std::vector<std::uint8_t> avro(most_bytes + text.size());
+  return {avro.data(), put_text(avro.data(), text)};
 }
 
 class LearnedWrap : public Napi::ObjectWrap<LearnedWrap> {
@@ -50,11 +54,11 @@ class LearnedWrap : public Napi::ObjectWrap<LearnedWrap> {
  private:
   Napi::Value get(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
-      const std::optional<Learned> found = table_->find(view(info[0]));
+      const Entry found = table_->find(view(info[0]));
       if (!found) return info.Env().Undefined();
-      Napi::Array parts = Napi::Array::New(info.Env(), found->count);
-      for (std::uint32_t i = 0; i < found->count; i++) {
-        const std::string_view part = found->parts[i];
+      Napi::Array parts = Napi::Array::New(info.Env(), found.count());
+      for (std::uint32_t i = 0; i < found.count(); i++) {
+        const std::string_view part = found.part(i);
         parts.Set(i, Napi::Buffer<char>::Copy(info.Env(), part.data(), part.size()));
       }
       return parts;
@@ -87,7 +91,9 @@ std::shared_ptr<LearnedTable> table_of(const Napi::Value& value) {
 
 Place place_of(const Napi::Value& value) {
   const auto place = value.As<Napi::Object>();
-  return {u32(place.Get("offset")), u32(place.Get("bytes"))};
+  const std::uint32_t bytes = u32(place.Get("bytes"));
+  // No size is so large: it is refused when the program is prepared.
+  return {.offset = u32(place.Get("offset")), .bytes = static_cast<std::uint8_t>(std::min(bytes, 255U))};
 }
 
 SpanPlace span_of(const Napi::Value& value) {
@@ -101,8 +107,12 @@ Key key_of(const Napi::Value& value) {
   return {.numbers = list<Place>(key.Get("numbers"), place_of)};
 }
 
-// Bits below 2^32; without it all of them.
-std::uint64_t mask_of(const Napi::Object& object) { return has(object, "mask") ? u32(object.Get("mask")) : ~0ULL; }
+// Its bits that count, below 2^32; without `mask` all of them.
+Place masked_place_of(const Napi::Object& object) {
+  Place place = place_of(object.Get("place"));
+  if (has(object, "mask")) place.mask = u32(object.Get("mask"));
+  return place;
+}
 
 template <typename Kind>
 Kind kind_of(const Napi::Object& object, const std::vector<std::pair<const char*, Kind>>& kinds) {
@@ -112,17 +122,25 @@ Kind kind_of(const Napi::Object& object, const std::vector<std::pair<const char*
   throw Error("ERR_ADDON", "use", "the program for records", EINVAL, "it has no kind " + given);
 }
 
-Condition condition_of(const Napi::Value& value) {
-  const auto object = value.As<Napi::Object>();
+Condition condition_of(const Napi::Object& object) {
   using Kind = Condition::Kind;
-  Condition condition{.kind = kind_of<Kind>(
-                          object, {{"equal", Kind::equal}, {"unequal", Kind::unequal}, {"same", Kind::same}, {"harmless", Kind::harmless}})};
-  condition.mask = mask_of(object);
-  if (has(object, "place")) condition.place = place_of(object.Get("place"));
+  Condition condition{
+      .kind = kind_of<Kind>(object, {{"equal", Kind::equal}, {"unequal", Kind::unequal}, {"same", Kind::same}}),
+      .place = masked_place_of(object)};
   if (has(object, "value")) condition.value = unsigned_of(object.Get("value"));
   if (has(object, "other")) condition.other = place_of(object.Get("other"));
-  if (has(object, "span")) condition.span = span_of(object.Get("span"));
   return condition;
+}
+
+void add_whole(RecordProgram& program, const Napi::Value& value) {
+  const auto array = value.As<Napi::Array>();
+  for (std::uint32_t i = 0; i < array.Length(); i++) {
+    const auto object = array.Get(i).As<Napi::Object>();
+    if (object.Get("kind").As<Napi::String>().Utf8Value() == "harmless")
+      program.harmless.push_back(span_of(object.Get("span")));
+    else
+      program.whole.push_back(condition_of(object));
+  }
 }
 
 const std::vector<std::pair<const char*, Step::Kind>> step_kinds = {
@@ -134,22 +152,20 @@ const std::vector<std::pair<const char*, Step::Kind>> step_kinds = {
     {"items", Step::Kind::items},     {"keep", Step::Kind::keep},
 };
 
+Piece add_bytes(RecordProgram& program, std::string_view bytes) {
+  const Piece piece{static_cast<std::uint32_t>(program.bytes.size()), static_cast<std::uint32_t>(bytes.size())};
+  program.bytes += bytes;
+  return piece;
+}
+
 void add_steps(RecordProgram& program, const Napi::Value& value);
 
 // Appends a step, and behind it those inside of it.
-void add_step(RecordProgram& program, const Napi::Value& value) {
-  const auto object = value.As<Napi::Object>();
-  Step step{.kind = kind_of(object, step_kinds)};
-  const auto add_bytes = [&](std::string_view bytes) {
-    step.begin = static_cast<std::uint32_t>(program.bytes.size());
-    step.size = static_cast<std::uint32_t>(bytes.size());
-    program.bytes += bytes;
-  };
-  step.mask = mask_of(object);
-  if (has(object, "bytes")) add_bytes(view(object.Get("bytes")));
-  if (has(object, "place")) step.place = place_of(object.Get("place"));
+void add_step(RecordProgram& program, const Napi::Object& object, Piece before) {
+  Step step{.kind = kind_of(object, step_kinds), .before = before};
+  if (has(object, "place")) step.place = masked_place_of(object);
   if (has(object, "offset")) step.place.offset = u32(object.Get("offset"));
-  if (has(object, "most")) step.most = object.Get("most").As<Napi::String>().Utf8Value() == "int" ? largest_int : largest_long;
+  if (has(object, "most")) step.is_int = object.Get("most").As<Napi::String>().Utf8Value() == "int";
   if (has(object, "index")) step.index = static_cast<std::uint8_t>(u32(object.Get("index")));
   if (const Napi::Value of = object.Get("of"); of.IsNumber()) step.index = static_cast<std::uint8_t>(u32(of));
   if (has(object, "part")) step.part = static_cast<std::uint8_t>(u32(object.Get("part")));
@@ -161,13 +177,13 @@ void add_step(RecordProgram& program, const Napi::Value& value) {
       names += name;
       step.count++;
     }
-    add_bytes(names);
+    step.names = add_bytes(program, names);
     for (const std::uint32_t table : list<std::uint32_t>(object.Get("of"), u32))
       step.tables = static_cast<std::uint8_t>(step.tables | 1U << table);
   }
   if (has(object, "condition")) {
-    step.condition = static_cast<std::uint32_t>(program.conditions.size());
-    program.conditions.push_back(condition_of(object.Get("condition")));
+    step.index = static_cast<std::uint8_t>(program.conditions.size());
+    program.conditions.push_back(condition_of(object.Get("condition").As<Napi::Object>()));
   }
   const std::size_t at = program.steps.size();
   program.steps.push_back(step);
@@ -175,15 +191,28 @@ void add_step(RecordProgram& program, const Napi::Value& value) {
   program.steps[at].end = static_cast<std::uint32_t>(program.steps.size());
 }
 
+// Bytes are written with the step behind them: half of all steps are such.
 void add_steps(RecordProgram& program, const Napi::Value& value) {
   const auto array = value.As<Napi::Array>();
-  for (std::uint32_t i = 0; i < array.Length(); i++) add_step(program, array.Get(i));
+  for (std::uint32_t i = 0; i < array.Length(); i++) {
+    auto object = array.Get(i).As<Napi::Object>();
+    Piece before;
+    if (has(object, "bytes")) before = add_bytes(program, view(object.Get("bytes")));
+    if (i + 1 < array.Length() && has(object, "bytes")) {
+      const auto next = array.Get(i + 1).As<Napi::Object>();
+      if (!has(next, "bytes")) {
+        object = next;
+        i++;
+      }
+    }
+    add_step(program, object, before);
+  }
 }
 
 RecordProgram program_of(const Napi::Object& object) {
   RecordProgram program;
   add_steps(program, object.Get("steps"));
-  program.whole = list<Condition>(object.Get("whole"), condition_of);
+  add_whole(program, object.Get("whole"));
   program.tables = list<Table>(object.Get("tables"), [](const Napi::Value& value) {
     const auto table = value.As<Napi::Object>();
     return Table{table_of(table.Get("learned")), key_of(table.Get("key"))};

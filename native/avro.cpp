@@ -1,8 +1,12 @@
 #include "avro.h"
 
+#include <charconv>
+
 namespace bpf2kafka {
 
 namespace {
+
+constexpr std::uint32_t device_minor_bits = 20;  // include/linux/kdev_t.h
 
 // Of the character that begins here, 0 when it is none. Source: The Unicode Standard, table 3-7.
 std::size_t character_bytes(const unsigned char* at, std::size_t left) {
@@ -22,6 +26,20 @@ std::size_t character_bytes(const unsigned char* at, std::size_t left) {
 }
 
 }  // namespace
+
+std::uint8_t* put_decimal(std::uint8_t* out, std::uint64_t value) {
+  char digits[20];
+  const char* end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  return put_text(out, {digits, static_cast<std::size_t>(end - digits)});
+}
+
+std::uint8_t* put_device(std::uint8_t* out, std::uint32_t device) {
+  char digits[21];
+  char* end = std::to_chars(digits, digits + sizeof digits, device >> device_minor_bits).ptr;
+  *end++ = ':';
+  end = std::to_chars(end, digits + sizeof digits, device & ((1U << device_minor_bits) - 1)).ptr;
+  return put_text(out, {digits, static_cast<std::size_t>(end - digits)});
+}
 
 bool is_utf8(std::string_view bytes) {
   const auto* at = reinterpret_cast<const unsigned char*>(bytes.data());

@@ -14,52 +14,73 @@ constexpr std::uint64_t largest_int = (1ULL << 31) - 1;
 
 bool is_utf8(std::string_view bytes);
 
-// Where Avro is written, one value behind the other.
+// Each of these writes at `out`, where there must be room for `most_bytes`, or for a text and so many besides, and returns
+// where it ends.
+constexpr std::size_t most_bytes = 24;
+
+// Not negative: zigzag, seven bits a byte, lowest first.
+inline std::uint8_t* put_number(std::uint8_t* out, std::uint64_t value) {
+  std::uint64_t rest = value << 1;
+  for (; rest > 0x7f; rest >>= 7) *out++ = static_cast<std::uint8_t>(rest | 0x80);
+  *out++ = static_cast<std::uint8_t>(rest);
+  return out;
+}
+
+inline std::uint8_t* put_byte(std::uint8_t* out, std::uint8_t value) {
+  *out = value;
+  return out + 1;
+}
+
+inline std::uint8_t* put_bytes(std::uint8_t* out, std::string_view bytes) {
+  if (!bytes.empty()) std::memcpy(out, bytes.data(), bytes.size());
+  return out + bytes.size();
+}
+
+inline std::uint8_t* put_text(std::uint8_t* out, std::string_view text) { return put_bytes(put_number(out, text.size()), text); }
+
+// A text of digits.
+std::uint8_t* put_decimal(std::uint8_t* out, std::uint64_t value);
+// A text of MAJOR:MINOR. @param device in the kernel's own encoding (include/linux/kdev_t.h)
+std::uint8_t* put_device(std::uint8_t* out, std::uint32_t device);
+
+// Eight digits of a text whose length has been written.
+inline std::uint8_t* put_hex(std::uint8_t* out, std::uint32_t value) {
+  // All eight at once, a byte each: the bytes apart, highest first, then their halves, then the characters.
+  std::uint64_t digits = __builtin_bswap32(value);
+  digits = (digits | digits << 16) & 0x0000ffff0000ffffULL;
+  digits = (digits | digits << 8) & 0x00ff00ff00ff00ffULL;
+  digits = (digits >> 4 | digits << 8) & 0x0f0f0f0f0f0f0f0fULL;
+  const std::uint64_t is_letter = (digits + 0x0606060606060606ULL) >> 4 & 0x0101010101010101ULL;
+  digits += 0x3030303030303030ULL + is_letter * ('a' - '0' - 10);
+  std::memcpy(out, &digits, sizeof digits);
+  return out + sizeof digits;
+}
+
+// Memory that grows while it is written.
 class AvroOutput {
  public:
   std::size_t size() const { return used_; }
   const std::uint8_t* data() const { return bytes_.data(); }
-  std::string_view from(std::size_t begin) const {
-    return {reinterpret_cast<const char*>(bytes_.data()) + begin, used_ - begin};
-  }
-  // Gives up what was written behind this size.
-  void cut(std::size_t size) { used_ = size; }
-
-  void byte(std::uint8_t value) {
-    *room(1) = value;
-    used_++;
+  std::string_view between(std::size_t begin, std::size_t end) const {
+    return {reinterpret_cast<const char*>(bytes_.data()) + begin, end - begin};
   }
 
-  void copy(std::string_view bytes) {
-    if (bytes.empty()) return;
-    std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
-    used_ += bytes.size();
-  }
+  void clear() { used_ = 0; }
+  std::uint8_t* end() { return bytes_.data() + used_; }
+  // What stands before `out` is written.
+  void end_at(const std::uint8_t* out) { used_ = offset_of(out); }
+  std::size_t offset_of(const std::uint8_t* out) const { return static_cast<std::size_t>(out - bytes_.data()); }
 
-  // Not negative: zigzag, seven bits a byte, lowest first.
-  void number(std::uint64_t value) {
-    std::uint8_t* at = room(10);
-    const std::uint8_t* begin = at;
-    std::uint64_t rest = value << 1;
-    for (; rest > 0x7f; rest >>= 7) *at++ = static_cast<std::uint8_t>(rest | 0x80);
-    *at++ = static_cast<std::uint8_t>(rest);
-    used_ += static_cast<std::size_t>(at - begin);
+  // Sees to so many bytes of room at `out`, which is moved with all that stands before it.
+  std::uint8_t* room(std::uint8_t* out, std::size_t bytes) {
+    const std::size_t used = offset_of(out);
+    if (bytes_.size() - used < bytes) bytes_.resize((used + bytes) * 2);
+    return bytes_.data() + used;
   }
-
-  void text(std::string_view bytes) {
-    number(bytes.size());
-    copy(bytes);
-  }
-
-  // At least so many bytes behind what is written; `wrote` says how many became of them.
-  std::uint8_t* room(std::size_t bytes) {
-    if (bytes_.size() - used_ < bytes) bytes_.resize((bytes_.size() + bytes) * 2);
-    return bytes_.data() + used_;
-  }
-  void wrote(std::size_t bytes) { used_ += bytes; }
 
  private:
-  std::vector<std::uint8_t> bytes_;
+  // Never without memory: no place in it is null.
+  std::vector<std::uint8_t> bytes_ = std::vector<std::uint8_t>(1);
   std::size_t used_ = 0;
 };
 

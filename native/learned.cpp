@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 #include <functional>
 #include <utility>
 
@@ -14,27 +13,36 @@ std::uint64_t hash_of(std::string_view key) { return std::hash<std::string_view>
 
 }  // namespace
 
-std::optional<Learned> LearnedTable::find(std::string_view key) {
+void Entry::write(std::string_view key, const Learned& value, std::vector<char>& bytes) {
+  Header header{.ends = {}, .count = value.count, .missing_count = value.missing_count};
+  bytes.resize(sizeof header);
+  std::size_t field = 0;
+  const auto append = [&](std::string_view text) {
+    bytes.insert(bytes.end(), text.begin(), text.end());
+    header.ends[field++] = static_cast<std::uint32_t>(bytes.size() - sizeof header);
+  };
+  append(key);
+  for (const std::string_view part : value.parts) append(part);
+  append(value.missing);
+  std::copy_n(reinterpret_cast<const char*>(&header), sizeof header, bytes.begin());
+  bytes.resize(aligned(bytes.size()));
+}
+
+Entry LearnedTable::find(std::string_view key) {
   const std::uint64_t hash = hash_of(key);
-  if (auto found = young_.find(key, hash)) return found;
-  const auto past = old_.find(key, hash);
-  if (!past) return std::nullopt;
+  if (const Entry found = young_.find(key, hash)) return found;
+  const Entry past = old_.find(key, hash);
+  if (!past) return past;
   // It is copied before the generation that it stands in may be emptied for it.
-  std::vector<char> bytes;
-  Learned copy = *past;
-  const auto take = [&](std::string_view& view) { bytes.insert(bytes.end(), view.begin(), view.end()); };
-  for (auto& part : copy.parts) take(part);
-  take(copy.missing);
-  std::size_t at = 0;
-  const auto place = [&](std::string_view& view) { view = {bytes.data() + std::exchange(at, at + view.size()), view.size()}; };
-  for (auto& part : copy.parts) place(part);
-  place(copy.missing);
-  add(key, hash, copy);
+  added_.assign(past.bytes().begin(), past.bytes().end());
+  add(Entry(added_.data()), hash);
   return young_.find(key, hash);
 }
 
 void LearnedTable::set(std::string_view key, const Learned& value) {
-  if (young_.can_ever_hold(key, value)) add(key, hash_of(key), value);
+  Entry::write(key, value, added_);
+  const Entry entry(added_.data());
+  if (young_.can_ever_hold(entry)) add(entry, hash_of(key));
 }
 
 void LearnedTable::clear() {
@@ -42,11 +50,11 @@ void LearnedTable::clear() {
   old_.clear();
 }
 
-void LearnedTable::add(std::string_view key, std::uint64_t hash, const Learned& value) {
-  if (young_.add(key, hash, value)) return;
+void LearnedTable::add(Entry entry, std::uint64_t hash) {
+  if (young_.add(entry, hash)) return;
   young_.swap(old_);
   young_.clear();
-  young_.add(key, hash, value);
+  young_.add(entry, hash);
 }
 
 LearnedTable::Generation::Generation(std::size_t most_entries, std::size_t most_bytes)
@@ -55,43 +63,22 @@ LearnedTable::Generation::Generation(std::size_t most_entries, std::size_t most_
       // At most half full.
       slots_(std::bit_ceil(2 * most_entries_), empty) {}
 
-std::optional<Learned> LearnedTable::Generation::find(std::string_view key, std::uint64_t hash) const {
+Entry LearnedTable::Generation::find(std::string_view key, std::uint64_t hash) const {
   const std::uint64_t slot = slots_[slot_of(key, hash)];
-  if (slot == empty) return std::nullopt;
-  const std::size_t begin = (slot >> 32) - 1;
-  const Header header = header_at(begin);
-  std::size_t at = begin + sizeof header + header.key;
-  const auto next = [&](std::size_t bytes) { return view(std::exchange(at, at + bytes), bytes); };
-  Learned learned{.count = header.count, .missing_count = header.missing_count};
-  for (std::size_t i = 0; i < header.count; i++) learned.parts[i] = next(header.parts[i]);
-  learned.missing = next(header.missing);
-  return learned;
+  return slot == empty ? Entry() : entry_of(slot);
 }
 
-bool LearnedTable::Generation::add(std::string_view key, std::uint64_t hash, const Learned& value) {
-  const std::size_t slot = slot_of(key, hash);
+bool LearnedTable::Generation::add(Entry entry, std::uint64_t hash) {
+  const std::size_t slot = slot_of(entry.key(), hash);
   const bool is_new = slots_[slot] == empty;
   const std::size_t begin = entries_.size();
+  const std::string_view bytes = entry.bytes();
   // What was there under the key stays, and counts, until the generation is emptied.
-  if (begin + size_of(key, value) > most_bytes_ || (is_new && used_ == most_entries_)) return false;
-  Header header{.key = static_cast<std::uint32_t>(key.size()),
-                .parts = {},
-                .missing = static_cast<std::uint32_t>(value.missing.size()),
-                .count = value.count,
-                .missing_count = value.missing_count};
-  for (std::size_t i = 0; i < value.count; i++) header.parts[i] = static_cast<std::uint32_t>(value.parts[i].size());
-  const auto* bytes = reinterpret_cast<const char*>(&header);
-  entries_.insert(entries_.end(), bytes, bytes + sizeof header);
-  entries_.insert(entries_.end(), key.begin(), key.end());
-  for (std::size_t i = 0; i < value.count; i++) entries_.insert(entries_.end(), value.parts[i].begin(), value.parts[i].end());
-  entries_.insert(entries_.end(), value.missing.begin(), value.missing.end());
+  if (begin + bytes.size() > most_bytes_ || (is_new && used_ == most_entries_)) return false;
+  entries_.insert(entries_.end(), bytes.begin(), bytes.end());
   slots_[slot] = static_cast<std::uint64_t>(begin + 1) << 32 | static_cast<std::uint32_t>(hash);
   if (is_new) used_++;
   return true;
-}
-
-bool LearnedTable::Generation::can_ever_hold(std::string_view key, const Learned& value) const {
-  return size_of(key, value) <= most_bytes_;
 }
 
 void LearnedTable::Generation::clear() {
@@ -106,27 +93,14 @@ void LearnedTable::Generation::swap(Generation& other) {
   std::swap(used_, other.used_);
 }
 
-std::size_t LearnedTable::Generation::size_of(std::string_view key, const Learned& value) {
-  std::size_t bytes = sizeof(Header) + key.size() + value.missing.size();
-  for (std::size_t i = 0; i < value.count; i++) bytes += value.parts[i].size();
-  return bytes;
-}
-
 std::size_t LearnedTable::Generation::slot_of(std::string_view key, std::uint64_t hash) const {
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t slot = hash & mask;; slot = (slot + 1) & mask) {
     const std::uint64_t found = slots_[slot];
     if (found == empty) return slot;
     if (static_cast<std::uint32_t>(found) != static_cast<std::uint32_t>(hash)) continue;
-    const std::size_t begin = (found >> 32) - 1;
-    if (view(begin + sizeof(Header), header_at(begin).key) == key) return slot;
+    if (entry_of(found).key() == key) return slot;
   }
-}
-
-LearnedTable::Generation::Header LearnedTable::Generation::header_at(std::size_t at) const {
-  Header header;
-  std::memcpy(&header, entries_.data() + at, sizeof header);
-  return header;
 }
 
 }  // namespace bpf2kafka

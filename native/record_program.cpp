@@ -1,5 +1,7 @@
 #include "record_program.h"
 
+#include <algorithm>
+
 #include "error.h"
 
 namespace bpf2kafka {
@@ -20,41 +22,46 @@ class Bounds {
   void inside(std::uint32_t offset, std::uint32_t bytes) const {
     require(offset <= end_ && bytes <= end_ - offset, "a number stands outside of its record");
   }
-  void number(Place place) const {
+  void number(Place& place) const {
     require(place.bytes == 1 || place.bytes == 2 || place.bytes == 4 || place.bytes == 8, "a number has no such size");
     inside(place.offset, place.bytes);
+    require(end_ >= word_bytes, "a struct has no eight bytes");
+    place.begin = std::min(place.offset, end_ - word_bytes);
+    place.shift = static_cast<std::uint8_t>(8 * (place.offset - place.begin));
+    place.mask &= ~0ULL >> 8 * (word_bytes - place.bytes);
   }
   void string(SpanPlace span) const {
     inside(span.offset, 2);
     inside(span.length, 2);
   }
-  void key(const Key& key) const {
+  void key(Key& key) const {
     if (key.numbers.empty()) return string(key.span);
     std::size_t bytes = 0;
-    for (const Place& each : key.numbers) {
+    for (Place& each : key.numbers) {
       number(each);
       bytes += each.bytes;
     }
     require(bytes <= max_key_bytes, "a key is too long");
   }
-  void condition(const Condition& condition) const {
-    if (condition.kind == Condition::Kind::harmless) return string(condition.span);
+  void condition(Condition& condition) const {
     number(condition.place);
     if (condition.kind == Condition::Kind::same) number(condition.other);
   }
 
  private:
+  static constexpr std::uint32_t word_bytes = 8;
+
   std::uint32_t end_;
 };
 
-class Check {
+class Steps {
  public:
-  explicit Check(const RecordProgram& program) : program_(program) {}
+  explicit Steps(RecordProgram& program) : program_(program) {}
 
-  void steps(std::uint32_t begin, std::uint32_t end, Bounds bounds, bool in_items = false) const {
+  void prepare(std::uint32_t begin, std::uint32_t end, Bounds bounds, bool in_items = false) {
     require(end <= program_.steps.size(), "steps end behind the program");
     for (std::uint32_t at = begin; at < end;) {
-      const Step& each = program_.steps[at];
+      Step& each = program_.steps[at];
       step(each, bounds);
       require(!in_items || depends_on_bytes(each.kind), "an item depends on more than its bytes");
       const bool has_steps_inside =
@@ -65,7 +72,7 @@ class Check {
       }
       require(each.end > at && each.end <= end, "steps end outside of those around them");
       const bool is_items = each.kind == Step::Kind::items;
-      steps(at + 1, each.end, is_items ? Bounds(each.count) : bounds, in_items || is_items);
+      prepare(at + 1, each.end, is_items ? Bounds(each.count) : bounds, in_items || is_items);
       at = each.end;
     }
   }
@@ -76,10 +83,11 @@ class Check {
     return kind != Step::Kind::learned && kind != Step::Kind::missing && kind != Step::Kind::keep && kind != Step::Kind::items;
   }
 
-  void step(const Step& step, Bounds bounds) const {
+  void step(Step& step, Bounds bounds) {
+    piece(step.before);
     switch (step.kind) {
       case Step::Kind::bytes:
-        return pool(step);
+        return;
       case Step::Kind::number:
       case Step::Kind::bit:
       case Step::Kind::decimal:
@@ -105,10 +113,11 @@ class Check {
         return;
       case Step::Kind::missing:
         require(step.tables >> program_.tables.size() == 0, "there is no such table");
-        return pool(step);
+        return piece(step.names);
       case Step::Kind::when:
-        require(step.condition < program_.conditions.size(), "there is no such condition");
-        return bounds.condition(program_.conditions[step.condition]);
+        // Each is about one struct only.
+        require(step.index == conditions_++ && step.index < program_.conditions.size(), "there is no such condition");
+        return bounds.condition(program_.conditions[step.index]);
       case Step::Kind::items:
         require(step.count > 0, "an item has no bytes");
         return bounds.string(step.span);
@@ -118,30 +127,28 @@ class Check {
     }
   }
 
-  void pool(const Step& step) const {
-    require(step.begin <= program_.bytes.size() && step.size <= program_.bytes.size() - step.begin, "there are no such bytes");
+  void piece(Piece piece) const {
+    require(piece.begin <= program_.bytes.size() && piece.size <= program_.bytes.size() - piece.begin, "there are no such bytes");
   }
   void given(const Step& step) const { require(step.index < program_.given, "there is no such number"); }
 
-  const RecordProgram& program_;
+  RecordProgram& program_;
+  std::size_t conditions_ = 0;
 };
 
 }  // namespace
 
-void RecordProgram::check() const {
+void RecordProgram::prepare() {
   const Bounds record(record_bytes);
   require(tables.size() <= max_tables, "too many tables");
   require(kept_names.size() <= Learned::max_parts, "too many values are kept");
-  for (const Table& table : tables) record.key(table.key);
+  require(harmless.empty() || secrets.is_sound(), "there is nothing to know a secret by");
+  for (Table& table : tables) record.key(table.key);
   if (kept) record.key(kept_key);
-  for (const Condition& condition : whole) {
-    record.condition(condition);
-    if (condition.kind == Condition::Kind::harmless)
-      require(secrets.is_sound(), "there is nothing to know a secret by");
-  }
-  for (const Condition& condition : conditions)
-    require(condition.kind != Condition::Kind::harmless, "secrets are no part of a value");
-  Check(*this).steps(0, static_cast<std::uint32_t>(steps.size()), record);
+  for (Condition& condition : whole) record.condition(condition);
+  for (const SpanPlace& span : harmless) record.string(span);
+  Steps(*this).prepare(0, static_cast<std::uint32_t>(steps.size()), record);
+  bytes.append(piece_bytes, '\0');
 }
 
 }  // namespace bpf2kafka

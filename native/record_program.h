@@ -17,8 +17,18 @@ constexpr std::size_t max_key_bytes = 64;
 
 // An unsigned number in a record, little-endian.
 struct Place {
-  std::uint32_t offset = 0;  // bytes from the start of the record
-  std::uint32_t bytes = 1;   // 1, 2, 4 or 8
+  std::uint32_t offset = 0;    // bytes from the start of the record, or of the item
+  std::uint8_t bytes = 1;      // 1, 2, 4 or 8
+  std::uint64_t mask = ~0ULL;  // bits that count
+  // Filled by RecordProgram::prepare: the number is read as part of eight bytes that lie in the struct too.
+  std::uint8_t shift = 0;   // bits below it
+  std::uint32_t begin = 0;  // of the eight
+};
+
+// Bytes of the program.
+struct Piece {
+  std::uint32_t begin = 0;
+  std::uint32_t size = 0;
 };
 
 // Where a record says where one of its strings stands: struct span of bpf/abi.h.
@@ -32,16 +42,13 @@ struct Condition {
   enum class Kind : std::uint8_t {
     equal,
     unequal,
-    same,      // as another number
-    harmless,  // no secrets in the texts
+    same,  // as another number
   };
 
   Kind kind;
   Place place;
-  std::uint64_t mask = ~0ULL;
   std::uint64_t value = 0;
-  Place other;     // same
-  SpanPlace span;  // harmless
+  Place other;  // same
 };
 
 // Bytes of a record by which something is looked up: numbers one behind the other, or a string.
@@ -50,10 +57,10 @@ struct Key {
   SpanPlace span;
 };
 
-// One step of the way of a record into Avro. Small, since each record goes through all of them.
-struct Step {
+// One step of the way of a record into Avro, in a line of the cache: each record goes through all of them.
+struct alignas(64) Step {
   enum class Kind : std::uint8_t {
-    bytes,    // the same for each record
+    bytes,    // only what is the same for each record
     number,   // an int or a long
     bit,      // a boolean
     decimal,  // a number as a string
@@ -73,18 +80,16 @@ struct Step {
   };
 
   Kind kind;
-  std::uint8_t index = 0;       // bit: which; given, millis: which of the given numbers; learned: which table
-  std::uint8_t part = 0;        // learned, keep: which value
-  std::uint8_t tables = 0;      // missing: a bit for each
-  Place place;                  // number, bit, decimal, hex, name, device, micros, millis; texts: how many they must be
-  SpanPlace span;               // text, texts, items
-  std::uint32_t begin = 0;      // bytes, missing: in the program's bytes
-  std::uint32_t size = 0;
-  std::uint32_t count = 0;      // missing: names that are lacking always; items: bytes of one
-  std::uint32_t condition = 0;  // when: which of the program's
-  std::uint32_t end = 0;        // when, items, keep: behind the last step inside, which follow this one
-  std::uint64_t mask = ~0ULL;   // number
-  std::uint64_t most = 0;       // number
+  std::uint8_t index = 0;   // bit: which; given, millis: which of the given numbers; learned: which table; when: which condition
+  std::uint8_t part = 0;    // learned, keep: which value
+  std::uint8_t tables = 0;  // missing: a bit for each
+  bool is_int = false;      // number: not a long
+  Piece before;             // the same for each record, written first
+  std::uint32_t end = 0;    // when, items, keep: behind the last step inside, which follow this one
+  std::uint32_t count = 0;  // missing: names that are lacking always; items: bytes of one
+  Place place;              // number, bit, decimal, hex, name, device, micros, millis; texts: how many they must be
+  SpanPlace span;           // text, texts, items
+  Piece names;              // missing: those that are lacking always
 };
 
 struct Table {
@@ -93,11 +98,16 @@ struct Table {
 };
 
 struct RecordProgram {
+  // What is the same for each record is copied by so many bytes, whatever its size, when it has no more.
+  static constexpr std::size_t piece_bytes = 32;
+
   std::vector<Step> steps;
   std::string bytes;
   std::vector<Condition> conditions;
   // Of records that can be written at all; all others are declined.
   std::vector<Condition> whole;
+  // In which there must be no secrets.
+  std::vector<SpanPlace> harmless;
   std::vector<Table> tables;
   SecretTriggers secrets;
   // Into which table, and under which key, goes what `keep` keeps.
@@ -107,8 +117,8 @@ struct RecordProgram {
   std::uint32_t record_bytes = 0;
   std::uint32_t given = 0;  // numbers a record
 
-  // Throws ERR_ADDON when it would read or write where it must not.
-  void check() const;
+  // Throws ERR_ADDON when it would read or write where it must not. To be called once, before it is used.
+  void prepare();
 };
 
 }  // namespace bpf2kafka

@@ -1,45 +1,21 @@
 // Writes records of the kernel as Avro, many in one call.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <limits>
 #include <span>
-#include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "avro.h"
 #include "record_program.h"
+#include "record_view.h"
+#include "written_items.h"
 
 namespace bpf2kafka {
 
-// What was written for items that come again and again: children of one process have the same ancestors, and those are
-// half of a record. The same bytes and given numbers give the same Avro.
-class WrittenItems {
- public:
-  // Empty when nothing is kept for them; the Avro of items never is.
-  std::string_view find(std::string_view items, std::span<const double> given) const;
-  // In place of what has been kept there.
-  void keep(std::string_view items, std::span<const double> given, std::string_view avro);
-
- private:
-  struct Entry {
-    std::string items;
-    std::vector<double> given;
-    std::string avro;
-  };
-  // The parents that are busy at one time.
-  static constexpr std::size_t places = 512;
-  static std::size_t place_of(std::string_view items);
-
-  std::array<Entry, places> entries_;
-};
-
 class RecordWriter {
  public:
-  explicit RecordWriter(RecordProgram program) : program_(std::move(program)) { program_.check(); }
+  explicit RecordWriter(RecordProgram program);
 
   enum class End {
     all,       // of the records
@@ -56,7 +32,7 @@ class RecordWriter {
 
   // Writes records one behind the other, up to the first one that it cannot write.
   // records: where each begins in `memory`. given: `given` numbers for each. ends: where in the output each ends.
-  // cleared: the one of which it is known that it has no secrets.
+  // cleared: the one of which it is known that it has no secrets; the same texts are not suspect again.
   Result write(std::span<const std::uint8_t> memory, std::span<const std::uint32_t> records, std::span<const double> given,
                std::span<std::uint32_t> ends, std::size_t cleared = none);
 
@@ -68,7 +44,12 @@ class RecordWriter {
  private:
   class Record;
 
+  // How the next record ends: whether it is one that can be written at all.
+  End judge(RecordView& record, bool is_cleared);
+
   RecordProgram program_;
+  // The suspect texts that were cleared, for each text of `harmless`: what is a secret differs from one to the other.
+  std::vector<LearnedTable> cleared_;
   AvroOutput output_;
   WrittenItems items_;
 };

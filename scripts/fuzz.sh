@@ -14,7 +14,7 @@ shift
 case $target in
 # --wrap: the target puts pages around what the reader maps.
 event_ring) sources='native/event_ring.cpp -Wl,--wrap=mmap -Wl,--wrap=munmap' ;;
-record_writer) sources='native/avro.cpp native/learned.cpp native/record_program.cpp native/record_writer.cpp' ;;
+record_writer) sources='native/avro.cpp native/learned.cpp native/record_program.cpp native/record_writer.cpp native/written_items.cpp' ;;
 *)
   echo "fuzz: there is no target $target: event_ring or record_writer" >&2
   exit 2

@@ -5,7 +5,7 @@ import { loadAddon, translated, translating } from './load-addon.ts';
  * Avro, many in one call, by a program that is data.
  */
 
-/** An unsigned number in a record, little-endian. */
+/** An unsigned number in a record, little-endian. The struct that it stands in has eight bytes at least. */
 export interface Place {
   /** From the start of the record. */
   readonly offset: number;
@@ -124,7 +124,8 @@ export interface RecordWriter {
    * @param given as many numbers for each record as the program wants
    * @param ends where in `avro` each one that was written ends; filled
    * @param begin index of the first record to be written, and `end` of the one behind the last
-   * @param cleared index of one of which it is known that it has no secrets
+   * @param cleared index of one of which it is known that it has no secrets; the same text in the same place is remembered
+   * to have none
    */
   write(
     memory: Uint8Array,

@@ -22,17 +22,23 @@ void require(bool holds, const char* what) {
   std::abort();
 }
 
-// Mostly inside of the record: a program with one place outside is refused as a whole.
-std::uint32_t offset(FuzzedInput& input) { return input.one_in(64) ? input.u32() : input.below(record_bytes - 8); }
+// Mostly inside of the record, up to its end: a program with one place outside is refused as a whole.
+std::uint32_t offset(FuzzedInput& input, std::uint32_t bytes) {
+  return input.one_in(64) ? input.u32() : input.below(record_bytes + 1 - bytes);
+}
 
-Place place(FuzzedInput& input) { return {offset(input), input.one_in(64) ? input.below(12) : 1U << input.below(4)}; }
+Place place(FuzzedInput& input) {
+  const std::uint32_t bytes = input.one_in(64) ? input.below(12) : 1U << input.below(4);
+  return {.offset = offset(input, bytes), .bytes = static_cast<std::uint8_t>(bytes)};
+}
 
-Condition condition(FuzzedInput& input, std::uint32_t kinds) {
-  return {.kind = static_cast<Condition::Kind>(input.below(kinds)),
+SpanPlace span(FuzzedInput& input) { return {offset(input, 2), offset(input, 2)}; }
+
+Condition condition(FuzzedInput& input) {
+  return {.kind = static_cast<Condition::Kind>(input.below(3)),
           .place = place(input),
           .value = input.below(4),
-          .other = place(input),
-          .span = {offset(input), offset(input)}};
+          .other = place(input)};
 }
 
 void add_steps(RecordProgram& program, FuzzedInput& input, int most, int depth) {
@@ -41,13 +47,18 @@ void add_steps(RecordProgram& program, FuzzedInput& input, int most, int depth) 
     step.index = static_cast<std::uint8_t>(input.below(3));
     step.part = static_cast<std::uint8_t>(input.below(input.one_in(64) ? 9 : 2));
     step.tables = static_cast<std::uint8_t>(input.below(4));
+    step.is_int = input.one_in(2);
+    step.before = {0, input.below(static_cast<std::uint32_t>(program.bytes.size()))};
     step.place = place(input);
-    step.span = {offset(input), offset(input)};
-    step.size = static_cast<std::uint32_t>(program.bytes.size());
+    if (step.kind == Step::Kind::hex) step.place.offset = offset(input, 4);
+    if (step.kind == Step::Kind::name) step.place.offset = offset(input, 16);
+    step.span = span(input);
+    step.names = {0, static_cast<std::uint32_t>(program.bytes.size())};
     step.count = input.one_in(64) ? 0 : record_bytes;
-    step.condition = static_cast<std::uint32_t>(program.conditions.size());
-    step.most = largest_int;
-    program.conditions.push_back(condition(input, 3));
+    if (step.kind == Step::Kind::when) {
+      step.index = static_cast<std::uint8_t>(program.conditions.size());
+      program.conditions.push_back(condition(input));
+    }
     const std::size_t at = program.steps.size();
     program.steps.push_back(step);
     if (step.kind >= Step::Kind::when && depth < 3) add_steps(program, input, 4, depth + 1);
@@ -55,21 +66,30 @@ void add_steps(RecordProgram& program, FuzzedInput& input, int most, int depth) 
   }
 }
 
+// Any text of four zeros, which are common here, may be one.
+SecretTriggers any_secrets() {
+  std::vector<std::int32_t> slots(8192);
+  const std::int32_t zeros = 0x20202020;
+  slots[static_cast<std::uint32_t>(zeros) * 3U >> 19] = zeros;
+  return {slots, 3, 19, 0};
+}
+
 RecordProgram any_program(FuzzedInput& input) {
   RecordProgram program;
-  program.bytes = "frame";
-  program.secrets = {std::vector<std::int32_t>(8192), 3, 19, 0};
+  program.bytes = "the frame, in front of whatever it is that is written";
+  program.secrets = any_secrets();
   for (int i = 0; i < 2; i++) {
     const auto table = std::make_shared<LearnedTable>(16, 4096);
     table->set("", {.parts = {"known"}, .count = 1});
-    program.tables.push_back({table, {.numbers = {}, .span = {offset(input), offset(input)}}});
+    program.tables.push_back({table, {.numbers = {}, .span = span(input)}});
   }
   program.kept = program.tables[0].learned;
   program.kept_key = {.numbers = {place(input)}};
   program.kept_names = {"a", "b"};
   program.record_bytes = record_bytes;
   program.given = 2;
-  for (std::uint32_t conditions = input.below(3); conditions > 0; conditions--) program.whole.push_back(condition(input, 4));
+  for (std::uint32_t conditions = input.below(3); conditions > 0; conditions--) program.whole.push_back(condition(input));
+  for (std::uint32_t texts = input.below(3); texts > 0; texts--) program.harmless.push_back(span(input));
   add_steps(program, input, 8, 0);
   return program;
 }
@@ -88,17 +108,27 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t byte
   const std::unique_ptr<std::uint8_t[]> memory(new std::uint8_t[size]);
   for (std::size_t i = 0; i < size; i++) memory[i] = static_cast<std::uint8_t>(input.one_in(2) ? input.below(256) : 0);
   std::vector<std::uint32_t> records(1 + input.below(4));
-  for (auto& record : records) record = input.below(300);
+  // At the end of the memory there is nothing behind a record.
+  for (auto& record : records)
+    record = size >= record_bytes && input.one_in(2) ? static_cast<std::uint32_t>(size) - record_bytes : input.below(300);
   const std::vector<double> given(2 * records.size(), 1e6);
   std::vector<std::uint32_t> ends(records.size());
+  std::size_t cleared = RecordWriter::none;
   for (std::size_t begin = 0; begin < records.size();) {
     const std::size_t left = records.size() - begin;
     const auto result = writer->write({memory.get(), size}, std::span(records).subspan(begin),
-                                      std::span(given).subspan(2 * begin), std::span(ends).subspan(begin));
+                                      std::span(given).subspan(2 * begin), std::span(ends).subspan(begin),
+                                      cleared == begin ? 0 : RecordWriter::none);
     require(result.written <= left, "no more records are written than there are");
     require((result.written == left) == (result.end == RecordWriter::End::all), "it ends for a reason");
     require(writer->output().size() == (result.written == 0 ? 0 : ends[begin + result.written - 1]), "it ends where it says");
-    begin += result.written + 1;
+    begin += result.written;
+    if (result.end == RecordWriter::End::suspect) {
+      require(cleared != begin, "what was cleared is not suspect");
+      cleared = begin;
+    } else {
+      begin++;
+    }
   }
   return 0;
 }

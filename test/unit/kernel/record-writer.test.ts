@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { secretTriggers } from '../../../src/enrich/secret-triggers.ts';
 import {
   type Key,
   openLearnedTable,
@@ -124,6 +125,56 @@ test.each([-1, 0.5, 2 ** 53 - 1, Number.NaN, Number.POSITIVE_INFINITY])('a given
   expect(written(given, Buffer.alloc(16), [2 ** 53 - 2])).toHaveLength(8);
 });
 
+test('a number is read wherever it stands in its record, up to its end', () => {
+  const record = Buffer.from(Array.from({ length: 16 }, (_, at) => 0x81 + at));
+  for (const size of [1, 2, 4] as const)
+    for (let offset = 0; offset <= 16 - size; offset += 1) {
+      const avro = written(program([{ kind: 'decimal', place: { offset, bytes: size } }]), record);
+      expect(avro?.subarray(1).toString(), `${size} at ${offset}`).toBe(`${record.readUIntLE(offset, size)}`);
+    }
+});
+
+describe('records in whose texts there may be a secret', () => {
+  const places = [span, { offset: 4, length: 6 }];
+  const harmless = places.map((place) => ({ kind: 'harmless', span: place }) as const);
+
+  /** Writes one record of two texts, and says whether it was suspect. */
+  function opened() {
+    const writer = openRecordWriter(program([], { whole: harmless, secrets: secretTriggers, recordBytes: 8 }));
+    return (texts: readonly string[], cleared?: number) => {
+      const [first = '', second = ''] = texts;
+      const record = Buffer.alloc(8 + first.length + second.length);
+      record.writeUInt16LE(8, 0);
+      record.writeUInt16LE(first.length, 2);
+      record.writeUInt16LE(8 + first.length, 4);
+      record.writeUInt16LE(second.length, 6);
+      record.write(first + second, 8, 'latin1');
+      const one = new Uint32Array(1);
+      return writer.write(record, one, new Float64Array(0), one, 0, 1, cleared).suspect === true;
+    };
+  }
+
+  test('are suspect, wherever it stands, and no others', () => {
+    const isSuspect = opened();
+    for (let before = 0; before < 13; before += 1)
+      for (let after = 0; after < 13; after += 1) {
+        const around = (text: string) => [`${'x'.repeat(before)}${text}${'y'.repeat(after)}`];
+        for (const text of ['toke', 'ToKe', '://u:p@h']) expect(isSuspect(around(text)), `${around(text)}`).toBe(true);
+        for (const text of ['tok', 'oken', '://u:p']) expect(isSuspect(around(text)), `${around(text)}`).toBe(false);
+      }
+  });
+
+  test('are not once they were cleared, with the same text in the same place', () => {
+    const isSuspect = opened();
+    expect(isSuspect(['/a/token', '/b'])).toBe(true);
+    expect(isSuspect(['/a/token', '/b'], 0)).toBe(false);
+    expect(isSuspect(['/a/token', '/c'])).toBe(false);
+    expect(isSuspect(['/a/tokens', '/b'])).toBe(true);
+    expect(isSuspect(['/a', '/a/token'])).toBe(true);
+    expect(isSuspect(['/a/token', '/b/token'])).toBe(true);
+  });
+});
+
 const u32 = (offset: number) => ({ offset, bytes: 4 }) as const;
 const learned = openLearnedTable({ entries: 2, bytes: 1_000 });
 const inside: readonly Step<number, number>[] = [{ kind: 'number', place: u32(13), most: 'int' }];
@@ -138,6 +189,10 @@ test.each<[what: string, steps: readonly Step<number, number>[], more?: Partial<
   ['names of a table that is not there', [{ kind: 'missing', names: [], of: [1] }]],
   ['a place to keep something that is not there', [{ kind: 'keep', part: 0, steps: [] }]],
   ['items of no bytes', [{ kind: 'items', span, itemBytes: 0, steps: [] }]],
+  [
+    'a number in items that have no eight bytes',
+    [{ kind: 'items', span, itemBytes: 7, steps: [{ kind: 'bit', place: { offset: 0, bytes: 1 }, index: 0 }] }],
+  ],
   [
     'a number behind an item',
     [{ kind: 'items', span, itemBytes: 8, steps: [{ kind: 'micros', place: { offset: 4, bytes: 8 } }] }],
@@ -173,8 +228,8 @@ test('records that say anything about their strings are written or declined, and
     {
       kind: 'items',
       span: { offset: 12, length: 14 },
-      itemBytes: 3,
-      steps: [{ kind: 'bit', place: { offset: 2, bytes: 1 }, index: 0 }],
+      itemBytes: 8,
+      steps: [{ kind: 'bit', place: { offset: 7, bytes: 1 }, index: 0 }],
     },
   ]);
   const writer = openRecordWriter(all);

@@ -37,11 +37,14 @@ function recordAt(bytes: Buffer): KernelRecord {
   return record;
 }
 
-/** The codec under test, avsc alone for the same records, and how many of them took the general way so far. */
+/**
+ * The codec under test, avsc alone for the same records, how many of them took the general way so far, and in how many the
+ * rules looked for secrets.
+ */
 function setUp({ framing = singleObject, hostName = identity.hostName as string | null, known = enrichment } = {}) {
   const table = createExecTable(layout, { ...identity, hostName }, wallClock, known);
   const avsc = createCodec({ topic, framing });
-  const counted = { general: 0 };
+  const counted = { general: 0, lookedAt: 0 };
   const spied: AvroCodec<ExecEvent> = {
     ...avsc,
     encode(events) {
@@ -49,7 +52,11 @@ function setUp({ framing = singleObject, hostName = identity.hostName as string 
       return avsc.encode(events);
     },
   };
-  const { encode } = createRecordCodec('exec-events', table, spied);
+  const hides = (record: KernelRecord) => {
+    counted.lookedAt += 1;
+    return table.hides?.(record) === true;
+  };
+  const { encode } = createRecordCodec('exec-events', { ...table, hides }, spied);
   const general = (kernelRecords: readonly KernelRecord[]) => {
     const { topic, records } = avsc.encode(kernelRecords.map(table.eventOf));
     return { topic, records };
@@ -307,6 +314,25 @@ test('what is found out later is said from the next batch on', async () => {
   host.pod = 'web';
   expect(await published()).toEqual({ user_name: 'bob', k8s_pod_name: 'web', unknown: [] });
   expect(counted.general).toBe(0);
+});
+
+test('the rules for secrets look at a text once', () => {
+  const { encode, general, counted } = setUp();
+  const batch = [1, 2, 3].map((pid) =>
+    recordAt(recordOf({ numbers: { pid }, argv: Buffer.from('cat\0/etc/passwd\0') })),
+  );
+  for (let i = 0; i < 2; i += 1) expect(encode(batch)).toEqual(general(batch));
+  expect(counted).toEqual({ general: 0, lookedAt: 1 });
+});
+
+test('what is no secret as a path is one as arguments', () => {
+  const { encode, general, counted } = setUp();
+  const text = Buffer.from('tool\0--token\0abc\0');
+  encode([recordAt(recordOf({ filename: text }))]);
+  expect(counted).toEqual({ general: 0, lookedAt: 1 });
+  const batch = [recordAt(recordOf({ argv: text }))];
+  expect(encode(batch)).toEqual(general(batch));
+  expect(counted.general).toBe(1);
 });
 
 test('what is too large to be kept is found out for each record', () => {
