@@ -16,9 +16,8 @@
  * memory (a tracing program cannot wait for it) is left as zeros, which is what bpf_probe_read_user makes of it, and its
  * bit is set in scratch.absent; `read` is the bit of the first one.
  */
-__noinline long copy_pages(__u64 source, __u64 bytes, __u64 offset, __u64 read)
+__noinline long copy_pages(struct scratch *scratch, __u64 source, __u64 bytes, __u64 offset, __u64 read)
 {
-	struct scratch *scratch = scratch_of_cpu();
 	__u64 reads = 0;
 
 	if (!scratch)
@@ -31,7 +30,7 @@ __noinline long copy_pages(__u64 source, __u64 bytes, __u64 offset, __u64 read)
 		hide_bounds(chunk);
 		if (chunk > ARGS_PAGE_BYTES || !is_in_data(offset))
 			break;
-		if (bpf_probe_read_user(scratch->data + offset, chunk, (const void *)source))
+		if (unlikely(bpf_probe_read_user(scratch->data + offset, chunk, (const void *)source)))
 			scratch->absent |= 1ULL << ((read + reads) & 63);
 		offset += chunk;
 		source += chunk;
@@ -56,11 +55,11 @@ static __always_inline __u64 copy_argv(struct scratch *scratch, const struct mm_
 	scratch->absent = 0;
 	if (mode == EXEC_ARGS_FULL && bytes <= ARGS_CAPTURED_BYTES) {
 		captured = bytes;
-		copy_pages(start, captured, offset, 0);
+		copy_pages(scratch, start, captured, offset, 0);
 	} else if (mode == EXEC_ARGS_FULL) {
 		captured = ARGS_CAPTURED_BYTES;
-		copy_pages(end - ARGS_TAIL_BYTES, ARGS_TAIL_BYTES, offset + ARGS_HEAD_BYTES,
-			   copy_pages(start, ARGS_HEAD_BYTES, offset, 0));
+		copy_pages(scratch, end - ARGS_TAIL_BYTES, ARGS_TAIL_BYTES, offset + ARGS_HEAD_BYTES,
+			   copy_pages(scratch, start, ARGS_HEAD_BYTES, offset, 0));
 	} else if (mode == EXEC_ARGS_PROGRAM && bytes > 0 && is_in_data(offset)) {
 		long length = bpf_probe_read_user_str(scratch->data + offset, ARGS_PAGE_BYTES, (const void *)start);
 
@@ -70,7 +69,7 @@ static __always_inline __u64 copy_argv(struct scratch *scratch, const struct mm_
 			scratch->absent = 1;
 	}
 	record->args_absent = scratch->absent;
-	if (record->args_absent)
+	if (unlikely(record->args_absent))
 		mark_unread(record, EXEC_FIELD_ARGS);
 	record->args.offset = sizeof(*record) + offset;
 	record->args.length = captured;
@@ -82,19 +81,29 @@ static __always_inline __u64 copy_env(struct scratch *scratch, const struct mm_s
 				      __u64 offset)
 {
 	struct exec_record *record = &scratch->record;
-	__u64 start = mm->env_start;
-	__u64 bytes = wanted && mm->env_end > start ? mm->env_end - start : 0;
-	__u64 captured = bytes < ENV_CAPTURED_BYTES ? bytes : ENV_CAPTURED_BYTES;
+	__u64 captured = 0;
 
-	record->env_bytes = bytes;
-	record->env_page_offset = start & (ARGS_PAGE_BYTES - 1);
-	scratch->absent = 0;
-	if (captured > 0)
-		copy_pages(start, captured, offset, 0);
-	record->env_absent = scratch->absent;
-	if (record->env_absent || captured < bytes)
-		mark_unread(record, EXEC_FIELD_ENV);
-	set_flag(record, EXEC_FLAG_ENV, wanted);
+	record->env_bytes = 0;
+	record->env_page_offset = 0;
+	record->env_absent = 0;
+	if (wanted) {
+		__u64 start = mm->env_start;
+		__u64 end = mm->env_end;
+
+		captured = end > start ? end - start : 0;
+		record->env_bytes = captured;
+		record->env_page_offset = start & (ARGS_PAGE_BYTES - 1);
+		if (captured > ENV_CAPTURED_BYTES) {
+			captured = ENV_CAPTURED_BYTES;
+			mark_unread(record, EXEC_FIELD_ENV);
+		}
+		scratch->absent = 0;
+		copy_pages(scratch, start, captured, offset, 0);
+		record->env_absent = scratch->absent;
+		if (unlikely(scratch->absent))
+			mark_unread(record, EXEC_FIELD_ENV);
+		set_flag(record, EXEC_FLAG_ENV, true);
+	}
 	record->env.offset = sizeof(*record) + offset;
 	record->env.length = captured;
 	return offset + captured;

@@ -19,4 +19,8 @@
 		negative >> 63;                                                                                        \
 	})
 
+/* Move what is rare out of the way of the rest: an exec finds the program itself in no cache. */
+#define likely(condition) __builtin_expect(!!(condition), 1)
+#define unlikely(condition) __builtin_expect(!!(condition), 0)
+
 #endif

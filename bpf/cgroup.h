@@ -28,25 +28,25 @@ static __always_inline long join_kernfs_names(struct scratch *scratch, struct ke
 
 		/* The root has no name. */
 		if (!parent)
-			return join_names(offset, names);
+			return join_names(scratch, offset, names);
 		scratch->names[names].address = (__u64)node->name;
 		node = parent;
 	}
-	return kernfs_parent(node, before_6_15) ? -1 : join_names(offset, PATH_NAMES);
+	return kernfs_parent(node, before_6_15) ? -1 : join_names(scratch, offset, PATH_NAMES);
 }
 
 /*
  * Where a controller has the process: in a hierarchy of version 1 its own cgroup, in the unified one the nearest above it
  * for which the controller is enabled. A kernel without the controller: the process's cgroup in the unified hierarchy.
  */
-#define kernfs_node_of(css_set, controller)                                                                            \
+#define cgroup_of(css_set, controller)                                                                                 \
 	({                                                                                                             \
 		struct cgroup *of = (css_set)->dfl_cgrp;                                                               \
 		if (bpf_core_enum_value_exists(enum cgroup_subsys_id, controller)) {                                   \
 			struct cgroup_subsys_state **subsys = (css_set)->subsys;                                       \
 			of = subsys[bpf_core_enum_value(enum cgroup_subsys_id, controller)]->cgroup;                   \
 		}                                                                                                      \
-		of->kn;                                                                                                \
+		of;                                                                                                    \
 	})
 
 /*
@@ -54,35 +54,34 @@ static __always_inline long join_kernfs_names(struct scratch *scratch, struct ke
  * nobody need put it there; then the first of three in which it is not at the root: systemd gives each unit a cgroup of
  * pids, the kubelet wants memory, runc devices.
  */
-static __always_inline struct kernfs_node *kernfs_node_of_process(struct css_set *css_set, bool before_6_15)
+static __always_inline struct cgroup *cgroup_of_process(struct css_set *css_set)
 {
-	struct kernfs_node *node = css_set->dfl_cgrp->kn;
+	struct cgroup *cgroup = css_set->dfl_cgrp;
 
-	if (kernfs_parent(node, before_6_15))
-		return node;
-	node = kernfs_node_of(css_set, pids_cgrp_id);
-	if (kernfs_parent(node, before_6_15))
-		return node;
-	node = kernfs_node_of(css_set, memory_cgrp_id);
-	if (kernfs_parent(node, before_6_15))
-		return node;
-	return kernfs_node_of(css_set, devices_cgrp_id);
+	if (cgroup->level > 0)
+		return cgroup;
+	cgroup = cgroup_of(css_set, pids_cgrp_id);
+	if (cgroup->level > 0)
+		return cgroup;
+	cgroup = cgroup_of(css_set, memory_cgrp_id);
+	if (cgroup->level > 0)
+		return cgroup;
+	return cgroup_of(css_set, devices_cgrp_id);
 }
 
 /*
  * Writes the path of the process's cgroup, "/" for the root of its hierarchy, to data + offset and returns the offset
  * behind it. A path that does not fit, or of which a name cannot be read, is left out whole (-1): it is never cut.
  */
-__noinline long copy_cgroup_path(__u64 offset)
+__noinline long copy_cgroup_path(struct scratch *scratch, __u64 offset)
 {
-	struct scratch *scratch = scratch_of_cpu();
-	struct css_set *css_set = bpf_get_current_task_btf()->cgroups;
+	struct kernfs_node *node = cgroup_of_process(bpf_get_current_task_btf()->cgroups)->kn;
 
 	if (!scratch)
 		return -1;
 	if (bpf_core_field_exists(((struct kernfs_node *)0)->__parent))
-		return join_kernfs_names(scratch, kernfs_node_of_process(css_set, false), offset, false);
-	return join_kernfs_names(scratch, kernfs_node_of_process(css_set, true), offset, true);
+		return join_kernfs_names(scratch, node, offset, false);
+	return join_kernfs_names(scratch, node, offset, true);
 }
 
 #endif

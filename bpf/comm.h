@@ -10,11 +10,9 @@
 /* COMM_BYTES in two loads, which is faster than a helper's call. */
 static __always_inline void copy_comm(char *to, const struct task_struct *task)
 {
-	const __u64 *from = (const __u64 *)&task->comm;
-
 	_Static_assert(COMM_BYTES == 2 * sizeof(__u64), "two loads");
-	((__u64 *)to)[0] = from[0];
-	((__u64 *)to)[1] = from[1];
+	((__u64 *)to)[0] = *(const __u64 *)&task->comm[0];
+	((__u64 *)to)[1] = *(const __u64 *)&task->comm[8];
 }
 
 #endif

@@ -35,13 +35,17 @@ static __always_inline void read_credentials(struct exec_record *record, const s
  * effective id is another one now only when the file's set-id bit gave it, or when the kernel, which does not let that bit
  * work under a tracer, put the real id in its place (security/commoncap.c): that one is no gain.
  */
-static __always_inline void read_gain(struct exec_record *record, const struct cred *now, const struct cred *before)
+static __always_inline void read_gain(struct exec_record *record, struct file *file)
 {
-	__u32 euid = now->euid.val;
-	__u32 egid = now->egid.val;
+	__u32 euid = record->euid;
+	__u32 egid = record->egid;
 
-	set_flag(record, EXEC_FLAG_SETUID, is_not_zero(euid ^ before->euid.val) & is_not_zero(euid ^ now->uid.val));
-	set_flag(record, EXEC_FLAG_SETGID, is_not_zero(egid ^ before->egid.val) & is_not_zero(egid ^ now->gid.val));
+	if (unlikely(euid != record->uid || egid != record->gid)) {
+		const struct cred *before = file->f_cred;
+
+		set_flag(record, EXEC_FLAG_SETUID, is_not_zero(euid ^ before->euid.val) & is_not_zero(euid ^ record->uid));
+		set_flag(record, EXEC_FLAG_SETGID, is_not_zero(egid ^ before->egid.val) & is_not_zero(egid ^ record->gid));
+	}
 }
 
 static __always_inline void read_restrictions(struct exec_record *record, struct task_struct *task)

@@ -6,6 +6,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "abi.h"
+#include "bounds.h"
 
 #define RECORD_HEADER_BYTES 8 /* BPF_RINGBUF_HDR_SZ */
 
@@ -38,13 +39,13 @@ static __always_inline __u64 *send(void *ring, struct ring_control *control, str
 {
 	__u64 flags = take_armed(control) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
 
-	if (bpf_ringbuf_output(ring, record, bytes, flags) == 0) {
+	if (likely(bpf_ringbuf_output(ring, record, bytes, flags) == 0)) {
 		/*
 		 * The reader may have armed after we looked and gone to sleep before our record stood in the
 		 * ring. Output is a full barrier, and the reader looks again after it armed: one of us sees
 		 * the other. A discarded record carries the wake-up.
 		 */
-		if (flags == BPF_RB_NO_WAKEUP && take_armed(control)) {
+		if (unlikely(flags == BPF_RB_NO_WAKEUP && take_armed(control))) {
 			void *empty = bpf_ringbuf_reserve(ring, 8, 0);
 			if (empty)
 				bpf_ringbuf_discard(empty, BPF_RB_FORCE_WAKEUP);

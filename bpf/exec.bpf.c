@@ -81,11 +81,12 @@ static __always_inline __u64 copy_names_given(struct scratch *scratch, struct li
 				    : copy_kernel_string(scratch, interpreter, INTERPRETER_BYTES, offset));
 }
 
-static __always_inline __u64 copy_exe(struct exec_record *record, __u64 offset)
+static __always_inline __u64 copy_exe(struct scratch *scratch, __u64 offset)
 {
-	long names = find_names(PATH_OF_EXE);
+	struct exec_record *record = &scratch->record;
+	long names = find_names(scratch, PATH_OF_EXE);
 	__u64 end = enter_string(record, &record->exe, EXEC_FIELD_EXE, offset,
-				 names & PATH_NONE ? -1 : join_names(offset, names & ~PATH_CUT));
+				 names & PATH_NONE ? -1 : join_names(scratch, offset, names & ~PATH_CUT));
 
 	if (names & PATH_CUT && record->exe.length > 0) {
 		/* It is not absolute, and must not look so. */
@@ -99,15 +100,11 @@ static __always_inline __u64 copy_exe(struct exec_record *record, __u64 offset)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	__u32 zero = 0;
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct handoff *handoff = bpf_map_lookup_elem(&exec_handoff, &cpu);
-	struct stream_control *stream = bpf_map_lookup_elem(&exec_stream, &zero);
-	struct ring_control *control = bpf_map_lookup_elem(&exec_ring_control, &zero);
-	struct ring_control *bare_control = bpf_map_lookup_elem(&exec_bare_ring_control, &zero);
 	struct scratch *scratch = scratch_of_cpu();
 
-	if (!handoff || !stream || !control || !bare_control || !scratch)
+	if (!handoff || !scratch)
 		return 0; /* never: the maps have these elements */
 
 	struct exec_record *record = &scratch->record;
@@ -126,7 +123,7 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 	step_up(&lineage);
 	read_credentials(record, task->cred);
 	step_up(&lineage);
-	read_gain(record, task->cred, bprm->file->f_cred);
+	read_gain(record, bprm->file);
 	step_up(&lineage);
 	read_restrictions(record, task);
 	step_up(&lineage);
@@ -140,8 +137,9 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 	record->ancestors.offset = sizeof(*record);
 	record->ancestors.length = lineage.count * sizeof(struct exec_ancestor);
 	offset = copy_names_given(scratch, bprm, record->ancestors.length);
-	offset = copy_exe(record, offset);
-	offset = enter_string(record, &record->cgroup_path, EXEC_FIELD_CGROUP_PATH, offset, copy_cgroup_path(offset));
+	offset = copy_exe(scratch, offset);
+	offset = enter_string(record, &record->cgroup_path, EXEC_FIELD_CGROUP_PATH, offset,
+			      copy_cgroup_path(scratch, offset));
 	if (has_filters) {
 		long rule = filtering_rule();
 
@@ -150,7 +148,7 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 			return 0;
 		}
 	}
-	offset = copy_cwd(record, offset);
+	offset = copy_cwd(scratch, offset);
 	offset = enter_string(record, &record->tty, EXEC_FIELD_TTY, offset, copy_tty(scratch, task, offset));
 	offset = copy_argv(scratch, task->mm, args_mode, offset);
 	offset = copy_env(scratch, task->mm, wants_env, offset);
@@ -159,8 +157,7 @@ int BPF_PROG(exec_record, struct task_struct *task, int old_pid, struct linux_bi
 	hide_bounds(bytes);
 	if (bytes > sizeof(*record) + EXEC_DATA_BYTES)
 		bytes = sizeof(*record) + EXEC_DATA_BYTES; /* never: for the verifier */
-	number(stream, &record->seq);
-	send_whole_or_bare(record, bytes, &stream->counters[record->epoch & 1], control, bare_control);
+	send_whole_or_bare(record, bytes);
 	return 0;
 }
 

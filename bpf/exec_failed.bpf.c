@@ -69,17 +69,13 @@ static __always_inline __u64 copy_filename(struct scratch *scratch, __u64 addres
 SEC("tp_btf/sys_exit")
 int BPF_PROG(exec_failed_record, struct pt_regs *regs, long result)
 {
-	__u32 zero = 0;
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct handoff *handoff = bpf_map_lookup_elem(&exec_failed_handoff, &cpu);
-	struct stream_control *stream = bpf_map_lookup_elem(&exec_stream, &zero);
-	struct ring_control *control = bpf_map_lookup_elem(&exec_ring_control, &zero);
-	struct ring_control *bare_control = bpf_map_lookup_elem(&exec_bare_ring_control, &zero);
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct scratch *scratch = scratch_of_cpu();
 	struct exec_call call;
 
-	if (!handoff || !stream || !control || !bare_control || !scratch || !read_exec_call(task, regs, &call))
+	if (!handoff || !scratch || !read_exec_call(task, regs, &call))
 		return 0; /* never: the maps have these elements, and the dispatcher has seen the call */
 
 	struct exec_record *record = &scratch->record;
@@ -103,10 +99,11 @@ int BPF_PROG(exec_failed_record, struct pt_regs *regs, long result)
 	offset = copy_filename(scratch, call.filename, record->ancestors.length);
 	offset = enter_string(record, &record->interpreter, EXEC_FIELD_INTERPRETER, offset, offset);
 	offset = enter_string(record, &record->exe, EXEC_FIELD_EXE, offset, offset);
-	offset = enter_string(record, &record->cgroup_path, EXEC_FIELD_CGROUP_PATH, offset, copy_cgroup_path(offset));
+	offset = enter_string(record, &record->cgroup_path, EXEC_FIELD_CGROUP_PATH, offset,
+			      copy_cgroup_path(scratch, offset));
 	if (has_filters && filtering_rule() >= 0)
 		return 0;
-	offset = copy_cwd(record, offset);
+	offset = copy_cwd(scratch, offset);
 	offset = enter_string(record, &record->tty, EXEC_FIELD_TTY, offset, copy_tty(scratch, task, offset));
 	record->env.offset = sizeof(*record) + offset;
 	offset = copy_given_argv(call.argv, call.pointer_bytes, offset);
@@ -115,7 +112,6 @@ int BPF_PROG(exec_failed_record, struct pt_regs *regs, long result)
 	hide_bounds(bytes);
 	if (bytes > sizeof(*record) + EXEC_DATA_BYTES)
 		bytes = sizeof(*record) + EXEC_DATA_BYTES; /* never: for the verifier */
-	number(stream, &record->seq);
-	send_whole_or_bare(record, bytes, &stream->counters[record->epoch & 1], control, bare_control);
+	send_whole_or_bare(record, bytes);
 	return 0;
 }

@@ -75,7 +75,7 @@ int BPF_PROG(exit_record, struct task_struct *task)
 	read_cpu_times(record, task);
 
 	__u64 bytes = sizeof(*record) + enter_string(record, &record->cgroup_path, EXIT_FIELD_CONTAINER_ID, 0,
-						      copy_cgroup_path(0));
+						      copy_cgroup_path(scratch, 0));
 	hide_bounds(bytes);
 	if (bytes > sizeof(*record) + EXIT_DATA_BYTES)
 		bytes = sizeof(*record) + EXIT_DATA_BYTES; /* never: for the verifier */

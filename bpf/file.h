@@ -52,7 +52,7 @@ static __always_inline bool is_memfd(struct dentry *dentry)
 {
 	__u64 beginning = 0;
 
-	if (dentry != dentry->d_parent)
+	if (likely(dentry != dentry->d_parent))
 		return false;
 	bpf_probe_read_kernel(&beginning, MEMFD_PREFIX_BYTES, dentry->d_name.name);
 	return beginning == MEMFD_PREFIX;
@@ -67,7 +67,7 @@ static __always_inline void read_overlay(struct exec_record *record, struct inod
 {
 	__u64 upper = 0;
 
-	if (inode->i_sb->s_magic != OVERLAYFS_MAGIC)
+	if (likely(inode->i_sb->s_magic != OVERLAYFS_MAGIC))
 		return;
 	if (bpf_probe_read_kernel(&upper, sizeof(upper), (const char *)inode + bpf_core_type_size(struct inode)))
 		mark_unread(record, EXEC_FIELD_FILE_OVERLAY_UPPER);

@@ -14,9 +14,8 @@
  * is none.
  * Returns the offset behind it; -1 when a name could not be read or the path would be PATH_BYTES or longer.
  */
-__noinline long join_names(__u64 offset, __u64 names)
+__noinline long join_names(struct scratch *scratch, __u64 offset, __u64 names)
 {
-	struct scratch *scratch = scratch_of_cpu();
 	__u64 end = offset + PATH_BYTES;
 
 	if (!scratch || !is_in_data(offset))

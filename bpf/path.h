@@ -17,6 +17,7 @@ enum path_of {
 	PATH_OF_CWD,
 };
 
+#define SHORT_NAME_WORDS 2 /* what most names have room in */
 #define PATH_MOUNTS 32 /* mounts on the way to the root; mounts stand on each other seldom deeper than 3 */
 
 /* What find_names returns beside the number of names. */
@@ -38,9 +39,8 @@ enum path_of {
  * The way to the mount on which a mount stands leads in front of a struct that is known by its type. So types end here,
  * and each member costs a helper's call.
  */
-__noinline long find_names_above(__u64 names, __u64 bytes)
+__noinline long find_names_above(struct scratch *scratch, __u64 names, __u64 bytes)
 {
-	struct scratch *scratch = scratch_of_cpu();
 	struct task_struct *task = bpf_get_current_task_btf();
 	__u64 root_dentry = (__u64)task->fs->root.dentry;
 	__u64 root_mount = (__u64)task->fs->root.mnt;
@@ -91,7 +91,7 @@ enum short_names {
 	SHORT_NAMES_IN_SHORTNAME, /* since 6.14 */
 };
 
-/* Most names are short: read like this, they need no helper's call. */
+/* Most names are short: read like this, they need no helper's call. What is in `text` behind a name has no meaning. */
 static __always_inline void enter_name(struct path_name *name, struct dentry *dentry, __u32 length,
 				       enum short_names shape)
 {
@@ -108,24 +108,27 @@ static __always_inline void enter_name(struct path_name *name, struct dentry *de
 	name->length = length;
 	/* A load of which clang makes one with the member's own offset is refused: the member is longer in some kernels. */
 	hide_bounds(text);
-	for (int word = 0; word < NAME_WORDS; word++)
+	for (int word = 0; word < SHORT_NAME_WORDS; word++)
 		name->text[word] = text[word];
+	if (unlikely(length >= SHORT_NAME_WORDS * sizeof(*text)))
+		for (int word = SHORT_NAME_WORDS; word < NAME_WORDS; word++)
+			name->text[word] = text[word];
 }
 
 /* As find_names; a function for each shape, for the reason that is given at join_kernfs_names. */
-static __always_inline long find_names_of(struct scratch *scratch, struct dentry *dentry, struct vfsmount *mount,
-					  enum short_names shape)
+static __always_inline long find_names_of(struct scratch *scratch, const struct path *root, struct dentry *dentry,
+					  struct vfsmount *mount, enum short_names shape)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct dentry *root_dentry = task->fs->root.dentry;
-	struct vfsmount *root_mount = task->fs->root.mnt;
+	struct dentry *root_dentry = root->dentry;
+	struct vfsmount *root_mount = root->mnt;
+	struct dentry *top = mount->mnt_root;
 	__u64 names = 0;
 	__u64 bytes = 0;
 
 	for (; names < PATH_NAMES; names++) {
 		if (dentry == root_dentry && mount == root_mount)
 			return names;
-		if (dentry == mount->mnt_root)
+		if (dentry == top)
 			break;
 
 		struct dentry *parent = dentry->d_parent;
@@ -142,7 +145,7 @@ static __always_inline long find_names_of(struct scratch *scratch, struct dentry
 	}
 	scratch->dentry = (__u64)dentry;
 	scratch->mount = (__u64)mount;
-	return find_names_above(names, bytes);
+	return find_names_above(scratch, names, bytes);
 }
 
 /*
@@ -150,9 +153,8 @@ static __always_inline long find_names_of(struct scratch *scratch, struct dentry
  * prepend_path (fs/d_path.c), without its locks: a rename at the same moment can show in it.
  * Returns how many, with PATH_CUT or PATH_NONE.
  */
-__noinline long find_names(__u32 of)
+__noinline long find_names(struct scratch *scratch, __u32 of)
 {
-	struct scratch *scratch = scratch_of_cpu();
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct dentry *dentry;
 	struct vfsmount *mount;
@@ -171,10 +173,10 @@ __noinline long find_names(__u32 of)
 		mount = task->fs->pwd.mnt;
 	}
 	if (bpf_core_field_exists(dentry->d_shortname))
-		return find_names_of(scratch, dentry, mount, SHORT_NAMES_IN_SHORTNAME);
+		return find_names_of(scratch, &task->fs->root, dentry, mount, SHORT_NAMES_IN_SHORTNAME);
 	if (bpf_core_field_exists(((struct dentry___before_6_14 *)dentry)->d_iname))
-		return find_names_of(scratch, dentry, mount, SHORT_NAMES_IN_INAME);
-	return find_names_of(scratch, dentry, mount, SHORT_NAMES_ELSEWHERE);
+		return find_names_of(scratch, &task->fs->root, dentry, mount, SHORT_NAMES_IN_INAME);
+	return find_names_of(scratch, &task->fs->root, dentry, mount, SHORT_NAMES_ELSEWHERE);
 }
 
 #endif

@@ -35,12 +35,13 @@ static __always_inline void read_process(struct exec_record *record, struct task
 	record->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 }
 
-static __always_inline __u64 copy_cwd(struct exec_record *record, __u64 offset)
+static __always_inline __u64 copy_cwd(struct scratch *scratch, __u64 offset)
 {
-	long names = find_names(PATH_OF_CWD);
+	struct exec_record *record = &scratch->record;
+	long names = find_names(scratch, PATH_OF_CWD);
 
 	return enter_string(record, &record->cwd, EXEC_FIELD_CWD, offset,
-			    names & (PATH_NONE | PATH_CUT) ? -1 : join_names(offset, names));
+			    names & (PATH_NONE | PATH_CUT) ? -1 : join_names(scratch, offset, names));
 }
 
 #endif

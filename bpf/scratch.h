@@ -5,7 +5,7 @@
  * an upgrade, on the same CPU when the kernel preempts, has its own.
  *
  * The parts of the record program that the verifier looks at once, and not again for each way that leads to
- * them, are global functions. Those take numbers only, so each finds the scratch by itself.
+ * them, are global functions. Those take numbers and the scratch, which to the verifier may be null there.
  *
  * The object file says what is put together: SCRATCH_RECORD is the struct, SCRATCH_DATA_BYTES what its strings take at
  * most.
@@ -85,12 +85,11 @@ static __always_inline void mark_unread(SCRATCH_RECORD *record, __u32 field)
 static __always_inline __u64 enter_string(SCRATCH_RECORD *record, struct span *span, __u32 field, __u64 offset,
 					  long end)
 {
-	span->offset = sizeof(*record) + offset;
-	span->length = 0;
-	if (end < 0) {
+	if (unlikely(end < 0)) {
 		mark_unread(record, field);
-		return offset;
+		end = offset;
 	}
+	span->offset = sizeof(*record) + offset;
 	span->length = end - offset;
 	return end;
 }
