@@ -222,7 +222,7 @@ export const metrics: readonly Metric[] = [
   {
     name: 'bpf2kafka_delivery_producers_total',
     type: 'counter',
-    help: 'Producers that were made: one, and one more for each reconnect',
+    help: 'Producers that were made: one, and one more after each failure',
     labels: ['topic'],
     samples: perTopic(({ producers }) => producers),
   },
