@@ -93,11 +93,11 @@ export class Ledger {
     while (!signal.aborted) {
       await this.#tell(this.#follow(), { signal });
       const next = clock.elapsedMillis() + intervalMillis;
-      for (;;) {
-        await clock.sleep(Math.min(soonest, next - clock.elapsedMillis()), signal);
+      // News may take the time that was left.
+      for (let left = intervalMillis; left > 0; left = next - clock.elapsedMillis()) {
+        await clock.sleep(Math.min(soonest, left), signal);
         if (signal.aborted) return;
-        if (clock.elapsedMillis() >= next) break;
-        await this.#tellNews(signal);
+        if (clock.elapsedMillis() < next) await this.#tellNews(signal);
       }
       if (this.#follow().some(({ held }) => held === undefined)) await this.#nextCut(signal);
     }

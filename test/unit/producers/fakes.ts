@@ -26,6 +26,7 @@ export class FakeClock implements Clock {
   }
 
   after(millis: number, callback: () => void): () => void {
+    if (!(millis >= 0)) throw new RangeError(`a wait of ${millis} ms`); // of which Node.js warns on the terminal
     const sleeper = {
       at: this.#elapsed + millis,
       wake: () => {
