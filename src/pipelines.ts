@@ -220,12 +220,14 @@ function eventSource<Event>(
   return new EventSource({ ring, presentEpoch, reader, pace, clock, log, offsets: offsetsAt(outlet, ring.status()) });
 }
 
-/** Exits are looked at afterwards, and batches cost: they come a third as often, but for a ring that would soon be full. */
-function exitPace({ ringBytes }: { readonly ringBytes: number }): number {
-  return ringBytes >= roomyRing ? 100 : quickPace;
-}
-/** Bytes. The default is four times as much, 20,000 exits. */
+/** Exits are looked at afterwards, and a batch costs: they are read less often than execs (milliseconds). */
+const slowPace = 100;
+/** A smaller ring would soon be full (bytes). The default is four times as much, 20,000 exits. */
 const roomyRing = 1024 * 1024;
+
+function exitPace({ ringBytes }: { readonly ringBytes: number }): number {
+  return ringBytes >= roomyRing ? slowPace : quickPace;
+}
 
 /** The queue that the records of the stream `exec` are in. */
 export function execRing({ boot_id, attach_id }: Pick<LedgerEntry, 'boot_id' | 'attach_id'>): RingIdentity {

@@ -1,5 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { crc32c } from '@node-rs/crc32';
+import type { Codec } from './compression.ts';
+import type { ProducerRecord } from './kafka-client.ts';
 
 /**
  * A produce request for one partition, written in one pass. kafkajs makes an encoder for each record and each header
@@ -13,10 +15,10 @@ export interface ProduceRequest {
   readonly clientId: string;
   readonly topic: string;
   readonly partition: number;
-  readonly records: readonly BatchRecord[];
+  readonly records: readonly ProducerRecord[];
   /** How long the broker may wait for its replicas, all of which have to acknowledge, milliseconds. */
   readonly timeout: number;
-  readonly compression: BatchCompression;
+  readonly compression: Pick<Codec, 'code' | 'compress'>;
   readonly producerId: bigint;
   readonly producerEpoch: number;
   /** Sequence number of the first record. */
@@ -27,20 +29,6 @@ export const produceKey = 0;
 export const oldestProduceVersion = 3;
 export const newestProduceVersion = 7;
 export type ProduceVersion = 3 | 4 | 5 | 6 | 7;
-
-export interface BatchRecord {
-  readonly key: string;
-  readonly value: Buffer;
-  /** Milliseconds since 1970. */
-  readonly timestamp: number;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
-export interface BatchCompression {
-  /** As in the lowest three bits of a batch's attributes. */
-  readonly code: number;
-  readonly compress: (records: Buffer) => Buffer | Promise<Buffer>;
-}
 
 // Of a record batch, from its base offset to its record count.
 const batchHeaderBytes = 61;
@@ -57,7 +45,7 @@ const headerOverheadBytes = 10;
 /** The request as it goes to the socket, its length first. */
 export async function encodeProduceRequest(request: ProduceRequest): Promise<Buffer> {
   const { records, compression } = request;
-  const baseTimestamp = (records[0] as BatchRecord).timestamp;
+  const baseTimestamp = (records[0] as ProducerRecord).timestamp;
   const bytes = mostBytes(records);
   const room = spareRoom !== undefined && spareRoom.length >= bytes ? spareRoom : Buffer.allocUnsafeSlow(bytes);
   spareRoom = undefined;
@@ -101,7 +89,7 @@ function encode(request: ProduceRequest, body: Buffer, baseTimestamp: number): B
   at = out.writeInt16BE(request.compression.code, at);
   at = out.writeInt32BE(records.length - 1, at); // offset of the last record in the batch
   at = out.writeBigInt64BE(BigInt(baseTimestamp), at);
-  at = out.writeBigInt64BE(BigInt(latest(records)), at);
+  at = out.writeBigInt64BE(BigInt(latestOf(records)), at);
   at = out.writeBigInt64BE(request.producerId, at);
   at = out.writeInt16BE(request.producerEpoch, at);
   at = out.writeInt32BE(request.firstSequence, at);
@@ -111,7 +99,7 @@ function encode(request: ProduceRequest, body: Buffer, baseTimestamp: number): B
   return out;
 }
 
-function latest(records: readonly BatchRecord[]): number {
+function latestOf(records: readonly ProducerRecord[]): number {
   let latest = 0;
   for (const { timestamp } of records) if (timestamp > latest) latest = timestamp;
   return latest;
@@ -123,13 +111,14 @@ function latest(records: readonly BatchRecord[]): number {
  */
 let spareRoom: Buffer | undefined;
 
-function writeRecords(room: Buffer, records: readonly BatchRecord[], baseTimestamp: number): Buffer {
+function writeRecords(room: Buffer, records: readonly ProducerRecord[], baseTimestamp: number): Buffer {
   let at = 0;
-  for (let i = 0; i < records.length; i += 1) at = writeRecord(room, at, records[i] as BatchRecord, i, baseTimestamp);
+  for (let i = 0; i < records.length; i += 1)
+    at = writeRecord(room, at, records[i] as ProducerRecord, i, baseTimestamp);
   return room.subarray(0, at);
 }
 
-function mostBytes(records: readonly BatchRecord[]): number {
+function mostBytes(records: readonly ProducerRecord[]): number {
   // Three bytes a UTF-16 unit is the most that UTF-8 takes.
   let bytes = 0;
   for (const { key, value, headers } of records) {
@@ -139,7 +128,13 @@ function mostBytes(records: readonly BatchRecord[]): number {
   return bytes;
 }
 
-function writeRecord(out: Buffer, start: number, record: BatchRecord, offset: number, baseTimestamp: number): number {
+function writeRecord(
+  out: Buffer,
+  start: number,
+  record: ProducerRecord,
+  offset: number,
+  baseTimestamp: number,
+): number {
   // The length goes first and is known last: two bytes are kept for it, which is nearly always right.
   const bodyStart = start + 2;
   let at = bodyStart;

@@ -1,19 +1,11 @@
-/** The answer to a produce request (kafka.apache.org/protocol, Produce, versions 3 to 7), behind its correlation id. */
-export interface ProduceResponse {
-  readonly partitions: readonly {
-    readonly topic: string;
-    readonly partition: number;
-    readonly errorCode: number;
-    /** Of the first record. */
-    readonly baseOffset: number;
-  }[];
-  /** How long the broker asks this client to wait (quota), milliseconds. */
-  readonly throttleMillis: number;
-}
+import type { ProduceAnswer } from './kafka-client.ts';
 
-/** @throws RangeError when it ends too early */
-export function decodeProduceResponse(bytes: Buffer, version: number): ProduceResponse {
-  const partitions: ProduceResponse['partitions'][number][] = [];
+/**
+ * The answer to a produce request (kafka.apache.org/protocol, Produce, versions 3 to 7), behind its correlation id.
+ * @throws RangeError when it ends too early
+ */
+export function decodeProduceResponse(bytes: Buffer, version: number): ProduceAnswer {
+  const partitions: ProduceAnswer['partitions'][number][] = [];
   let at = 4;
   for (let topics = bytes.readInt32BE(0); topics > 0; topics -= 1) {
     const nameBytes = bytes.readInt16BE(at);

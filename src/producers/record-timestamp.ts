@@ -7,7 +7,7 @@ export interface RecordTimestamp {
 
 const futureLimitMillis = 30 * 60 * 1_000;
 
-/** Smaller times (before September 2001) have fewer digits, and kafkajs sorts a batch's timestamps as text. */
+/** Smaller times, before September 2001, are those of a clock that was never set. */
 const thirteenDigits = 1e12;
 
 /**

@@ -33,7 +33,7 @@ export class Slabs<Event> {
       this.#bytesPerEvent = Math.max(average, Math.floor(this.#bytesPerEvent * 0.9));
     }
     this.#slabs = [];
-    this.#begin(events * this.#bytesPerEvent);
+    this.#open(events * this.#bytesPerEvent);
     this.#events = events;
     this.#written = 0;
     this.#bytes = 0;
@@ -46,7 +46,7 @@ export class Slabs<Event> {
     while (end > this.#slab.length) {
       // The values before keep the full slab alive; this one and the rest go into the next.
       const rest = (this.#events - this.#written) * this.#bytesPerEvent;
-      this.#begin(Math.max(end - this.#start, rest));
+      this.#open(Math.max(end - this.#start, rest));
       end = this.#write(event, this.#slab, 0);
     }
     const value = this.#slab.subarray(this.#start, end);
@@ -65,7 +65,7 @@ export class Slabs<Event> {
     };
   }
 
-  #begin(bytes: number): void {
+  #open(bytes: number): void {
     const spare = this.#spare.findIndex(({ length }) => length >= bytes);
     this.#slab = spare < 0 ? Buffer.allocUnsafeSlow(bytes) : (this.#spare.splice(spare, 1)[0] as Buffer);
     this.#slabs.push(this.#slab);

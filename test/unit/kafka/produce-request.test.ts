@@ -1,7 +1,9 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type BatchCompression, type BatchRecord, encodeProduceRequest } from '../../../src/kafka/produce-request.ts';
+import type { Codec } from '../../../src/kafka/compression.ts';
+import type { ProducerRecord } from '../../../src/kafka/kafka-client.ts';
+import { encodeProduceRequest } from '../../../src/kafka/produce-request.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -12,11 +14,11 @@ interface StockRequest {
 const stock = require('kafkajs/src/protocol/requests/produce/v3/request.js') as (request: object) => StockRequest;
 const wrap = require('kafkajs/src/protocol/request.js') as (of: object) => Promise<{ readonly buffer: Buffer }>;
 
-const uncompressed: BatchCompression = { code: 0, compress: (records) => records };
+const uncompressed: Pick<Codec, 'code' | 'compress'> = { code: 0, compress: (records) => records };
 const now = 1_764_000_000_000;
 const header = { version: 3, correlationId: 77, clientId: 'bpf2kafka-ü' } as const;
 
-async function bothOf(records: BatchRecord[], numbers = { producerId: 7n, producerEpoch: 3, firstSequence: 41 }) {
+async function bothOf(records: ProducerRecord[], numbers = { producerId: 7n, producerEpoch: 3, firstSequence: 41 }) {
   const { producerId, producerEpoch, firstSequence } = numbers;
   const ours = await encodeProduceRequest({
     ...header,
@@ -89,7 +91,7 @@ describe('a produce request', () => {
 
   test('requests that are compressed at the same time do not mix, and one after the other neither', async () => {
     const gate = Promise.withResolvers<void>();
-    const slow: BatchCompression = {
+    const slow: Pick<Codec, 'code' | 'compress'> = {
       code: 1,
       compress: (records: Buffer) => gate.promise.then(() => Buffer.from(records)),
     };
