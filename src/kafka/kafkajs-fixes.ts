@@ -22,13 +22,10 @@ interface InFlight {
 interface RequestQueue {
   readonly pending: readonly unknown[];
   readonly inflight: ReadonlyMap<number, InFlight>;
-  readonly requestTimeout: number;
   readonly enforceRequestTimeout: boolean;
   readonly isConnected: () => boolean;
   throttledUntil: number;
   throttleCheckTimeoutId: NodeJS.Timeout | null;
-  requestTimeoutIntervalId: NodeJS.Timeout;
-  destroy(): void;
   checkPendingRequests(): void;
   scheduleCheckPendingRequests(): void;
 }
@@ -39,19 +36,35 @@ const fullQueueCheckMillis = 10;
 /** How often it is looked whether a request has waited for too long, milliseconds: none may for less than seconds. */
 const requestCheckMillis = 1_000;
 
+/** One timer for the queues of all connections: each wake-up of an idle process costs more than what is done then. */
+class RequestCheck {
+  readonly #queues = new Set<RequestQueue>();
+  #timer: NodeJS.Timeout | undefined;
+
+  add(queue: RequestQueue): void {
+    this.#queues.add(queue);
+    // The sockets keep the process, while there are any.
+    this.#timer ??= setInterval(() => this.#look(), requestCheckMillis).unref();
+  }
+
+  #look(): void {
+    for (const queue of this.#queues) {
+      for (const request of queue.inflight.values())
+        if (Date.now() - request.sentAt > request.requestTimeout) request.timeoutRequest();
+      if (!queue.isConnected()) this.#queues.delete(queue);
+    }
+    if (this.#queues.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+const requestCheck = new RequestCheck();
+
 const replacements = {
-  /** As stock, which looks ten times a second on each connection, whether or not anything is in flight. */
+  /** Stock looks ten times a second, with a timer for each connection, whether or not anything is in flight. */
   scheduleRequestTimeoutCheck(this: RequestQueue): void {
-    if (!this.enforceRequestTimeout) return;
-    this.destroy();
-    this.requestTimeoutIntervalId = setInterval(
-      () => {
-        for (const request of this.inflight.values())
-          if (Date.now() - request.sentAt > request.requestTimeout) request.timeoutRequest();
-        if (!this.isConnected()) this.destroy();
-      },
-      Math.min(this.requestTimeout, requestCheckMillis),
-    );
+    if (this.enforceRequestTimeout) requestCheck.add(this);
   },
 
   /**

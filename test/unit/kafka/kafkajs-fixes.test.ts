@@ -15,7 +15,7 @@ describe('the request queue', () => {
   let queue: Queue;
   let sent: number[];
 
-  const newQueue = (options: { enforceRequestTimeout: boolean }): Queue => {
+  const newQueue = (options: { enforceRequestTimeout: boolean; isConnected?: () => boolean }): Queue => {
     const RequestQueue = requestQueueClass() as unknown as new (options: object) => Queue;
     return new RequestQueue({
       maxInFlightRequests: 1,
@@ -54,9 +54,12 @@ describe('the request queue', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test('looks once a second for a request that has waited for too long', async () => {
-    queue = newQueue({ enforceRequestTimeout: true });
-    queue.scheduleRequestTimeoutCheck();
+  test('looks once a second for a request that has waited for too long, with one timer for all connections', () => {
+    let connected = true;
+    const queues = [1, 2, 3].map(() => newQueue({ enforceRequestTimeout: true, isConnected: () => connected }));
+    for (const each of queues) each.scheduleRequestTimeoutCheck();
+    expect(vi.getTimerCount()).toBe(1);
+    queue = queues[1] as Queue;
     const refused = vi.fn();
     const entry = {
       correlationId: 1,
@@ -74,6 +77,9 @@ describe('the request queue', () => {
     expect(refused).not.toHaveBeenCalled();
     vi.advanceTimersByTime(1_000);
     expect(refused).toHaveBeenCalledWith(expect.objectContaining({ name: 'KafkaJSRequestTimeoutError' }));
+    connected = false;
+    vi.advanceTimersByTime(1_000);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test('holds requests while throttled, sends them when the throttle ends, and is quiet again', () => {
