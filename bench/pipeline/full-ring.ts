@@ -60,6 +60,7 @@ export class FullRing implements Ring {
     const inImage = this.#starts.length - 1;
     let records = 0;
     let bytes = 0;
+    const view = new DataView(out.buffer, out.byteOffset, out.length);
     while (records < maxRecords && this.#next < this.#total) {
       const index = this.#next % inImage;
       const start = this.#starts[index] as number;
@@ -69,7 +70,7 @@ export class FullRing implements Ring {
       if (count === 0) break;
       this.#image.copy(out, bytes, start, this.#starts[index + count] as number);
       for (let i = 0; i < count; i += 1)
-        this.#stamp(out, bytes + (this.#starts[index + i] as number) - start, this.#next + i);
+        this.#stamp(view, bytes + (this.#starts[index + i] as number) - start, this.#next + i);
       bytes += (this.#starts[index + count] as number) - start;
       records += count;
       this.#next += count;
@@ -78,14 +79,14 @@ export class FullRing implements Ring {
     return { records, bytes, position: this.#bytes };
   }
 
-  #stamp(out: Buffer, at: number, seq: number): void {
+  #stamp(out: DataView, at: number, seq: number): void {
     const nanos = this.#firstNanos + seq * nanosApart;
-    out.writeUInt32LE(seq, at + this.#seqAt);
-    out.writeUInt32LE(nanos % word, at + this.#bootNsAt);
-    out.writeUInt32LE(Math.floor(nanos / word), at + this.#bootNsAt + 4);
-    out.writeUInt32LE((nanos - 300_000) % word, at + this.#startNsAt);
-    out.writeUInt32LE(Math.floor((nanos - 300_000) / word), at + this.#startNsAt + 4);
-    out.writeUInt32LE(1000 + (seq % 4_000_000), at + this.#pidAt);
+    out.setUint32(at + this.#seqAt, seq, true);
+    out.setUint32(at + this.#bootNsAt, nanos % word, true);
+    out.setUint32(at + this.#bootNsAt + 4, nanos / word, true);
+    out.setUint32(at + this.#startNsAt, (nanos - 300_000) % word, true);
+    out.setUint32(at + this.#startNsAt + 4, (nanos - 300_000) / word, true);
+    out.setUint32(at + this.#pidAt, 1000 + (seq % 4_000_000), true);
   }
 
   commit(_position: number, { acknowledged }: Committed): void {

@@ -233,9 +233,13 @@ export class EventSource implements Source<KernelRecord, Kept> {
   }
 }
 
-/** How many of the records latched which epoch: few, since they come in the order of time. */
+/** How many of the records latched which epoch: few, and mostly in their order, since they come in the order of time. */
 function epochsOf(records: readonly Pick<KernelRecord, 'epoch'>[]): readonly EpochCount[] {
   const counts = new Map<number, number>();
-  for (const { epoch } of records) counts.set(epoch, (counts.get(epoch) ?? 0) + 1);
+  for (let begin = 0, end = 0; begin < records.length; begin = end) {
+    const { epoch } = records[begin] as KernelRecord;
+    while (end < records.length && records[end]?.epoch === epoch) end += 1;
+    counts.set(epoch, (counts.get(epoch) ?? 0) + end - begin);
+  }
   return [...counts];
 }

@@ -97,8 +97,8 @@ export function createExecTable(
   const argvLimits = argvLimitsOf(layout);
   /** Of several fields: split once. */
   const argvOf = once((record): Argv & { readonly redacted: number; readonly withheld: boolean } => {
-    const { buffer, at } = record;
-    const total = u64(buffer, at + argsBytes);
+    const { buffer, view, at } = record;
+    const total = u64(view, at + argsBytes);
     const absent = buffer.readUInt32LE(at + argsAbsent);
     const pageOffset = buffer.readUInt32LE(at + argsPageOffset);
     const isFull = buffer.readUInt32LE(at + argsMode) === fullArgs;
@@ -128,10 +128,10 @@ export function createExecTable(
   /** Null when none was to be captured, or nothing was found in one that is not whole. */
   const envOf = (record: KernelRecord) => {
     if (!hasEnv(record) || envNames.length === 0) return null;
-    const { buffer, at } = record;
+    const { buffer, view, at } = record;
     const variables = selectVariables(
       spanBytes(record, env),
-      u64(buffer, at + envBytes),
+      u64(view, at + envBytes),
       buffer.readUInt32LE(at + envPageOffset),
       buffer.readUInt32LE(at + envAbsent),
       envLimits,

@@ -33,26 +33,26 @@ export function createExecRecordReader(layout: StructLayout): RecordReader {
   const argvLimits = argvLimitsOf(layout);
   const envLimits = envLimitsOf(layout);
 
-  function isPossibleArgv(buffer: Buffer, at: number): boolean {
-    const length = buffer.readUInt16LE(at + args.length);
-    const total = u64(buffer, at + argsBytesAt);
-    if (buffer.readUInt32LE(at + argsModeAt) !== fullArgs) return length <= Math.min(total, argvLimits.pageBytes);
-    return isPossibleCapture(length, total, buffer.readUInt32LE(at + argsPageOffsetAt), argvLimits);
+  function isPossibleArgv(view: DataView, at: number): boolean {
+    const length = view.getUint16(at + args.length, true);
+    const total = u64(view, at + argsBytesAt);
+    if (view.getUint32(at + argsModeAt, true) !== fullArgs) return length <= Math.min(total, argvLimits.pageBytes);
+    return isPossibleCapture(length, total, view.getUint32(at + argsPageOffsetAt, true), argvLimits);
   }
 
-  function isPossibleEnv(buffer: Buffer, at: number): boolean {
-    const length = buffer.readUInt16LE(at + env.length);
-    const total = u64(buffer, at + envBytesAt);
-    return isPossibleCapture(length, total, buffer.readUInt32LE(at + envPageOffsetAt), envLimits);
+  function isPossibleEnv(view: DataView, at: number): boolean {
+    const length = view.getUint16(at + env.length, true);
+    const total = u64(view, at + envBytesAt);
+    return isPossibleCapture(length, total, view.getUint32(at + envPageOffsetAt, true), envLimits);
   }
 
   return createRecordReader(
     layout,
     spans,
-    (buffer, at) =>
-      buffer.readUInt16LE(at + ancestors.length) % ancestorBytes === 0 &&
-      isPossibleArgv(buffer, at) &&
-      isPossibleEnv(buffer, at),
+    (view, at) =>
+      view.getUint16(at + ancestors.length, true) % ancestorBytes === 0 &&
+      isPossibleArgv(view, at) &&
+      isPossibleEnv(view, at),
     limitOf(layout, 'EXEC_BARE_BYTES'),
   );
 }

@@ -50,14 +50,14 @@ export function createExitTable(
   const bootNs = at64('boot_ns');
   const startNs = at64('start_boot_ns');
   const process = [startNs + 4, startNs, at32('pid')];
-  const startMicros = ({ buffer, at }: KernelRecord) => micros(buffer, at + startNs);
+  const startMicros = ({ view, at }: KernelRecord) => micros(view, at + startNs);
 
   // As wait(2) gives it: the signal in the lowest byte, the code in the one above.
   const statusAt = at32('status');
   const endedBySignal = { place: { offset: statusAt, bytes: 1 }, mask: signalMask, value: 0 } as const;
 
   const times = { user: at64('user_ns'), system: at64('system_ns'), cpu: at64('cpu_ns') };
-  const microsOf = ({ buffer, at }: KernelRecord, time: keyof typeof times) => micros(buffer, at + times[time]);
+  const microsOf = ({ view, at }: KernelRecord, time: keyof typeof times) => micros(view, at + times[time]);
   const systemMicros = (record: KernelRecord) =>
     systemShare(microsOf(record, 'user'), microsOf(record, 'system'), microsOf(record, 'cpu'));
 

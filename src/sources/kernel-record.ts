@@ -6,8 +6,9 @@ import type { SpanPlace } from '../kernel/record-writer.ts';
  * beginning. Nothing is copied, so it is gone when the buffer around it is read into again.
  */
 export interface KernelRecord {
-  /** The buffer that it was read into. */
+  /** The buffer that it was read into, and the same for reading numbers, in a third of the time. */
   readonly buffer: Buffer;
+  readonly view: DataView;
   /** Where it begins there. */
   readonly at: number;
   /** The epoch that it latched. */
@@ -28,20 +29,24 @@ export interface RecordReader {
 const word = 0x1_0000_0000;
 
 /** Exact up to 2^53, which counters never pass. */
-export function u64(buffer: Buffer, at: number): number {
-  return buffer.readUInt32LE(at) + buffer.readUInt32LE(at + 4) * word;
+export function u64(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * word;
 }
 
 /** Two's complement; exact from -2^53 to 2^53, which milliseconds never pass. */
-export function s64(buffer: Buffer, at: number): number {
-  return buffer.readUInt32LE(at) + buffer.readInt32LE(at + 4) * word;
+export function s64(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getInt32(at + 4, true) * word;
 }
 
 /** Nanoseconds as whole microseconds; exact, although the former pass 2^53 after 104 days. */
-export function micros(buffer: Buffer, at: number): number {
-  const high = buffer.readUInt32LE(at + 4);
+export function micros(view: DataView, at: number): number {
+  const high = view.getUint32(at + 4, true);
   // 2^32 = 4,294,967 x 1,000 + 296.
-  return high * 4_294_967 + Math.floor((high * 296 + buffer.readUInt32LE(at)) / 1000);
+  return high * 4_294_967 + Math.floor((high * 296 + view.getUint32(at, true)) / 1000);
+}
+
+export function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, length);
 }
 
 export function spanOffset(layout: StructLayout, field: string): SpanPlace {
@@ -49,7 +54,7 @@ export function spanOffset(layout: StructLayout, field: string): SpanPlace {
 }
 
 /**
- * @param layout of a struct that has a seq, an epoch and a boot_ns
+ * @param layout of a struct that has an epoch and a boot_ns
  * @param spans which halves of it say where its strings stand
  * @param isPossible whether the rest of a record whose strings are inside of it makes sense
  * @param bareBytes what a bare record has, bytes; undefined when there are none
@@ -57,31 +62,41 @@ export function spanOffset(layout: StructLayout, field: string): SpanPlace {
 export function createRecordReader(
   layout: StructLayout,
   spans: readonly string[],
-  isPossible: (buffer: Buffer, at: number) => boolean = () => true,
+  isPossible: (view: DataView, at: number) => boolean = () => true,
   bareBytes?: number,
 ): RecordReader {
   const epochAt = offsetOf(layout, 'epoch', 8);
   const bootNsAt = offsetOf(layout, 'boot_ns', 8);
   const everySpan = spans.map((name) => spanOffset(layout, name));
+  /** Of the buffer that was read last. */
+  let view: DataView = new DataView(new ArrayBuffer(0));
+  let viewed: Buffer | undefined;
 
-  /** It is behind the fixed part and in front of the end. */
-  function isIn(buffer: Buffer, at: number, bytes: number, span: SpanPlace): boolean {
-    const offset = buffer.readUInt16LE(at + span.offset);
-    return offset >= layout.bytes && offset + buffer.readUInt16LE(at + span.length) <= bytes;
+  function look(buffer: Buffer): DataView {
+    if (buffer !== viewed) view = viewOf(buffer);
+    viewed = buffer;
+    return view;
   }
 
-  function isSound(buffer: Buffer, at: number, bytes: number): boolean {
+  /** It is behind the fixed part and in front of the end. */
+  function isIn(view: DataView, at: number, bytes: number, span: SpanPlace): boolean {
+    const offset = view.getUint16(at + span.offset, true);
+    return offset >= layout.bytes && offset + view.getUint16(at + span.length, true) <= bytes;
+  }
+
+  function isSound(view: DataView, at: number, bytes: number): boolean {
     if (bytes < layout.bytes) return false;
-    for (const span of everySpan) if (!isIn(buffer, at, bytes, span)) return false;
-    return isPossible(buffer, at);
+    for (const span of everySpan) if (!isIn(view, at, bytes, span)) return false;
+    return isPossible(view, at);
   }
 
   return {
     recordAt(buffer, at, bytes) {
+      const view = look(buffer);
       const bare = bytes === bareBytes;
-      if (!bare && !isSound(buffer, at, bytes)) return undefined;
-      return { buffer, at, epoch: u64(buffer, at + epochAt), bootMicros: micros(buffer, at + bootNsAt), bare };
+      if (!bare && !isSound(view, at, bytes)) return undefined;
+      return { buffer, view, at, epoch: u64(view, at + epochAt), bootMicros: micros(view, at + bootNsAt), bare };
     },
-    epochOf: (buffer, at, bytes) => (bytes < layout.bytes ? undefined : u64(buffer, at + epochAt)),
+    epochOf: (buffer, at, bytes) => (bytes < layout.bytes ? undefined : u64(look(buffer), at + epochAt)),
   };
 }

@@ -61,8 +61,8 @@ export function createParentProgram(
   const ownKey = keyOf(own);
   const parentKey = keyOf(parent);
   const imageOf = once((record): ProgramImage | undefined => {
-    const { buffer, at, bootMicros } = record;
-    const startTicks = Math.floor(micros(buffer, at + parent.startNs) / microsPerTick);
+    const { buffer, view, at, bootMicros } = record;
+    const startTicks = Math.floor(micros(view, at + parent.startNs) / microsPerTick);
     const exec = { execId: keyBytes(parentKey, record), pid: buffer.readUInt32LE(at + parent.pid), startTicks };
     return parents.of(exec, bootMicros);
   });

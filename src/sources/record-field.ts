@@ -147,7 +147,7 @@ export function long(of: Given): Field<number> {
 export function wallTime(offset: number, clockOffset: Given): Field<number> {
   return {
     type: { type: 'long', logicalType: 'timestamp-millis' },
-    read: (record) => Math.floor((micros(record.buffer, record.at + offset) + clockOffset(record)) / 1000),
+    read: (record) => Math.floor((micros(record.view, record.at + offset) + clockOffset(record)) / 1000),
     steps: [{ kind: 'millis', place: { offset, bytes: 8 }, of: clockOffset }],
   };
 }
@@ -156,7 +156,7 @@ export function wallTime(offset: number, clockOffset: Given): Field<number> {
 export function timestampMillis(offset: number): Field<number> {
   return {
     type: { type: 'long', logicalType: 'timestamp-millis' },
-    read: ({ buffer, at }) => s64(buffer, at + offset),
+    read: ({ view, at }) => s64(view, at + offset),
     steps: [{ kind: 'number', place: { offset, bytes: 8 }, most: 'long' }],
   };
 }
@@ -165,7 +165,7 @@ export function timestampMillis(offset: number): Field<number> {
 export function microsAsLong(offset: number): Field<number> {
   return {
     type: 'long',
-    read: ({ buffer, at }) => micros(buffer, at + offset),
+    read: ({ view, at }) => micros(view, at + offset),
     steps: [{ kind: 'micros', place: { offset, bytes: 8 } }],
   };
 }
@@ -174,7 +174,7 @@ export function microsAsLong(offset: number): Field<number> {
 export function u64AsLong(offset: number): Field<number> {
   return {
     type: 'long',
-    read: ({ buffer, at }) => u64(buffer, at + offset),
+    read: ({ view, at }) => u64(view, at + offset),
     steps: [{ kind: 'number', place: { offset, bytes: 8 }, most: 'long' }],
   };
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Acknowledgement } from '../../../src/batch.ts';
 import type { Committed, ReadResult, SpoolTotals, StreamStatus } from '../../../src/kernel/event-ring.ts';
 import { EventSource, type EventSourceOptions, quickPace } from '../../../src/sources/event-source.ts';
-import type { RecordReader } from '../../../src/sources/kernel-record.ts';
+import { type RecordReader, viewOf } from '../../../src/sources/kernel-record.ts';
 import { FakeClock, settle } from '../producers/fakes.ts';
 
 type Ring = EventSourceOptions['ring'];
@@ -76,7 +76,9 @@ class FakeRing implements Ring {
 
 const reader: RecordReader = {
   recordAt: (buffer, at, bytes) =>
-    bytes % 2 === 1 ? undefined : { buffer, at, epoch: buffer.readUInt32LE(at + 4), bootMicros: 0, bare: false },
+    bytes % 2 === 1
+      ? undefined
+      : { buffer, view: viewOf(buffer), at, epoch: buffer.readUInt32LE(at + 4), bootMicros: 0, bare: false },
   epochOf: (buffer, at) => buffer.readUInt32LE(at + 4),
 };
 
