@@ -1,6 +1,7 @@
 #include "addon_records.h"
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -149,7 +150,7 @@ const std::vector<std::pair<const char*, Step::Kind>> step_kinds = {
     {"device", Step::Kind::device},   {"text", Step::Kind::text},     {"texts", Step::Kind::texts},
     {"micros", Step::Kind::micros},   {"millis", Step::Kind::millis}, {"given", Step::Kind::given},
     {"learned", Step::Kind::learned}, {"missing", Step::Kind::missing}, {"when", Step::Kind::when},
-    {"items", Step::Kind::items},     {"keep", Step::Kind::keep},
+    {"items", Step::Kind::items},     {"keep", Step::Kind::keep},     {"sized", Step::Kind::sized},
 };
 
 Piece add_bytes(RecordProgram& program, std::string_view bytes) {
@@ -213,6 +214,8 @@ RecordProgram program_of(const Napi::Object& object) {
   RecordProgram program;
   add_steps(program, object.Get("steps"));
   add_whole(program, object.Get("whole"));
+  const auto timestamp = object.Get("timestamp").As<Napi::Object>();
+  program.timestamp = {place_of(timestamp.Get("place")), u32(timestamp.Get("of"))};
   program.tables = list<Table>(object.Get("tables"), [](const Napi::Value& value) {
     const auto table = value.As<Napi::Object>();
     return Table{table_of(table.Get("learned")), key_of(table.Get("key"))};
@@ -239,7 +242,15 @@ RecordProgram program_of(const Napi::Object& object) {
 class RecordWriterWrap : public Napi::ObjectWrap<RecordWriterWrap> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "RecordWriter", {InstanceMethod<&RecordWriterWrap::write>("write")});
+    return DefineClass(env, "RecordWriter",
+                       {
+                           InstanceMethod<&RecordWriterWrap::clear>("clear"),
+                           InstanceMethod<&RecordWriterWrap::write>("write"),
+                           InstanceMethod<&RecordWriterWrap::stopped>("stopped"),
+                           InstanceMethod<&RecordWriterWrap::add>("add"),
+                           InstanceMethod<&RecordWriterWrap::bytes>("bytes"),
+                           InstanceMethod<&RecordWriterWrap::copy_to>("copyTo"),
+                       });
   }
 
   explicit RecordWriterWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RecordWriterWrap>(info) {
@@ -247,37 +258,61 @@ class RecordWriterWrap : public Napi::ObjectWrap<RecordWriterWrap> {
   }
 
  private:
+  void clear(const Napi::CallbackInfo&) { writer_->clear(); }
+
   // Of the arrays for the records those from `begin` to `end`.
   Napi::Value write(const Napi::CallbackInfo& info) {
     return guarded(info.Env(), [&] {
-      Napi::Env env = info.Env();
       const auto memory = info[0].As<Napi::Uint8Array>();
       const auto records = info[1].As<Napi::Uint32Array>();
       const auto given = info[2].As<Napi::Float64Array>();
       auto ends = info[3].As<Napi::Uint32Array>();
-      const std::size_t begin = u32(info[4]);
-      const std::size_t end = u32(info[5]);
-      const std::size_t cleared = info[6].IsNumber() ? u32(info[6]) : 0;
-      const bool is_cleared = info[6].IsNumber() && cleared >= begin;
+      auto timestamps = info[4].As<Napi::Float64Array>();
+      const std::size_t begin = u32(info[5]);
+      const std::size_t end = u32(info[6]);
+      const std::size_t cleared = info[7].IsNumber() ? u32(info[7]) : 0;
+      const bool is_cleared = info[7].IsNumber() && cleared >= begin;
       const std::size_t numbers = writer_->given();
-      if (begin > end || end > records.ElementLength() || end > ends.ElementLength() ||
+      if (begin > end || end > records.ElementLength() || end > ends.ElementLength() || end > timestamps.ElementLength() ||
           end * numbers > given.ElementLength())
         throw Error("ERR_ADDON", "write", "records", EINVAL, "there are fewer than that");
-      const RecordWriter::Result result = writer_->write({memory.Data(), memory.ByteLength()},
-                                                         {records.Data() + begin, end - begin},
-                                                         {given.Data() + begin * numbers, (end - begin) * numbers},
-                                                         {ends.Data() + begin, end - begin},
-                                                         is_cleared ? cleared - begin : RecordWriter::none);
-      const AvroOutput& output = writer_->output();
-      Napi::Object object = Napi::Object::New(env);
-      object.Set("avro", Napi::Buffer<std::uint8_t>::Copy(env, output.data(), output.size()));
-      object.Set("end", static_cast<double>(begin + result.written));
-      if (result.end == RecordWriter::End::unknown) object.Set("unknown", result.table);
-      if (result.end == RecordWriter::End::suspect) object.Set("suspect", true);
-      return object;
+      const std::size_t count = end - begin;
+      last_ = writer_->write({.memory = {memory.Data(), memory.ByteLength()},
+                              .records = {records.Data() + begin, count},
+                              .given = {given.Data() + begin * numbers, count * numbers},
+                              .ends = {ends.Data() + begin, count},
+                              .timestamps = {timestamps.Data() + begin, count}},
+                             is_cleared ? cleared - begin : RecordWriter::none);
+      return Napi::Number::New(info.Env(), static_cast<double>(begin + last_.written));
     });
   }
 
+  Napi::Value stopped(const Napi::CallbackInfo& info) {
+    Napi::Object object = Napi::Object::New(info.Env());
+    if (last_.end == RecordWriter::End::unknown) object.Set("unknown", last_.table);
+    if (last_.end == RecordWriter::End::suspect) object.Set("suspect", true);
+    return object;
+  }
+
+  Napi::Value add(const Napi::CallbackInfo& info) {
+    writer_->add(view(info[0]));
+    return bytes(info);
+  }
+
+  Napi::Value bytes(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(writer_->output().size()));
+  }
+
+  void copy_to(const Napi::CallbackInfo& info) {
+    guarded(info.Env(), [&] {
+      auto memory = info[0].As<Napi::Uint8Array>();
+      const AvroOutput& output = writer_->output();
+      if (memory.ByteLength() < output.size()) throw Error("ERR_ADDON", "copy", "records", EINVAL, "there is less room than that");
+      if (output.size() > 0) std::memcpy(memory.Data(), output.data(), output.size());
+    });
+  }
+
+  RecordWriter::Result last_{};
   std::unique_ptr<RecordWriter> writer_;
 };
 

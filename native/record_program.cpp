@@ -64,9 +64,7 @@ class Steps {
       Step& each = program_.steps[at];
       step(each, bounds);
       require(!in_items || depends_on_bytes(each.kind), "an item depends on more than its bytes");
-      const bool has_steps_inside =
-          each.kind == Step::Kind::when || each.kind == Step::Kind::items || each.kind == Step::Kind::keep;
-      if (!has_steps_inside) {
+      if (each.kind < Step::Kind::when) {
         at++;
         continue;
       }
@@ -80,13 +78,15 @@ class Steps {
  private:
   // And on the numbers that are given for the record.
   static bool depends_on_bytes(Step::Kind kind) {
-    return kind != Step::Kind::learned && kind != Step::Kind::missing && kind != Step::Kind::keep && kind != Step::Kind::items;
+    return kind != Step::Kind::learned && kind != Step::Kind::missing && kind != Step::Kind::keep &&
+           kind != Step::Kind::sized && kind != Step::Kind::items;
   }
 
   void step(Step& step, Bounds bounds) {
     piece(step.before);
     switch (step.kind) {
       case Step::Kind::bytes:
+      case Step::Kind::sized:
         return;
       case Step::Kind::number:
       case Step::Kind::bit:
@@ -105,9 +105,9 @@ class Steps {
         return bounds.string(step.span);
       case Step::Kind::millis:
         bounds.number(step.place);
-        return given(step);
+        return given(step.index);
       case Step::Kind::given:
-        return given(step);
+        return given(step.index);
       case Step::Kind::learned:
         require(step.index < program_.tables.size() && step.part < Learned::max_parts, "there is no such table");
         return;
@@ -130,7 +130,7 @@ class Steps {
   void piece(Piece piece) const {
     require(piece.begin <= program_.bytes.size() && piece.size <= program_.bytes.size() - piece.begin, "there are no such bytes");
   }
-  void given(const Step& step) const { require(step.index < program_.given, "there is no such number"); }
+  void given(std::uint32_t index) const { require(index < program_.given, "there is no such number"); }
 
   RecordProgram& program_;
   std::size_t conditions_ = 0;
@@ -147,6 +147,8 @@ void RecordProgram::prepare() {
   if (kept) record.key(kept_key);
   for (Condition& condition : whole) record.condition(condition);
   for (const SpanPlace& span : harmless) record.string(span);
+  record.number(timestamp.place);
+  require(timestamp.given < given, "there is no such number");
   Steps(*this).prepare(0, static_cast<std::uint32_t>(steps.size()), record);
   bytes.append(piece_bytes, '\0');
 }

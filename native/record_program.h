@@ -74,9 +74,11 @@ struct alignas(64) Step {
     given,    // a number that user space has worked out for the record
     learned,  // a value that user space has told before
     missing,  // an array of names: of those that are lacking always, and of those that are not learned
-    when,     // the steps inside, or null
-    items,    // an array of structs, the steps inside for each
-    keep,     // the steps inside, whose Avro is kept for later records
+    // From here on with steps inside.
+    when,     // these, or null
+    items,    // an array of structs, these for each
+    keep,     // these, whose Avro is kept for later records
+    sized,    // these, with the number of their bytes before them
   };
 
   Kind kind;
@@ -85,7 +87,7 @@ struct alignas(64) Step {
   std::uint8_t tables = 0;  // missing: a bit for each
   bool is_int = false;      // number: not a long
   Piece before;             // the same for each record, written first
-  std::uint32_t end = 0;    // when, items, keep: behind the last step inside, which follow this one
+  std::uint32_t end = 0;    // when, items, keep, sized: behind the last step inside, which follow this one
   std::uint32_t count = 0;  // missing: names that are lacking always; items: bytes of one
   Place place;              // number, bit, decimal, hex, name, device, micros, millis; texts: how many they must be
   SpanPlace span;           // text, texts, items
@@ -97,11 +99,18 @@ struct Table {
   Key key;
 };
 
+// Wall time, milliseconds since 1970, of nanoseconds since boot.
+struct Timestamp {
+  Place place;
+  std::uint32_t given = 0;  // which of the given numbers: microseconds between the two
+};
+
 struct RecordProgram {
   // What is the same for each record is copied by so many bytes, whatever its size, when it has no more.
   static constexpr std::size_t piece_bytes = 32;
 
   std::vector<Step> steps;
+  Timestamp timestamp;
   std::string bytes;
   std::vector<Condition> conditions;
   // Of records that can be written at all; all others are declined.

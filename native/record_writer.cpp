@@ -24,6 +24,12 @@ constexpr std::size_t cleared_bytes = 256 * 1024;
 // What a step writes at most, what stands before it included, besides texts and longer pieces.
 constexpr std::size_t step_bytes = RecordProgram::piece_bytes + most_bytes;
 
+// Of the length in front of `sized` steps, kept for it until it is known: right from 64 bytes to 8 KiB, as nearly all are.
+constexpr std::size_t likely_prefix = 2;
+
+// given: microseconds between boot and 1970.
+double millis_of(std::uint64_t nanos, double given) { return std::floor((static_cast<double>(nanos / 1000) + given) / 1000); }
+
 bool is_long(double value) { return value >= 0 && value <= static_cast<double>(largest_long) && std::floor(value) == value; }
 
 }  // namespace
@@ -119,7 +125,7 @@ class RecordWriter::Record {
           out = bounded(out, number_of(step.place, at) / 1000, largest_long);
           break;
         case Step::Kind::millis:
-          out = given(out, std::floor((static_cast<double>(number_of(step.place, at) / 1000) + given_[step.index]) / 1000));
+          out = given(out, millis_of(number_of(step.place, at), given_[step.index]));
           break;
         case Step::Kind::given:
           out = given(out, given_[step.index]);
@@ -147,10 +153,34 @@ class RecordWriter::Record {
           i = step.end - 1;
           break;
         }
+        case Step::Kind::sized:
+          out = sized(step, i, at, out);
+          i = step.end - 1;
+          break;
       }
       if (out == declined) return declined;
     }
     return out;
+  }
+
+  Out sized(const Step& step, std::uint32_t index, const std::uint8_t* at, Out out) {
+    const std::size_t begin = output_.offset_of(out);
+    out = write(index + 1, step.end, at, out + likely_prefix);
+    if (out == declined) return declined;
+    const std::size_t size = output_.offset_of(out) - begin - likely_prefix;
+    std::uint8_t prefix[most_bytes];
+    const auto prefix_size = static_cast<std::size_t>(put_number(prefix, size) - prefix);
+    const Out start = out - size - likely_prefix;
+    if (prefix_size != likely_prefix) {
+      std::memmove(start + prefix_size, start + likely_prefix, size);
+      for (auto& [from, to] : kept_) {
+        if (from < begin) continue;
+        from += prefix_size - likely_prefix;
+        to += prefix_size - likely_prefix;
+      }
+    }
+    std::memcpy(start, prefix, prefix_size);
+    return start + prefix_size + size;
   }
 
   // What is the same for each record: short, but for the first one of all.
@@ -248,18 +278,20 @@ RecordWriter::End RecordWriter::judge(RecordView& record, bool is_cleared) {
   return End::all;
 }
 
-RecordWriter::Result RecordWriter::write(std::span<const std::uint8_t> memory, std::span<const std::uint32_t> records,
-                                         std::span<const double> given, std::span<std::uint32_t> ends, std::size_t cleared) {
-  output_.clear();
+RecordWriter::Result RecordWriter::write(const Records& batch, std::size_t cleared) {
+  const auto& [memory, records, given, ends, timestamps] = batch;
   for (std::size_t i = 0; i < records.size(); i++) {
     if (records[i] > memory.size() || memory.size() - records[i] < program_.record_bytes) return {i, End::declined, 0};
     RecordView view(memory, records[i]);
     if (const End end = judge(view, i == cleared); end != End::all) return {i, end, 0};
-    Record record(*this, view, given.subspan(i * program_.given, program_.given));
+    const auto numbers = given.subspan(i * program_.given, program_.given);
+    Record record(*this, view, numbers);
     if (const auto unknown = record.look_up()) return {i, End::unknown, *unknown};
     if (!record.write()) return {i, End::declined, 0};
     record.keep();
     ends[i] = static_cast<std::uint32_t>(output_.size());
+    const auto& [place, index] = program_.timestamp;
+    timestamps[i] = millis_of(number_of(place, view.at()), numbers[index]);
   }
   return {records.size(), End::all, 0};
 }

@@ -30,15 +30,28 @@ class RecordWriter {
   };
   static constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
 
-  // Writes records one behind the other, up to the first one that it cannot write.
-  // records: where each begins in `memory`. given: `given` numbers for each. ends: where in the output each ends.
-  // cleared: the one of which it is known that it has no secrets; the same texts are not suspect again.
-  Result write(std::span<const std::uint8_t> memory, std::span<const std::uint32_t> records, std::span<const double> given,
-               std::span<std::uint32_t> ends, std::size_t cleared = none);
+  // Begins a batch.
+  void clear() { output_.clear(); }
+
+  // Writes records behind what has been written, up to the first one that it cannot write.
+  // records: where each begins in `memory`. given: `given` numbers for each. ends, timestamps: where in the output each ends,
+  // and when it happened (milliseconds since 1970). cleared: the one of which it is known that it has no secrets; the same
+  // texts are not suspect again.
+  struct Records {
+    std::span<const std::uint8_t> memory;
+    std::span<const std::uint32_t> records;
+    std::span<const double> given;
+    std::span<std::uint32_t> ends;
+    std::span<double> timestamps;
+  };
+  Result write(const Records& batch, std::size_t cleared = none);
+
+  // Writes bytes that are known.
+  void add(std::string_view bytes) { output_.end_at(put_bytes(output_.room(output_.end(), bytes.size()), bytes)); }
 
   // Numbers that are given for each record.
   std::size_t given() const { return program_.given; }
-  // Of the last `write`.
+  // The batch.
   const AvroOutput& output() const { return output_; }
 
  private:

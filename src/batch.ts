@@ -1,3 +1,5 @@
+import type { PackedRecords } from './records/packed-records.ts';
+
 /**
  * What passes between the steps of the pipeline: source -> codec -> delivery.
  */
@@ -45,28 +47,17 @@ export interface Spooled {
   committed(): void;
 }
 
-/** One Kafka record, ready to send. */
-export interface OutgoingRecord {
-  /** The id of this host when absent. */
-  readonly key?: string;
-  /** The framed Avro value. */
-  readonly value: Buffer;
-  /** Milliseconds since 1970. */
-  readonly timestamp: number;
-  readonly headers: Readonly<Record<string, string>>;
-  /** Sent instead when the broker refuses this one for its size. */
-  readonly smaller?: OutgoingRecord;
-}
-
 /** Records of one topic that succeed or fail together, in order. */
 export interface OutgoingBatch {
   /** Name without prefix, as in `exec-events`. */
   readonly topic: string;
-  readonly records: readonly OutgoingRecord[];
+  readonly records: PackedRecords;
+  /** Sent instead when the broker refuses the only record for its size. */
+  readonly smaller?: PackedRecords;
   /** Of the batch that they were made of. */
   readonly span?: RingSpan | undefined;
   /**
-   * Lets the memory of the values be used again, for whoever does so more often than a collection of the heap is good for.
+   * Lets the memory of the records be used again, for whoever does so more often than a collection of the heap is good for.
    * Call it when nobody reads them any more.
    */
   readonly release?: () => void;

@@ -16,15 +16,15 @@ export class InterruptibleWait {
   }
 
   /**
-   * @param millis 0 or less: no wait, but the interrupts up to now are over
+   * @param millis 0 or less: no wait, but the interrupts up to now are over; Infinity: until it is interrupted
    * @returns whether it was interrupted
    */
   async sleep(millis: number): Promise<boolean> {
     if (millis > 0 && !this.#interrupted) {
       await new Promise<void>((resolve) => {
-        const cancel = this.#clock.after(millis, resolve);
+        const cancel = Number.isFinite(millis) ? this.#clock.after(millis, resolve) : undefined;
         this.#wake = () => {
-          cancel();
+          cancel?.();
           resolve();
         };
       });

@@ -83,7 +83,7 @@ export async function openOutlets(
     createCodec({ topic, framing: await framingOf(topic, config, log) });
   const settings = { compression, maxBytesPerSecond };
   const destinationOf = (topic: TopicName) => destinations.get(topic) as Destination;
-  const common = { client, destinations, hostId, clock, log, settings };
+  const common = { client, destinations, clock, log, settings };
 
   const ledger = {
     codec: await codecOf('bpf2kafka-ledger'),

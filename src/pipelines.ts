@@ -112,7 +112,7 @@ function execPipeline(
   const source = eventSource(options, capture, exec, reader, outlet);
   const bare = eventSource(options, capture, exec.bare, reader, outlet);
   spool.onLeave((leave) => source.leftSpool(leave));
-  const delivery = spooledDelivery(options, exec, spool, outlet);
+  const delivery = spooledDelivery(options, exec, spool, identity.hostId, outlet);
   const earlier = earlierRings(exec, outlet, (ring) => {
     const { layout, lacking } = readEarlierLayout('exec-events', ring.layout(), exec.layout());
     const theirs = read(layout, lacking);
@@ -257,11 +257,12 @@ function spooledDelivery(
   { clock, log }: PipelineOptions,
   ring: EventStream,
   spool: Spool,
+  key: string,
   { codec, delivery, frameOf }: EventOutlet<ExecEvent>,
 ): SpooledDelivery {
   const { topic, schema } = topicSchema('exec-events');
   const frames = { schema, frame: codec.frame, frameOf };
-  return new SpooledDelivery({ spool, delivery, topic, frames, ring, clock, log });
+  return new SpooledDelivery({ spool, delivery, topic, key, frames, ring, clock, log });
 }
 
 /** Undefined when packets are not counted. */

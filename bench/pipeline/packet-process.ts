@@ -95,7 +95,6 @@ const destination = {
 await using delivery = new Delivery({
   client: createKafkaClient({ brokers: [options.brokers], clientId: 'bench', log }),
   destinations: new Map([[topic, destination]]),
-  hostId,
   clock: systemClock,
   log,
 });

@@ -5,7 +5,7 @@
  *
  * Prints one line of JSON. Also the program to profile: `node --cpu-prof bench/pipeline/process.ts …`.
  */
-import type { Acknowledgement, Batch, OutgoingBatch } from '../../src/batch.ts';
+import type { Acknowledgement, OutgoingBatch } from '../../src/batch.ts';
 import { systemClock } from '../../src/clock.ts';
 import { openEnrichment } from '../../src/enrich/enrichment.ts';
 import { createKafkaClient } from '../../src/kafka/client.ts';
@@ -110,12 +110,11 @@ const size = { records: 0, bytes: 0, valueBytes: 0 };
 /** Of every hundredth batch, so that measuring costs nothing. */
 function weigh(batch: OutgoingBatch): OutgoingBatch {
   if (size.records > 0 && Math.random() > 0.01) return batch;
-  for (const { value, headers } of batch.records) {
+  for (const { value } of batch.records) {
     size.records += 1;
     size.valueBytes += value.length;
-    size.bytes += value.length + hostId.length;
-    for (const [name, text] of Object.entries(headers)) size.bytes += name.length + text.length;
   }
+  size.bytes += batch.records.bytes;
   return batch;
 }
 
@@ -141,7 +140,6 @@ async function whole(): Promise<void> {
   await using delivery = new Delivery({
     client: openClient(),
     destinations: new Map([['exec-events', destination]]),
-    hostId,
     clock: systemClock,
     log,
     settings: { compression: options.compression as Compression },
@@ -159,11 +157,10 @@ async function client(): Promise<void> {
   await producer.connect();
   for (let sent = 0, n = 0; sent < options.records; n += 1) {
     const { records } = batches[n % batches.length] as OutgoingBatch;
-    const outgoing = records.map(({ value, timestamp, headers }) => ({ key: hostId, value, timestamp, headers }));
     await producer.send({
       topic: options.topic as string,
       partition: 0,
-      records: outgoing,
+      records,
       compression: options.compression as Compression,
       timeoutMillis: 8_000,
     });
@@ -190,11 +187,12 @@ function encodedBatches(count: number): OutgoingBatch[] {
   });
 }
 
-async function drain(each: (batch: Batch<KernelRecord>) => void): Promise<void> {
+async function drain(encode: (events: readonly KernelRecord[]) => OutgoingBatch): Promise<void> {
   source.finish();
-  for await (const batch of source) {
-    each(batch);
-    batch.commit(acknowledgementOf(batch.events));
+  for await (const { events, commit } of source) {
+    const encoded = weigh(encode(events));
+    commit(acknowledgementOf(events));
+    encoded.release?.();
   }
 }
 
@@ -209,8 +207,8 @@ function read(): void {
 const modes: Record<PipelineOptions['mode'], () => void | Promise<void>> = {
   whole,
   client,
-  codec: () => drain(({ events }) => void weigh(codec.encode(events))),
-  general: () => drain(({ events }) => void weigh(general.encode(events.map(table.eventOf)))),
+  codec: () => drain((events) => codec.encode(events)),
+  general: () => drain((events) => general.encode(events.map(table.eventOf))),
   read,
 };
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.ts';
 import { type DeadLetters, stampOf } from '../producers/dead-letters.ts';
-import type { KeyedRecord, TargetTopic } from './target-topic.ts';
+import type { TargetTopic } from './target-topic.ts';
 
 /**
  * Writes what a topic of documents does not take to a topic of a user's: the document as it is, with the refusal in
@@ -10,7 +10,7 @@ import type { KeyedRecord, TargetTopic } from './target-topic.ts';
 export function createDocumentLetters(letters: TargetTopic, clock: Clock): DeadLetters {
   return {
     async take({ topic, record, refusal }, signal) {
-      const { key, value } = record as KeyedRecord;
+      const { key, value } = record;
       const { timestamp, headers } = stampOf(record, refusal, clock.nowMillis());
       const letter = {
         key,
@@ -20,7 +20,7 @@ export function createDocumentLetters(letters: TargetTopic, clock: Clock): DeadL
       };
       const sha256 = createHash('sha256').update(value).digest('hex');
       const summary = JSON.stringify({ id: headers.id, value_size: value.length, value_sha256: sha256 });
-      await letters.write([{ ...letter, smaller: { ...letter, value: Buffer.from(summary) } }], signal);
+      await letters.writeOne(letter, { ...letter, value: Buffer.from(summary) }, signal);
     },
   };
 }

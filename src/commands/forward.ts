@@ -4,6 +4,7 @@ import { Bpf2KafkaError } from '../errors.ts';
 import { createKafkaClient } from '../kafka/client.ts';
 import type { ReadRecord } from '../kafka/reader.ts';
 import type { Log } from '../log.ts';
+import type { OutgoingRecord } from '../records/packed-records.ts';
 import { type TopicName, topicNames } from '../schemas/catalog.ts';
 import { createDecoder, type Decoder } from '../schemas/codec.ts';
 import { createSchemaFetcher } from '../schemas/registry.ts';
@@ -12,7 +13,7 @@ import type { SiemFormat } from '../siem/formats.ts';
 import type { SiemRecords, SiemStream } from '../siem/records.ts';
 import { type CommandIo, escapeText, writeLine } from '../terminal.ts';
 import { createDocumentLetters } from './document-letters.ts';
-import { type KeyedRecord, TargetTopic, type TargetTopicOptions } from './target-topic.ts';
+import { TargetTopic, type TargetTopicOptions } from './target-topic.ts';
 
 export interface ForwardOptions extends Omit<TailConfig, 'json' | 'format' | 'forward' | 'fromBeginning'> {
   /** Name without prefix of the stream's topic. */
@@ -81,8 +82,8 @@ async function documentsOf(
   records: readonly ReadRecord[],
   decoder: Decoder<SiemRecords[SiemStream]>,
   { format, io, signal }: ForwardOptions,
-): Promise<KeyedRecord[]> {
-  const documents: KeyedRecord[] = [];
+): Promise<OutgoingRecord[]> {
+  const documents: OutgoingRecord[] = [];
   for (const { topic, partition, offset, key, value, headers, timestamp } of records) {
     const decoded = await decoder.decode(value);
     if (decoded.ok) {

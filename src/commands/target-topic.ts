@@ -1,4 +1,3 @@
-import type { OutgoingRecord } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import type { KafkaClient } from '../kafka/kafka-client.ts';
 import { prepareTarget } from '../kafka/topics.ts';
@@ -6,10 +5,8 @@ import type { Log } from '../log.ts';
 import type { DeadLetters } from '../producers/dead-letters.ts';
 import { Delivery } from '../producers/delivery.ts';
 import { partitionFor } from '../producers/partitioner.ts';
-
-export interface KeyedRecord extends OutgoingRecord {
-  readonly key: string;
-}
+import type { OutgoingRecord } from '../records/packed-records.ts';
+import { packRecords } from '../records/record-packer.ts';
 
 export interface TargetTopicOptions {
   readonly client: KafkaClient;
@@ -40,8 +37,7 @@ export class TargetTopic implements AsyncDisposable {
     const partitions = Array.from({ length: facts.partitions }, (_, partition) => ({ ...facts, partition }));
     const destinations = new Map(partitions.map((each) => [String(each.partition), each]));
     const letters = deadLetters === undefined ? {} : { deadLetters };
-    // Each record brings its key.
-    const delivery = new Delivery({ client, destinations, hostId: '', clock, log, ...letters });
+    const delivery = new Delivery({ client, destinations, clock, log, ...letters });
     return new TargetTopic(delivery, facts.partitions);
   }
 
@@ -49,9 +45,19 @@ export class TargetTopic implements AsyncDisposable {
    * Resolves when the broker has acknowledged every record, here or as a dead letter.
    * @throws Bpf2KafkaError ERR_UNDELIVERED when the signal aborts
    */
-  async write(records: readonly KeyedRecord[], signal: AbortSignal): Promise<void> {
-    for (const [partition, group] of Map.groupBy(records, ({ key }) => partitionFor(key, this.#partitions)))
-      await this.#delivery.accept({ topic: String(partition), records: group }, signal);
+  async write(records: readonly OutgoingRecord[], signal: AbortSignal): Promise<void> {
+    for (const [topic, group] of Map.groupBy(records, (record) => this.#placeOf(record)))
+      await this.#delivery.accept({ topic, records: packRecords(group) }, signal);
+  }
+
+  /** The same for one record. @param smaller written instead when the broker refuses it for its size */
+  async writeOne(record: OutgoingRecord, smaller: OutgoingRecord, signal: AbortSignal): Promise<void> {
+    const batch = { topic: this.#placeOf(record), records: packRecords([record]), smaller: packRecords([smaller]) };
+    await this.#delivery.accept(batch, signal);
+  }
+
+  #placeOf({ key }: OutgoingRecord): string {
+    return String(partitionFor(key, this.#partitions));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -66,7 +66,8 @@ class ZstdFramesAtOnce {
     this.#pieces = [];
     this.#compressor.write(records);
     this.#compressor.flush(constants.ZSTD_e_end);
-    return Buffer.concat(this.#pieces);
+    const [first, ...others] = this.#pieces as [Buffer, ...Buffer[]];
+    return others.length === 0 ? first : Buffer.concat(this.#pieces);
   }
 
   #open(): ZstdCompressSync {

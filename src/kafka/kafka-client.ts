@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
+import type { PackedRecords } from '../records/packed-records.ts';
 import type { BrokerSecurity } from '../security.ts';
 import type { Compression } from './compression.ts';
 import type { GroupReader } from './group-reader.ts';
@@ -105,18 +106,10 @@ export interface PartitionProducer {
 export interface PartitionSend {
   readonly topic: string;
   readonly partition: number;
-  readonly records: readonly ProducerRecord[];
+  readonly records: PackedRecords;
   readonly compression: Compression;
   /** How long the broker may wait for its replicas, milliseconds. */
   readonly timeoutMillis: number;
-}
-
-export interface ProducerRecord {
-  readonly key: string;
-  readonly value: Buffer;
-  /** Milliseconds since 1970. */
-  readonly timestamp: number;
-  readonly headers: Readonly<Record<string, string>>;
 }
 
 export interface ProduceAnswer {

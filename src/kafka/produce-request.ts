@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { crc32c } from '@node-rs/crc32';
+import type { PackedRecords } from '../records/packed-records.ts';
+import { mostVarintBytes, varintBytes, writeVarint } from '../records/varint.ts';
 import type { Codec } from './compression.ts';
-import type { ProducerRecord } from './kafka-client.ts';
 
 /**
  * A produce request for one partition, written in one pass. kafkajs makes an encoder for each record and each header
@@ -15,7 +16,7 @@ export interface ProduceRequest {
   readonly clientId: string;
   readonly topic: string;
   readonly partition: number;
-  readonly records: readonly ProducerRecord[];
+  readonly records: PackedRecords;
   /** How long the broker may wait for its replicas, all of which have to acknowledge, milliseconds. */
   readonly timeout: number;
   readonly compression: Pick<Codec, 'code' | 'compress'>;
@@ -23,6 +24,8 @@ export interface ProduceRequest {
   readonly producerEpoch: number;
   /** Sequence number of the first record. */
   readonly firstSequence: number;
+  /** Gives memory for the request, of so many bytes. */
+  readonly memory: (bytes: number) => Buffer;
 }
 
 export const produceKey = 0;
@@ -38,15 +41,14 @@ const magic = 2;
 const allReplicas = -1;
 /** Of a request, before its batch and without the bytes of its texts. */
 const fixedBytes = 4 + 2 + 2 + 4 + 2 + 2 + 2 + 4 + 4 + 2 + 4 + 4 + 4;
-/** What a record has beside key, value and headers, at most: five varints and the attributes. */
-const recordOverheadBytes = 26;
-const headerOverheadBytes = 10;
+/** What a record has here that is not packed, at most: three varints and the attributes. */
+const recordOverheadBytes = 3 * mostVarintBytes + 1;
 
 /** The request as it goes to the socket, its length first. */
 export async function encodeProduceRequest(request: ProduceRequest): Promise<Buffer> {
   const { records, compression } = request;
-  const baseTimestamp = (records[0] as ProducerRecord).timestamp;
-  const bytes = mostBytes(records);
+  const baseTimestamp = records.timestampOf(0);
+  const bytes = records.bytes + records.length * recordOverheadBytes;
   const room = spareRoom !== undefined && spareRoom.length >= bytes ? spareRoom : Buffer.allocUnsafeSlow(bytes);
   spareRoom = undefined;
   const plain = writeRecords(room, records, baseTimestamp);
@@ -62,7 +64,7 @@ function encode(request: ProduceRequest, body: Buffer, baseTimestamp: number): B
   const topicBytes = Buffer.byteLength(topic);
   const clientIdBytes = Buffer.byteLength(clientId);
   const batchBytes = batchHeaderBytes + body.length;
-  const out = Buffer.allocUnsafe(fixedBytes + clientIdBytes + topicBytes + batchBytes);
+  const out = request.memory(fixedBytes + clientIdBytes + topicBytes + batchBytes);
   let at = out.writeInt32BE(out.length - 4, 0);
   at = out.writeInt16BE(produceKey, at);
   at = out.writeInt16BE(request.version, at);
@@ -99,9 +101,9 @@ function encode(request: ProduceRequest, body: Buffer, baseTimestamp: number): B
   return out;
 }
 
-function latestOf(records: readonly ProducerRecord[]): number {
+function latestOf(records: PackedRecords): number {
   let latest = 0;
-  for (const { timestamp } of records) if (timestamp > latest) latest = timestamp;
+  for (let i = 0; i < records.length; i += 1) latest = Math.max(latest, records.timestampOf(i));
   return latest;
 }
 
@@ -111,82 +113,19 @@ function latestOf(records: readonly ProducerRecord[]): number {
  */
 let spareRoom: Buffer | undefined;
 
-function writeRecords(room: Buffer, records: readonly ProducerRecord[], baseTimestamp: number): Buffer {
+function writeRecords(room: Buffer, records: PackedRecords, baseTimestamp: number): Buffer {
   let at = 0;
-  for (let i = 0; i < records.length; i += 1)
-    at = writeRecord(room, at, records[i] as ProducerRecord, i, baseTimestamp);
+  for (let i = 0; i < records.length; i += 1) at = writeRecord(room, at, records, i, baseTimestamp);
   return room.subarray(0, at);
 }
 
-function mostBytes(records: readonly ProducerRecord[]): number {
-  // Three bytes a UTF-16 unit is the most that UTF-8 takes.
-  let bytes = 0;
-  for (const { key, value, headers } of records) {
-    bytes += recordOverheadBytes + key.length * 3 + value.length;
-    for (const name in headers) bytes += headerOverheadBytes + (name.length + (headers[name] as string).length) * 3;
-  }
-  return bytes;
-}
-
-function writeRecord(
-  out: Buffer,
-  start: number,
-  record: ProducerRecord,
-  offset: number,
-  baseTimestamp: number,
-): number {
-  // The length goes first and is known last: two bytes are kept for it, which is nearly always right.
-  const bodyStart = start + 2;
-  let at = bodyStart;
+function writeRecord(out: Buffer, start: number, records: PackedRecords, index: number, baseTimestamp: number): number {
+  const delta = records.timestampOf(index) - baseTimestamp;
+  // The length goes first: of the attributes, the two numbers that follow, and what is packed.
+  const length = 1 + varintBytes(delta) + varintBytes(index) + records.bytesOf(index);
+  let at = writeVarint(out, start, length);
   out[at] = 0; // attributes
-  at = writeVarint(out, at + 1, record.timestamp - baseTimestamp);
-  at = writeVarint(out, at, offset);
-  at = writeText(out, at, record.key);
-  at = writeVarint(out, at, record.value.length);
-  at += record.value.copy(out, at);
-  let count = 0;
-  for (const _ in record.headers) count += 1;
-  at = writeVarint(out, at, count);
-  for (const name in record.headers) {
-    at = writeText(out, at, name);
-    at = writeText(out, at, record.headers[name] as string);
-  }
-  const length = at - bodyStart;
-  const prefixBytes = varintBytes(length);
-  if (prefixBytes !== 2) out.copyWithin(start + prefixBytes, bodyStart, at);
-  return writeVarint(out, start, length) + length;
-}
-
-function writeText(out: Buffer, start: number, text: string): number {
-  // Nearly all are short and ASCII, and a call into the runtime costs more than their bytes.
-  const first = start + varintBytes(text.length);
-  for (let i = 0; i < text.length; i += 1) {
-    const unit = text.charCodeAt(i);
-    if (unit >= 0x80) return writeUtf8(out, start, text);
-    out[first + i] = unit;
-  }
-  return writeVarint(out, start, text.length) + text.length;
-}
-
-function writeUtf8(out: Buffer, start: number, text: string): number {
-  const first = writeVarint(out, start, Buffer.byteLength(text));
-  return first + out.write(text, first);
-}
-
-/** What `writeVarint` takes for a length. */
-function varintBytes(length: number): number {
-  return length < 0x40 ? 1 : length < 0x2000 ? 2 : length < 0x10_0000 ? 3 : length < 0x800_0000 ? 4 : 5;
-}
-
-/** Zigzag, base 128, least significant group first; exact for integers up to 2^52. */
-function writeVarint(out: Buffer, start: number, value: number): number {
-  let rest = value < 0 ? value * -2 - 1 : value * 2;
-  let at = start;
-  while (rest > 0x7f) {
-    out[at] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-    at += 1;
-  }
-  out[at] = rest;
-  return at + 1;
+  at = writeVarint(out, at + 1, delta);
+  at = writeVarint(out, at, index); // offset in the batch
+  return records.copy(index, out, at);
 }

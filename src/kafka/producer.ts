@@ -62,6 +62,8 @@ export class Producer implements PartitionProducer {
   readonly #leaders = new Map<string, Leader>();
   readonly #nextSequences = new Map<string, number>();
   #identity: ProducerIdentity | undefined;
+  /** Of the request, used again for the next one: whoever has answered has read it. */
+  #memory = Buffer.alloc(0);
   #outstanding: Promise<unknown> | undefined;
   /** It was discarded, or a send has failed. */
   #ended = false;
@@ -164,6 +166,7 @@ export class Producer implements PartitionProducer {
       producerId: BigInt(producerId),
       producerEpoch,
       firstSequence,
+      memory: this.#memoryOf,
     });
     this.#refuseEnded();
     const answer = decodeProduceResponse(await ask(connection, request, version, correlationId), version);
@@ -172,6 +175,11 @@ export class Producer implements PartitionProducer {
     if (answer.throttleMillis > 0) connection.requestQueue.maybeThrottle(answer.throttleMillis);
     return answer;
   }
+
+  readonly #memoryOf = (bytes: number): Buffer => {
+    if (this.#memory.length < bytes) this.#memory = Buffer.allocUnsafeSlow(bytes * 2);
+    return this.#memory.subarray(0, bytes);
+  };
 
   #refuseEnded(): void {
     if (this.#ended) throw new Error('this producer has ended');

@@ -77,6 +77,8 @@ export type Step<Given, Table> =
       readonly itemBytes: number;
       readonly steps: readonly Step<Given, Table>[];
     }
+  /** Other steps, with the number of bytes that they write in front of them, as a long. */
+  | { readonly kind: 'sized'; readonly steps: readonly Step<Given, Table>[] }
   /** Other steps, whose Avro is kept for later records. @param part which value of RecordProgram.kept */
   | { readonly kind: 'keep'; readonly part: number; readonly steps: readonly Step<Given, Table>[] };
 
@@ -104,6 +106,8 @@ export interface LearnedTable {
 /** What is to be written of each record, by indexes of what is given for it and of `tables`. */
 export interface RecordProgram {
   readonly steps: readonly Step<number, number>[];
+  /** As the step `millis`: when each record happened. */
+  readonly timestamp: { readonly place: Place; readonly of: number };
   /** What must hold of a record, or it is declined. */
   readonly whole: readonly Condition[];
   readonly tables: readonly { readonly learned: LearnedTable; readonly key: Key }[];
@@ -117,33 +121,43 @@ export interface RecordProgram {
 }
 
 export interface RecordWriter {
+  /** Begins a batch: what has been written is forgotten. */
+  clear(): void;
   /**
-   * Writes records one behind the other, up to the first one that it cannot write.
+   * Writes records behind what has been written, up to the first one that it cannot write.
    * @param memory that the records stand in
    * @param records where each begins
    * @param given as many numbers for each record as the program wants
-   * @param ends where in `avro` each one that was written ends; filled
+   * @param ends where each one that was written ends in the batch; filled
+   * @param timestamps of those, milliseconds since 1970; filled
    * @param begin index of the first record to be written, and `end` of the one behind the last
    * @param cleared index of one of which it is known that it has no secrets; the same text in the same place is remembered
    * to have none
+   * @returns index of the first record that was not written
    */
   write(
     memory: Uint8Array,
     records: Uint32Array,
     given: Float64Array,
     ends: Uint32Array,
+    timestamps: Float64Array,
     begin: number,
     end: number,
     cleared?: number,
-  ): {
-    readonly avro: Buffer;
-    /** Index of the first record that was not written. */
-    readonly end: number;
-    /** The table that must be told what this record asks it for. */
+  ): number;
+  /** Why the last `write` ended where it did; without one of the two the record is declined. */
+  stopped(): {
+    /** The table that must be told what the record asks it for. */
     readonly unknown?: number;
-    /** This record may hold a secret. Without one of the two it is declined, if there is one. */
+    /** The record may hold a secret. */
     readonly suspect?: true;
   };
+  /** Writes bytes that are known behind what has been written; returns where they end in the batch. */
+  add(bytes: Uint8Array): number;
+  /** Of the batch so far. */
+  bytes(): number;
+  /** Copies the batch. @throws Bpf2KafkaError ERR_ADDON when it is larger */
+  copyTo(memory: Uint8Array): void;
 }
 
 interface NativeRecords {

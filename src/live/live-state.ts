@@ -2,6 +2,7 @@ import type { OutgoingBatch } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import { type Health, readinessOf } from '../http/health.ts';
 import type { Figures } from '../metrics/figures.ts';
+import type { PackedRecords } from '../records/packed-records.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
 import type { PacketCount } from '../schemas/packet-count.ts';
 import { escapeJson } from '../terminal.ts';
@@ -58,10 +59,14 @@ export class LiveState {
   delivered({ topic, records }: OutgoingBatch): void {
     if (topic === 'exec-events') {
       this.#execs.add(records);
-      for (const { timestamp } of records) this.#rates.count('execs', timestamp);
+      this.#count('execs', records);
     } else if (topic === 'exit-events') {
-      for (const { timestamp } of records) this.#rates.count('exits', timestamp);
+      this.#count('exits', records);
     }
+  }
+
+  #count(what: 'execs' | 'exits', records: PackedRecords): void {
+    for (let i = 0; i < records.length; i += 1) this.#rates.count(what, records.timestampOf(i));
   }
 
   /** Packet counts of one interval were acknowledged. */

@@ -1,4 +1,5 @@
-import type { OutgoingRecord } from '../batch.ts';
+import { MemoryPool } from '../records/memory-pool.ts';
+import type { PackedRecords } from '../records/packed-records.ts';
 import type { ExecEvent } from '../schemas/exec-event.ts';
 
 export interface ExecsSince {
@@ -16,7 +17,8 @@ export class RecentExecs {
   readonly #limit: number;
   readonly #read: (value: Buffer) => ExecEvent | undefined;
   /** Oldest first; each list is the end of a batch. */
-  #batches: (readonly OutgoingRecord[])[] = [];
+  readonly #batches: { readonly records: PackedRecords; readonly release: () => void }[] = [];
+  readonly #pool = new MemoryPool();
   #kept = 0;
   #total = 0;
 
@@ -34,16 +36,17 @@ export class RecentExecs {
     return this.#total;
   }
 
-  add(records: readonly OutgoingRecord[]): void {
+  add(records: PackedRecords): void {
     this.#total += records.length;
-    const newest = records.slice(-this.#limit);
-    this.#batches.push(newest);
+    const newest = records.slice(Math.max(0, records.length - this.#limit));
     this.#kept += newest.length;
+    this.#batches.push(newest.clone(this.#pool));
     for (;;) {
-      const oldest = this.#batches[0]?.length ?? 0;
-      if (this.#kept - oldest < this.#limit) return;
+      const [oldest] = this.#batches;
+      if (oldest === undefined || this.#kept - oldest.records.length < this.#limit) return;
       this.#batches.shift();
-      this.#kept -= oldest;
+      this.#kept -= oldest.records.length;
+      oldest.release();
     }
   }
 
@@ -51,7 +54,7 @@ export class RecentExecs {
   since(total: number): ExecsSince {
     const published = this.#total - total;
     const wanted = Math.min(published, this.#limit);
-    const newest = wanted === 0 ? [] : this.#batches.flat().slice(-wanted);
+    const newest = wanted === 0 ? [] : this.#batches.flatMap(({ records }) => [...records]).slice(-wanted);
     const events = newest.flatMap(({ value }) => this.#read(value) ?? []);
     return { published, events };
   }

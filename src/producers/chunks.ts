@@ -1,25 +1,9 @@
-import type { OutgoingRecord } from '../batch.ts';
-
-/**
- * Bytes that a record brings into a batch before compression: value and headers, which are ASCII; the key is the same for
- * all.
- */
-function recordBytes({ value, headers }: OutgoingRecord): number {
-  let bytes = value.length;
-  for (const name in headers) bytes += name.length + (headers[name] as string).length;
-  return bytes;
-}
+import type { PackedRecords } from '../records/packed-records.ts';
 
 export interface Chunk {
-  readonly records: readonly OutgoingRecord[];
+  readonly records: PackedRecords;
   /** Of the first record in its batch. */
   readonly start: number;
-  /** Values and headers. */
-  readonly bytes: number;
-}
-
-export function chunkOf(records: readonly OutgoingRecord[], start: number): Chunk {
-  return { records, start, bytes: records.reduce((bytes, record) => bytes + recordBytes(record), 0) };
 }
 
 /**
@@ -27,25 +11,33 @@ export function chunkOf(records: readonly OutgoingRecord[], start: number): Chun
  * alone: whether it is too large is for the broker to say.
  */
 export function* chunksOf(
-  records: readonly OutgoingRecord[],
+  records: PackedRecords,
   { maxRecords, maxBytes }: { maxRecords: number; maxBytes: number },
 ): Generator<Chunk> {
+  const { length } = records;
+  if (length <= maxRecords && records.bytes <= maxBytes) {
+    yield { records, start: 0 };
+    return;
+  }
   let start = 0;
   let bytes = 0;
-  for (const [index, record] of records.entries()) {
-    const size = recordBytes(record);
+  for (let index = 0; index < length; index += 1) {
+    const size = records.bytesOf(index);
     if (index > start && (index - start >= maxRecords || bytes + size > maxBytes)) {
-      yield { records: records.slice(start, index), start, bytes };
+      yield { records: records.slice(start, index), start };
       start = index;
       bytes = 0;
     }
     bytes += size;
   }
-  if (start < records.length) yield { records: records.slice(start), start, bytes };
+  yield { records: records.slice(start), start };
 }
 
 /** Of two records or more. */
 export function halvesOf({ records, start }: Chunk): readonly [Chunk, Chunk] {
   const middle = records.length >> 1;
-  return [chunkOf(records.slice(0, middle), start), chunkOf(records.slice(middle), start + middle)];
+  return [
+    { records: records.slice(0, middle), start },
+    { records: records.slice(middle), start: start + middle },
+  ];
 }

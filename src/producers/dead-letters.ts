@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { OutgoingBatch, OutgoingRecord } from '../batch.ts';
+import type { OutgoingBatch } from '../batch.ts';
 import type { Clock } from '../clock.ts';
+import type { OutgoingRecord } from '../records/packed-records.ts';
+import { packRecords } from '../records/record-packer.ts';
 import { type TopicEvents, type TopicName, topicSchema } from '../schemas/catalog.ts';
 import type { AvroCodec } from '../schemas/codec.ts';
 import { fingerprintText } from '../schemas/fingerprint.ts';
@@ -64,10 +66,11 @@ export function createDeadLetters<Topic extends EventTopic>({
         value_size: value.length,
         value_sha256: createHash('sha256').update(value).digest('hex'),
       };
+      const stamp = stampOf(record, refusal, clock.nowMillis());
+      const stamped = (made: OutgoingRecord) => packRecords([{ ...made, ...stamp }]);
       const { topic: letterTopic, records } = letters.codec.encode([letter, { ...letter, value_bytes: null }]);
-      const [whole, smaller] = records.map((made) => ({ ...made, ...stampOf(record, refusal, clock.nowMillis()) }));
       await letters.delivery.accept(
-        { topic: letterTopic, records: [{ ...(whole as OutgoingRecord), smaller: smaller as OutgoingRecord }] },
+        { topic: letterTopic, records: stamped(records.at(0)), smaller: stamped(records.at(1)) },
         signal,
       );
     },

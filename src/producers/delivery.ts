@@ -1,14 +1,16 @@
-import type { Acknowledgement, OutgoingBatch, OutgoingRecord } from '../batch.ts';
+import type { Acknowledgement, OutgoingBatch } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import { Bpf2KafkaError } from '../errors.ts';
 import type { KafkaClient } from '../kafka/kafka-client.ts';
 import { LogLimit } from '../kafka/log-limit.ts';
 import type { Log } from '../log.ts';
+import { MemoryPool } from '../records/memory-pool.ts';
+import type { PackedRecords } from '../records/packed-records.ts';
 import { Bisection } from './bisection.ts';
-import { type Chunk, chunkOf, chunksOf } from './chunks.ts';
+import { type Chunk, chunksOf } from './chunks.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import type { Destination } from './destinations.ts';
-import { recordTimestamp } from './record-timestamp.ts';
+import { withTimestamps } from './record-timestamp.ts';
 import {
   type DeliveryState,
   type Piece,
@@ -17,7 +19,7 @@ import {
   type SenderFigures,
   type SenderSettings,
 } from './sender.ts';
-import { aborted, stopOf } from './stop-signal.ts';
+import { aborted } from './stop-signal.ts';
 import { Turns } from './turns.ts';
 
 export interface DeliverySettings extends SenderSettings {
@@ -49,8 +51,6 @@ export interface DeliveryOptions {
   readonly client: Pick<KafkaClient, 'brokers' | 'createProducer'>;
   /** By topic name without prefix. */
   readonly destinations: ReadonlyMap<string, DeliveryDestination>;
-  /** The key of every record that brings none. */
-  readonly hostId: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly settings?: Partial<DeliverySettings>;
@@ -85,9 +85,11 @@ export class Delivery implements AsyncDisposable {
   readonly #sender: Sender;
   readonly #turns = new Turns();
   readonly #closing = new AbortController();
+  readonly #stops = new WeakMap<AbortSignal, AbortSignal>();
   readonly #deadLetterLog: LogLimit;
   /** By topic, the newest record that was accepted: a broker that takes it once more takes records. */
-  readonly #witnesses = new Map<string, OutgoingRecord>();
+  readonly #witnesses = new Map<string, { readonly records: PackedRecords; readonly release: () => void }>();
+  readonly #pool = new MemoryPool();
   /** By topic, the newest batch that was announced. */
   readonly #announced = new Map<string, OutgoingBatch>();
   /** How many records of a batch were sent ahead of their turn. */
@@ -129,20 +131,20 @@ export class Delivery implements AsyncDisposable {
     const destination = this.#options.destinations.get(batch.topic);
     if (destination === undefined) throw new TypeError(`the topic ${batch.topic} was not prepared`);
     if (batch.records.length === 0) throw new TypeError('a batch has at least one record');
-    const stop = stopOf(this.#closing.signal, signal);
+    const stop = this.#stopBy(signal);
     const turn = this.#turns.take();
     try {
-      await aborted(turn, stop.signal);
+      await aborted(turn, stop);
       const began = this.#options.clock.elapsedMillis();
-      const acknowledgement = await this.#deliverAll(batch, destination, stop.signal);
+      const acknowledgement = await this.#deliverAll(batch, destination, stop);
+      this.#forget(batch);
       const seconds = (this.#options.clock.elapsedMillis() - began) / 1_000;
       this.#observer({ batch, topic: destination.topic, seconds });
       return acknowledgement;
     } catch (error) {
-      if (stop.signal.aborted) throw this.#undelivered(destination.topic, error);
+      if (stop.aborted) throw this.#undelivered(destination.topic, error);
       throw error;
     } finally {
-      stop.release();
       void turn.then((release) => release());
     }
   }
@@ -160,8 +162,12 @@ export class Delivery implements AsyncDisposable {
    * @returns whether something was, so that the topic may have it
    */
   withdraw(batch: OutgoingBatch): boolean {
-    if (this.#announced.get(batch.topic) === batch) this.#announced.delete(batch.topic);
+    this.#forget(batch);
     return this.#sentAhead.has(batch);
+  }
+
+  #forget(batch: OutgoingBatch): void {
+    if (this.#announced.get(batch.topic) === batch) this.#announced.delete(batch.topic);
   }
 
   /** Ends the pause between two attempts: for a caller whose time is short, when the broker may be back. */
@@ -177,6 +183,17 @@ export class Delivery implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Aborts when the signal does, or when this is closed; made once for the signal that every batch comes with. */
+  #stopBy(signal: AbortSignal | undefined): AbortSignal {
+    if (signal === undefined) return this.#closing.signal;
+    let stop = this.#stops.get(signal);
+    if (stop === undefined) {
+      stop = AbortSignal.any([this.#closing.signal, signal]);
+      this.#stops.set(signal, stop);
+    }
+    return stop;
   }
 
   async #close(): Promise<void> {
@@ -198,14 +215,14 @@ export class Delivery implements AsyncDisposable {
     let firstOffset = -1;
     let lastOffset = -1;
     for (let chunk = left.next(); chunk !== undefined; chunk = left.next()) {
-      const piece = this.#pieceOf(chunk, destination);
+      const piece = this.#pieceOf(chunk.records, destination);
       const answer = await this.#sender.send(piece, signal);
       if ('refusal' in answer) {
         await this.#refused(chunk, piece, answer.refusal, { batch, destination, left, signal });
         continue;
       }
       left.accepted();
-      this.#keepWitness(batch.topic, chunk.records.at(-1) as OutgoingRecord);
+      this.#keepWitness(batch.topic, chunk.records.slice(chunk.records.length - 1));
       if (firstOffset < 0) firstOffset = answer.offset;
       lastOffset = answer.offset + chunk.records.length - 1;
     }
@@ -229,13 +246,13 @@ export class Delivery implements AsyncDisposable {
       readonly signal: AbortSignal;
     },
   ): Promise<void> {
-    const [record, ...others] = chunk.records as readonly [OutgoingRecord];
-    if (others.length > 0) return left.split(chunk);
-    if (record.smaller !== undefined && refusal.code === 'MESSAGE_TOO_LARGE')
-      return left.replace(chunkOf([record.smaller], chunk.start));
+    if (chunk.records.length > 1) return left.split(chunk);
+    const { smaller } = batch;
+    if (smaller !== undefined && chunk.records !== smaller && refusal.code === 'MESSAGE_TOO_LARGE')
+      return left.replace({ records: smaller, start: chunk.start });
     const deadLetters = deadLetterCodes.has(refusal.code) ? this.#options.deadLetters : undefined;
     if (deadLetters !== undefined && left.isAtFault(chunk)) {
-      await deadLetters.take({ topic: destination.topic, record, refusal }, signal);
+      await deadLetters.take({ topic: destination.topic, record: chunk.records.at(0), refusal }, signal);
       this.#tellDeadLetter(piece, refusal);
       return;
     }
@@ -251,50 +268,42 @@ export class Delivery implements AsyncDisposable {
    * still to come. Either is a repeat in the end, which consumers know by its identity.
    */
   async #takesWitness(batch: OutgoingBatch, destination: DeliveryDestination, signal: AbortSignal): Promise<boolean> {
-    const witness = this.#witnesses.get(batch.topic) ?? this.#nextAnnounced(batch);
+    const witness = this.#witnesses.get(batch.topic)?.records ?? this.#nextAnnounced(batch);
     if (witness === undefined) return false;
-    const answer = await this.#sender.send(this.#pieceOf(chunkOf([witness], 0), destination), signal);
+    const answer = await this.#sender.send(this.#pieceOf(witness, destination), signal);
     if (!('offset' in answer)) return false;
     this.#keepWitness(batch.topic, witness);
     return true;
   }
 
   /** A copy: the memory of the batch is used again when that is acknowledged. */
-  #keepWitness(topic: string, record: OutgoingRecord): void {
-    this.#witnesses.set(topic, { ...record, value: Buffer.from(record.value) });
+  #keepWitness(topic: string, record: PackedRecords): void {
+    const previous = this.#witnesses.get(topic);
+    this.#witnesses.set(topic, record.clone(this.#pool));
+    previous?.release();
   }
 
   /** Of the batch behind this one, each time another record: the one that was tried may be refused for itself. */
-  #nextAnnounced(present: OutgoingBatch): OutgoingRecord | undefined {
+  #nextAnnounced(present: OutgoingBatch): PackedRecords | undefined {
     const announced = this.#announced.get(present.topic);
     if (announced === undefined || announced === present) return undefined;
     const sent = this.#sentAhead.get(announced) ?? 0;
     this.#sentAhead.set(announced, sent + 1);
-    return announced.records[sent % announced.records.length];
+    const index = sent % announced.records.length;
+    return announced.records.slice(index, index + 1);
   }
 
-  /** The records as they are sent, made once for all attempts. */
-  #pieceOf({ records, bytes }: Chunk, { topic, partition, retentionMillis }: DeliveryDestination): Piece {
-    const now = this.#options.clock.nowMillis();
-    const { hostId } = this.#options;
-    return {
-      topic,
-      partition,
-      bytes,
-      records: records.map(({ key = hostId, value, timestamp: eventMillis, headers }) => {
-        const { timestamp, clockSkew } = recordTimestamp(eventMillis, now, retentionMillis);
-        if (clockSkew === undefined) return { key, value, timestamp, headers };
-        return { key, value, timestamp, headers: { ...headers, clock_skew: String(clockSkew) } };
-      }),
-    };
+  /** The records as they are sent, the same for all attempts. */
+  #pieceOf(records: PackedRecords, { topic, partition, retentionMillis }: DeliveryDestination): Piece {
+    return { topic, partition, records: withTimestamps(records, this.#options.clock.nowMillis(), retentionMillis) };
   }
 
-  #tellDeadLetter({ topic, bytes }: Piece, { code, reason }: Refusal): void {
+  #tellDeadLetter({ topic, records }: Piece, { code, reason }: Refusal): void {
     this.#deadLetters += 1;
     const suppressed = this.#deadLetterLog.pass();
     if (suppressed === undefined) return;
     this.#options.log.error(
-      { topic, code, reason, bytes, suppressed },
+      { topic, code, reason, bytes: records.bytes, suppressed },
       'a record that the broker refuses for its content went to the dead letter',
     );
   }

@@ -3,15 +3,10 @@ import { reasonOf } from '../errors.ts';
 import { protocolErrorOf } from '../kafka/broker-error.ts';
 import type { Compression } from '../kafka/compression.ts';
 import { withDeadline } from '../kafka/deadline.ts';
-import type {
-  KafkaClient,
-  PartitionProducer,
-  PartitionSend,
-  ProduceAnswer,
-  ProducerRecord,
-} from '../kafka/kafka-client.ts';
+import type { KafkaClient, PartitionProducer, PartitionSend, ProduceAnswer } from '../kafka/kafka-client.ts';
 import { LogLimit } from '../kafka/log-limit.ts';
 import type { Log } from '../log.ts';
+import type { PackedRecords } from '../records/packed-records.ts';
 import { backoffMillis } from './backoff.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { stopOf } from './stop-signal.ts';
@@ -27,7 +22,7 @@ export interface SenderSettings {
    * pass 2^31 after 60 hours.
    */
   readonly maxRecordsPerProducer: number;
-  /** Of values and headers before compression; Infinity for no limit. */
+  /** Of keys, values and headers before compression; Infinity for no limit. */
   readonly maxBytesPerSecond: number;
 }
 
@@ -45,7 +40,7 @@ export interface DeliveryState {
 /** Counted since the start. */
 export interface SenderFigures {
   readonly acknowledgedRecords: number;
-  /** Values and headers before compression. */
+  /** Keys, values and headers before compression. */
   readonly acknowledgedBytes: number;
   /** Attempts that failed or were refused. */
   readonly retries: number;
@@ -67,8 +62,7 @@ export interface SenderOptions {
 export interface Piece {
   readonly topic: string;
   readonly partition: number;
-  readonly records: readonly ProducerRecord[];
-  readonly bytes: number;
+  readonly records: PackedRecords;
 }
 
 /** The broker's last word on a piece. */
@@ -142,7 +136,7 @@ export class Sender {
   async send(piece: Piece, signal: AbortSignal): Promise<Answer> {
     for (;;) {
       try {
-        await this.#budget.take(piece.bytes, signal);
+        await this.#budget.take(piece.records.bytes, signal);
         const offset = await this.#attempt(piece, signal);
         this.#acknowledge(piece);
         return { offset };
@@ -163,10 +157,10 @@ export class Sender {
   }
 
   /** Waits before a refused piece is sent again, each time longer. */
-  async hold({ topic, records, bytes }: Piece, { code }: Refusal, signal: AbortSignal): Promise<void> {
+  async hold({ topic, records }: Piece, { code }: Refusal, signal: AbortSignal): Promise<void> {
     const suppressed = this.#refusalLog.pass();
     if (suppressed !== undefined) {
-      const fields = { code, topic, records: records.length, bytes, suppressed };
+      const fields = { code, topic, records: records.length, bytes: records.bytes, suppressed };
       this.#log.error(fields, 'the broker refuses records for their content; they are held and tried again');
     }
     this.#enter('retrying', code);
@@ -255,9 +249,9 @@ export class Sender {
     await producer?.close();
   }
 
-  #acknowledge({ topic, records, bytes }: Piece): void {
+  #acknowledge({ topic, records }: Piece): void {
     this.#acknowledgedRecords += records.length;
-    this.#acknowledgedBytes += bytes;
+    this.#acknowledgedBytes += records.bytes;
     if (this.#state.state === 'retrying') {
       const outageMillis = this.#clock.nowMillis() - this.#state.since;
       this.#log.info({ topic, attempts: this.#pauses + 1, outageMillis }, 'the broker acknowledges again');

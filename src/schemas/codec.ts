@@ -1,9 +1,9 @@
 import avro from 'avsc';
-import type { OutgoingBatch, OutgoingRecord } from '../batch.ts';
+import type { OutgoingBatch } from '../batch.ts';
 import { reasonOf } from '../errors.ts';
+import { RecordPacker } from '../records/record-packer.ts';
 import { type TopicEvents, type TopicName, topicSchema } from './catalog.ts';
 import { type AvroSchema, fingerprint } from './fingerprint.ts';
-import { Slabs } from './slabs.ts';
 
 /** What stands before the Avro bytes, so that every record names its schema. */
 export type Framing =
@@ -14,8 +14,8 @@ export type Framing =
 
 export interface Codec<Event> {
   /**
-   * The events as records, in order. The values stay valid until the batch is released, or for as long as they are
-   * referenced when nobody does.
+   * The events as records, in order, with their host as key. They stay valid until the batch is released, or for as long
+   * as they are referenced when nobody does.
    * Throws when an event does not fit the schema: a number past 2^53 would be written rounded.
    */
   encode(events: readonly Event[]): OutgoingBatch;
@@ -87,35 +87,34 @@ export function createCodec<Topic extends TopicName>(options: {
   const type = compile(schema);
   const frame = frameOf(options.framing, schema);
   const longs = longFields(type);
-  const slabs = new Slabs<TopicEvents[Topic]>((event, slab, start) => {
+  type Event = TopicEvents[Topic];
+  const packer = new RecordPacker<Event>((event, memory, start) => {
     const values = event as unknown as Readonly<Record<string, number | null>>;
     for (const name of longs) {
       if ((values[name] ?? 0) < smallestLong) throw new RangeError(`${name} is below -2^52`);
     }
-    const bodyStart = start + frame.copy(slab, start);
+    const bodyStart = start + frame.copy(memory, start);
     // avsc refuses to begin behind the end.
     if (bodyStart < start + frame.length) return start + frame.length;
-    const end = type.encode(event, slab, bodyStart);
-    return end < 0 ? slab.length - end : end;
+    const end = type.encode(event, memory, bodyStart);
+    return end < 0 ? memory.length - end : end;
   });
+
+  function pack(event: Event): void {
+    try {
+      packer.add(event, { key: event.host_id, timestamp: timestampOf(event), headers: headersOf(event) });
+    } catch (error) {
+      throw new Error(`cannot encode an event of ${topic}: ${misfit(type, event, error)}`, { cause: error });
+    }
+  }
 
   return {
     frame,
-    read: (value) => type.fromBuffer(value.subarray(frame.length)) as TopicEvents[Topic],
+    read: (value) => type.fromBuffer(value.subarray(frame.length)) as Event,
     encode(events) {
-      const records: OutgoingRecord[] = [];
-      slabs.begin(events.length);
-      try {
-        for (const event of events) {
-          const value = slabs.add(event);
-          records.push({ value, timestamp: timestampOf(event), headers: headersOf(event) });
-        }
-      } catch (error) {
-        throw new Error(`cannot encode an event of ${topic}: ${misfit(type, events[records.length], error)}`, {
-          cause: error,
-        });
-      }
-      return { topic, records, release: slabs.releaser() };
+      packer.begin(events.length);
+      for (const event of events) pack(event);
+      return { topic, records: packer.finish(), release: packer.releaser() };
     },
   };
 }

@@ -7,7 +7,7 @@ export interface SpooledBatch {
   readonly records: readonly SpooledRecord[];
 }
 
-/** As OutgoingRecord, but for the frame, which is known only to who sends it. */
+/** As OutgoingRecord, without the key, and without the frame, which is known only to who sends it. */
 export interface SpooledRecord {
   /** Avro without a frame. */
   readonly value: Buffer;

@@ -1,8 +1,9 @@
-import type { OutgoingRecord } from '../batch.ts';
+import type { OutgoingBatch } from '../batch.ts';
 import { openRecordWriter } from '../kernel/record-writer.ts';
+import { MemoryPool } from '../records/memory-pool.ts';
+import { PackedRecords } from '../records/packed-records.ts';
 import { type TopicEvents, topicSchema } from '../schemas/catalog.ts';
 import type { AvroCodec, Codec } from '../schemas/codec.ts';
-import { eventHeaders } from '../schemas/event-headers.ts';
 import type { KernelRecord } from './kernel-record.ts';
 import { type Finding, type Given, keyBytes } from './record-field.ts';
 import { compileTable } from './record-program.ts';
@@ -12,7 +13,7 @@ import type { RecordTable } from './record-table.ts';
 export type EventTopic = 'exec-events' | 'exit-events';
 
 /**
- * Has the addon write Avro straight from the kernel's records, with no event in between. Records that are not whole, and
+ * Has the addon write Kafka's records straight from the kernel's, with no event in between. Records that are not whole, and
  * values that need care (texts that are not UTF-8, numbers that do not fit), go by way of `codec`, the codec of the topic:
  * it writes them, or says what is wrong with them. Both ways give the same bytes.
  */
@@ -26,17 +27,21 @@ export function createRecordCodec<Topic extends EventTopic>(
   const { program, given, findings } = compileTable(table, codec.frame);
   const writer = openRecordWriter(program);
 
+  const pool = new MemoryPool();
+
   let places = new Uint32Array(0);
-  let ends = new Uint32Array(0);
   let numbers = new Float64Array(0);
+  let ends = new Uint32Array(0);
+  let timestamps = new Float64Array(0);
   /** Behind the last of the records from this one on that the writer can be given at once. */
   let runEnds = new Uint32Array(0);
 
   function prepare(batch: readonly KernelRecord[]): void {
     if (places.length < batch.length) {
       places = new Uint32Array(batch.length);
-      ends = new Uint32Array(batch.length);
       numbers = new Float64Array(batch.length * given.length);
+      ends = new Uint32Array(batch.length);
+      timestamps = new Float64Array(batch.length);
       runEnds = new Uint32Array(batch.length);
     }
     let buffer: Buffer | undefined;
@@ -53,34 +58,14 @@ export function createRecordCodec<Topic extends EventTopic>(
     }
   }
 
-  function generally(record: KernelRecord): OutgoingRecord {
-    const [general] = codec.encode([eventOf(record)]).records;
+  /** Writes it by way of an event; returns where it ends, and its time. */
+  function generally(record: KernelRecord): readonly [end: number, timestamp: number] {
+    const { records, release } = codec.encode([eventOf(record)]);
+    const bytes = Buffer.allocUnsafe(records.bytes);
+    records.copy(0, bytes, 0);
+    release?.();
     remember?.(record, false);
-    return general as OutgoingRecord;
-  }
-
-  function written(record: KernelRecord, value: Buffer): OutgoingRecord {
-    remember?.(record, true);
-    const headers = eventHeaders({ boot_id: fields.boot_id.read(record), seq: fields.seq.read(record) });
-    return { value, timestamp: fields.event_time.read(record), headers };
-  }
-
-  /** Writes what can be, up to the end of the run; returns why it ended before. */
-  function writeRun(
-    batch: readonly KernelRecord[],
-    records: OutgoingRecord[],
-    cleared: number | undefined,
-  ): { readonly unknown?: number; readonly suspect?: true } | undefined {
-    const begin = records.length;
-    const end = runEnds[begin] as number;
-    if (end === begin) return {};
-    const { buffer } = batch[begin] as KernelRecord;
-    const stopped = writer.write(buffer, places, numbers, ends, begin, end, cleared);
-    for (let at = 0, i = begin; i < stopped.end; i += 1) {
-      records.push(written(batch[i] as KernelRecord, stopped.avro.subarray(at, ends[i])));
-      at = ends[i] as number;
-    }
-    return stopped.end === end ? undefined : stopped;
+    return [writer.add(bytes), records.timestampOf(0)];
   }
 
   /** False when it is too large for its table. */
@@ -90,22 +75,42 @@ export function createRecordCodec<Topic extends EventTopic>(
     return learned.get(keyBytes(key, record)) !== undefined;
   }
 
+  /** What has been written, in memory of its own. */
+  function packed(records: number): OutgoingBatch {
+    const memory = pool.take(writer.bytes(), records);
+    writer.copyTo(memory.bytes);
+    for (let i = 0; i < records; i += 1) {
+      memory.ends[i] = ends[i] as number;
+      memory.timestamps[i] = timestamps[i] as number;
+    }
+    return { topic, records: new PackedRecords(memory, 0, records), release: pool.releaser(memory) };
+  }
+
   return {
     encode(batch) {
       begin?.();
       prepare(batch);
-      const records: OutgoingRecord[] = [];
+      writer.clear();
       let cleared: number | undefined;
-      while (records.length < batch.length) {
-        const stopped = writeRun(batch, records, cleared);
-        if (stopped === undefined) continue;
-        const { unknown, suspect } = stopped;
-        const record = batch[records.length] as KernelRecord;
+      for (let done = 0; done < batch.length; ) {
+        const end = runEnds[done] as number;
+        if (end > done) {
+          const { buffer } = batch[done] as KernelRecord;
+          const written = writer.write(buffer, places, numbers, ends, timestamps, done, end, cleared);
+          if (remember) for (; done < written; done += 1) remember(batch[done] as KernelRecord, true);
+          done = written;
+          if (written === end) continue;
+        }
+        const record = batch[done] as KernelRecord;
+        const { unknown, suspect } = end > done ? writer.stopped() : {};
         if (unknown !== undefined && learn(findings[unknown] as Finding, record)) continue;
-        if (suspect && hides?.(record) === false) cleared = records.length;
-        else records.push(generally(record));
+        if (suspect && hides?.(record) === false) cleared = done;
+        else {
+          [ends[done], timestamps[done]] = generally(record);
+          done += 1;
+        }
       }
-      return { topic, records };
+      return packed(batch.length);
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { RecordProgram, Step } from '../kernel/record-writer.ts';
-import type { FieldStep, Finding, Given } from './record-field.ts';
-import type { RecordTable } from './record-table.ts';
+import { longBytes, stringBytes } from '../schemas/avro-bytes.ts';
+import type { Field, FieldStep, Finding, Given } from './record-field.ts';
+import type { RecordFields, RecordTable } from './record-table.ts';
 
 /** The table of a topic's fields as the addon takes it, and what its indexes stand for. */
 export interface CompiledTable {
@@ -11,8 +12,16 @@ export interface CompiledTable {
   readonly findings: readonly Finding[];
 }
 
+/** The fields that a Kafka record has beside its value, too. */
+export interface EventIdentity {
+  readonly host_id: string;
+  readonly boot_id: string;
+  readonly seq: number;
+  readonly event_time: number;
+}
+
 /** @param frame stands before the fields of every value */
-export function compileTable<Event>(
+export function compileTable<Event extends EventIdentity>(
   { fields, layout, whole, secrets, kept }: RecordTable<Event>,
   frame: Uint8Array,
 ): CompiledTable {
@@ -30,16 +39,40 @@ export function compileTable<Event>(
       case 'when':
       case 'items':
       case 'keep':
+      case 'sized':
         return { ...step, steps: joined(step.steps).map(indexed) };
       default:
         return step;
     }
   };
-  const all = Object.values<{ readonly steps: readonly FieldStep[] }>(fields).flatMap(({ steps }) => steps);
-  const steps = joined([{ kind: 'bytes', bytes: frame }, ...all]).map(indexed);
+  const steps = joined(recordSteps(fields, frame)).map(indexed);
+  const { place, of } = onlyStep(fields.event_time, 'millis');
+  const timestamp = { place, of: indexIn(given, of) };
   const tables = findings.map(({ learned, key }) => ({ learned, key }));
-  const program = { steps, whole, tables, secrets, kept, recordBytes: layout.bytes, given: given.length };
+  const program = { steps, timestamp, whole, tables, secrets, kept, recordBytes: layout.bytes, given: given.length };
   return { program, given, findings };
+}
+
+/** Key, value, and headers as `eventHeaders` has them: Kafka's numbers and texts are the same bytes as Avro's. */
+function recordSteps<Event extends EventIdentity>(fields: RecordFields<Event>, frame: Uint8Array): FieldStep[] {
+  const all = Object.values<{ readonly steps: readonly FieldStep[] }>(fields).flatMap(({ steps }) => steps);
+  const { place } = onlyStep(fields.seq, 'number');
+  const name = (text: string): FieldStep => ({ kind: 'bytes', bytes: stringBytes(text) });
+  return [
+    ...fields.host_id.steps,
+    { kind: 'sized', steps: [{ kind: 'bytes', bytes: frame }, ...all] },
+    { kind: 'bytes', bytes: longBytes(2) },
+    name('boot_id'),
+    ...fields.boot_id.steps,
+    name('seq'),
+    { kind: 'decimal', place },
+  ];
+}
+
+function onlyStep<Kind extends FieldStep['kind']>({ steps }: Field<unknown>, kind: Kind) {
+  const [step, ...others] = steps;
+  if (step?.kind !== kind || others.length > 0) throw new Error(`a field of one step ${kind} is expected`);
+  return step as Extract<FieldStep, { readonly kind: Kind }>;
 }
 
 function indexIn<Item>(items: Item[], item: Item): number {

@@ -1,10 +1,12 @@
-import type { Acknowledgement, Kept, OutgoingBatch, OutgoingRecord } from '../batch.ts';
+import type { Acknowledgement, Kept, OutgoingBatch } from '../batch.ts';
 import type { Clock } from '../clock.ts';
 import { reasonOf } from '../errors.ts';
 import { InterruptibleWait } from '../interruptible-wait.ts';
 import type { EventStream } from '../kernel/event-ring.ts';
 import type { Log } from '../log.ts';
 import type { Delivery } from '../producers/delivery.ts';
+import type { PackedRecords } from '../records/packed-records.ts';
+import { packRecords } from '../records/record-packer.ts';
 import { type AvroSchema, fingerprint } from '../schemas/fingerprint.ts';
 import { decodeSpooledBatch, encodeSpooledBatch } from '../schemas/spooled-batch.ts';
 import type { SpoolEntry } from './held-batches.ts';
@@ -25,6 +27,8 @@ export interface SpooledDeliveryOptions {
   readonly delivery: Pick<Delivery, 'announce' | 'withdraw' | 'accept' | 'state'>;
   /** Name without prefix. */
   readonly topic: string;
+  /** Of the records in the spool, which do not have it. */
+  readonly key: string;
   readonly frames: Frames;
   readonly ring: Pick<EventStream, 'status'>;
   readonly clock: Clock;
@@ -55,9 +59,14 @@ export class SpooledDelivery {
   readonly #schema: SpoolSchema;
   /** By fingerprint in hexadecimal digits. */
   readonly #frames = new Map<string, Buffer>();
+  /** Of the batch that was accepted last, until there is something to look at. */
+  readonly #wait: InterruptibleWait;
+  /** A batch was announced since. */
+  #nextIsHere = false;
 
   constructor(options: SpooledDeliveryOptions) {
     this.#options = options;
+    this.#wait = new InterruptibleWait(options.clock);
     const { schema, frame } = options.frames;
     this.#fingerprint = fingerprint(schema);
     this.#schema = { fingerprint: this.#fingerprint.toString('hex'), text: JSON.stringify(schema) };
@@ -66,38 +75,36 @@ export class SpooledDelivery {
 
   announce(batch: OutgoingBatch): void {
     this.#options.delivery.announce(batch);
+    this.#nextIsHere = true;
+    this.#wait.interrupt();
   }
 
   /** @throws Bpf2KafkaError ERR_UNDELIVERED as Delivery.accept */
   async accept(batch: OutgoingBatch, signal: AbortSignal): Promise<Kept> {
     const { spool, delivery, clock } = this.#options;
     const begun = clock.elapsedMillis();
-    const wait = new InterruptibleWait(clock);
+    let sent: Promise<Acknowledgement> | undefined;
+    let stored: Buffer | undefined;
     let answered = false;
     const answer = () => {
       answered = true;
-      wait.interrupt();
+      this.#wait.interrupt();
     };
-    const interrupt = () => wait.interrupt();
-    signal.addEventListener('abort', interrupt);
-    try {
-      let sent: Promise<Acknowledgement> | undefined;
-      let stored: Buffer | undefined;
-      for (;;) {
-        if (sent === undefined && spool.isEmpty) {
-          sent = delivery.accept(batch, signal);
-          sent.then(answer, answer);
-        } else if (this.#overflows(begun)) {
-          stored ??= this.#encode(batch);
-          const kept = await this.#spool(batch, stored, sent);
-          if (kept !== undefined) return kept;
-        }
-        await wait.sleep(lookEvery);
-        if (answered) return await (sent as Promise<Acknowledgement>);
-        if (sent === undefined) signal.throwIfAborted();
+    this.#nextIsHere = false;
+    for (;;) {
+      if (sent === undefined && spool.isEmpty) {
+        sent = delivery.accept(batch, signal);
+        sent.then(answer, answer);
+      } else if (this.#overflows(begun)) {
+        stored ??= this.#encode(batch);
+        const kept = await this.#spool(batch, stored, sent);
+        if (kept !== undefined) return kept;
       }
-    } finally {
-      signal.removeEventListener('abort', interrupt);
+      // A ring whose next batch has not come does not fill, so most batches need no timer, whose wake-up costs as much
+      // as a third of a batch.
+      await this.#wait.sleep(sent === undefined || this.#nextIsHere ? lookEvery : Number.POSITIVE_INFINITY);
+      if (answered) return await (sent as Promise<Acknowledgement>);
+      if (sent === undefined) signal.throwIfAborted();
     }
   }
 
@@ -136,7 +143,11 @@ export class SpooledDelivery {
     const framed = this.#options.frames.frame.length;
     return encodeSpooledBatch({
       fingerprint: this.#fingerprint,
-      records: records.map(({ value, timestamp, headers }) => ({ value: value.subarray(framed), timestamp, headers })),
+      records: Array.from(records, ({ value, timestamp, headers }) => ({
+        value: value.subarray(framed),
+        timestamp,
+        headers,
+      })),
     });
   }
 
@@ -157,13 +168,15 @@ export class SpooledDelivery {
   }
 
   async #send(entry: SpoolEntry, signal: AbortSignal): Promise<Acknowledgement | undefined> {
-    const { spool, delivery, topic } = this.#options;
-    let records: readonly OutgoingRecord[];
+    const { spool, delivery, topic, key } = this.#options;
+    let records: PackedRecords;
     try {
       const batch = decodeSpooledBatch(spool.read(entry));
       const frame = await this.#frameOf(batch.fingerprint.toString('hex'), signal);
       if (frame === undefined) return undefined;
-      records = batch.records.map((record) => ({ ...record, value: Buffer.concat([frame, record.value]) }));
+      records = packRecords(
+        batch.records.map((record) => ({ ...record, key, value: Buffer.concat([frame, record.value]) })),
+      );
     } catch (error) {
       if (!(error instanceof Damaged)) throw error;
       await spool.giveUp(entry, error.message, signal);

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "error.h"
@@ -43,7 +45,7 @@ Condition condition(FuzzedInput& input) {
 
 void add_steps(RecordProgram& program, FuzzedInput& input, int most, int depth) {
   for (int steps = static_cast<int>(input.below(static_cast<std::uint32_t>(most))); steps > 0; steps--) {
-    Step step{.kind = static_cast<Step::Kind>(input.below(17))};
+    Step step{.kind = static_cast<Step::Kind>(input.below(18))};
     step.index = static_cast<std::uint8_t>(input.below(3));
     step.part = static_cast<std::uint8_t>(input.below(input.one_in(64) ? 9 : 2));
     step.tables = static_cast<std::uint8_t>(input.below(4));
@@ -88,6 +90,7 @@ RecordProgram any_program(FuzzedInput& input) {
   program.kept_names = {"a", "b"};
   program.record_bytes = record_bytes;
   program.given = 2;
+  program.timestamp = {place(input), input.below(input.one_in(64) ? 4 : 2)};
   for (std::uint32_t conditions = input.below(3); conditions > 0; conditions--) program.whole.push_back(condition(input));
   for (std::uint32_t texts = input.below(3); texts > 0; texts--) program.harmless.push_back(span(input));
   add_steps(program, input, 8, 0);
@@ -113,20 +116,40 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t byte
     record = size >= record_bytes && input.one_in(2) ? static_cast<std::uint32_t>(size) - record_bytes : input.below(300);
   const std::vector<double> given(2 * records.size(), 1e6);
   std::vector<std::uint32_t> ends(records.size());
+  std::vector<double> timestamps(records.size());
+  // What is written so far, which stays.
+  std::string batch;
   std::size_t cleared = RecordWriter::none;
   for (std::size_t begin = 0; begin < records.size();) {
+    if (input.one_in(8)) {
+      writer->clear();
+      batch.clear();
+    }
     const std::size_t left = records.size() - begin;
-    const auto result = writer->write({memory.get(), size}, std::span(records).subspan(begin),
-                                      std::span(given).subspan(2 * begin), std::span(ends).subspan(begin),
+    const auto result = writer->write({.memory = {memory.get(), size},
+                                       .records = std::span(records).subspan(begin),
+                                       .given = std::span(given).subspan(2 * begin),
+                                       .ends = std::span(ends).subspan(begin),
+                                       .timestamps = std::span(timestamps).subspan(begin)},
                                       cleared == begin ? 0 : RecordWriter::none);
     require(result.written <= left, "no more records are written than there are");
     require((result.written == left) == (result.end == RecordWriter::End::all), "it ends for a reason");
-    require(writer->output().size() == (result.written == 0 ? 0 : ends[begin + result.written - 1]), "it ends where it says");
-    begin += result.written;
+    std::size_t end = batch.size();
+    for (const std::size_t behind = begin + result.written; begin < behind; begin++) {
+      require(ends[begin] >= end, "a record ends behind the one before");
+      require(timestamps[begin] >= given[0] / 1000, "nothing happens before the boot");
+      end = ends[begin];
+    }
+    require(writer->output().size() == end, "it ends where it says");
+    require(writer->output().between(0, batch.size()) == batch, "what was written stays");
+    batch = writer->output().between(0, end);
     if (result.end == RecordWriter::End::suspect) {
       require(cleared != begin, "what was cleared is not suspect");
       cleared = begin;
-    } else {
+    } else if (begin < records.size()) {
+      constexpr std::string_view known = "what is written of it by other means";
+      writer->add(known);
+      batch += known;
       begin++;
     }
   }

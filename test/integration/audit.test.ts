@@ -8,6 +8,7 @@ import { createKafkaClient } from '../../src/kafka/client.ts';
 import type { PartitionProducer } from '../../src/kafka/kafka-client.ts';
 import type { AuditReport } from '../../src/ledger/audit/audit-report.ts';
 import { createLog } from '../../src/log.ts';
+import { packRecords } from '../../src/records/record-packer.ts';
 import { type TopicEvents, type TopicName, topicSchema } from '../../src/schemas/catalog.ts';
 import { createCodec } from '../../src/schemas/codec.ts';
 import type { DeadLetter } from '../../src/schemas/dead-letter.ts';
@@ -18,6 +19,7 @@ import type { PacketCount } from '../../src/schemas/packet-count.ts';
 import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { type EpochPlan, simulate } from '../unit/ledger/audit/histories.ts';
 import { type PacketEpoch, type StoredCount, simulatePackets } from '../unit/ledger/audit/packet-histories.ts';
+import { recordOf } from '../unit/producers/fakes.ts';
 
 let producer: PartitionProducer;
 let clusterId: string;
@@ -93,7 +95,7 @@ async function publish<Topic extends TopicName>(prefix: string, topic: Topic, ev
   await producer.send({
     topic: `${prefix}${topic}`,
     partition: 0,
-    records: records.map((record) => ({ key: 'host', ...record })),
+    records,
     compression: 'zstd',
     timeoutMillis: 10_000,
   });
@@ -398,7 +400,7 @@ test('a record that cannot be read is told on standard error', async () => {
   await producer.send({
     topic: 'unreadable.exec-events',
     partition: 2,
-    records: [{ key: 'host', value: Buffer.from('\u001b[2J'), timestamp: Date.now(), headers: {} }],
+    records: packRecords([recordOf('\u001b[2J', { timestamp: Date.now() })]),
     compression: 'none',
     timeoutMillis: 10_000,
   });

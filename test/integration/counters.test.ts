@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import avro from 'avsc';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKafkaClient } from '../../src/kafka/client.ts';
-import type { PartitionProducer, ProducerRecord } from '../../src/kafka/kafka-client.ts';
+import type { PartitionProducer } from '../../src/kafka/kafka-client.ts';
 import { createLog } from '../../src/log.ts';
+import type { PackedRecords } from '../../src/records/packed-records.ts';
+import { packRecords } from '../../src/records/record-packer.ts';
 import { topicSchema } from '../../src/schemas/catalog.ts';
 import { createCodec } from '../../src/schemas/codec.ts';
 import { fingerprint } from '../../src/schemas/fingerprint.ts';
@@ -12,6 +14,7 @@ import { copyExample, copyNodeExample, outputOf, pythonOf, schemas, whyNoPython 
 import { groupsOf } from '../support/groups.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { recordOf } from '../unit/producers/fakes.ts';
 import { plainExec } from '../unit/siem/execs.ts';
 
 /** What the counting examples do with topics that are unlike those of consumers.test.ts: newer, or growing. */
@@ -39,10 +42,9 @@ async function createTopics(prefix: string): Promise<void> {
     await kafka.createTopic(`${prefix}${topic}`, { partitions: 2 });
 }
 
-async function send(prefix: string, partition: number, records: readonly Omit<ProducerRecord, 'key'>[]): Promise<void> {
-  const keyed = records.map((record) => ({ key: plainExec.host_id, ...record }));
+async function send(prefix: string, partition: number, records: PackedRecords): Promise<void> {
   const to = { topic: `${prefix}exec-events`, partition };
-  await producer.send({ ...to, records: keyed, compression: 'zstd', timeoutMillis: 30_000 });
+  await producer.send({ ...to, records, compression: 'zstd', timeoutMillis: 30_000 });
 }
 
 const execOf = (output: string) => JSON.parse(output.split('\n')[0] as string) as { records: number; distinct: number };
@@ -58,7 +60,7 @@ describe('a schema that is newer, without a registry', () => {
     const type = avro.Type.forSchema(newer as unknown as avro.Schema, { wrapUnions: false });
     const bytes = type.toBuffer({ ...plainExec, sandbox: 'gvisor' });
     const value = Buffer.concat([Buffer.from([0xc3, 0x01]), fingerprint(newer), bytes]);
-    await send(prefix, 0, [{ value, timestamp: Date.now(), headers: {} }]);
+    await send(prefix, 0, packRecords([recordOf(value, { key: plainExec.host_id, timestamp: Date.now() })]));
   });
 
   test.for(counters)(

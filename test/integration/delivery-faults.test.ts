@@ -7,16 +7,17 @@ import { prepareTopics } from '../../src/kafka/topics.ts';
 import { createLog } from '../../src/log.ts';
 import type { DeadLetters, RefusedRecord } from '../../src/producers/dead-letters.ts';
 import { Delivery, type DeliverySettings } from '../../src/producers/delivery.ts';
+import { packRecords } from '../../src/records/record-packer.ts';
 import { destinationsOf } from '../support/destinations.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { startBehindProxy } from '../support/lossy-proxy.ts';
 import { flipBit, makeInvalid } from '../support/record-batches.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { hostId, recordOf, textsOf } from '../unit/producers/fakes.ts';
 
 const log = createLog('silent');
 const topic = 'exec-events';
-const hostId = 'host-1';
 
 /** Quick retries, so that a test does not wait for the jitter. */
 async function newDelivery(
@@ -36,7 +37,6 @@ async function newDelivery(
   return new Delivery({
     client,
     destinations: destinationsOf(topics, hostId),
-    hostId,
     clock,
     log,
     settings: { backoffCapMillis: 500, ...settings },
@@ -46,15 +46,11 @@ async function newDelivery(
 
 /** Ten records, all batches of one size: `name` has a fixed length. */
 function batchOf(name: string): OutgoingBatch {
-  const records = Array.from({ length: 10 }, (_, index) => ({
-    value: Buffer.from(`${name}:${index}`),
-    timestamp: Date.now(),
-    headers: {},
-  }));
-  return { topic, records };
+  const records = Array.from({ length: 10 }, (_, index) => recordOf(`${name}:${index}`, { timestamp: Date.now() }));
+  return { topic, records: packRecords(records) };
 }
 
-const valuesOf = ({ records }: OutgoingBatch) => records.map(({ value }) => value.toString());
+const valuesOf = ({ records }: OutgoingBatch) => textsOf(records);
 
 async function readValues(brokers: string): Promise<string[]> {
   return (await readTopic(brokers, topic)).map(({ value }) => value.toString());
@@ -214,7 +210,7 @@ describe('when the answer to a produce request is lost', () => {
         partition,
         compression: 'none',
         timeoutMillis: 5_000,
-        records: batchOf(name).records.map((record) => ({ key: 'host-1', ...record })),
+        records: batchOf(name).records,
       });
     await send('zeroth');
     proxy.loseProduceAnswers = true;

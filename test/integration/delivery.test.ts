@@ -10,16 +10,17 @@ import { createLog, type Log } from '../../src/log.ts';
 import { Delivery, type DeliverySettings } from '../../src/producers/delivery.ts';
 import { partitionFor } from '../../src/producers/partitioner.ts';
 import type { DeliveryState } from '../../src/producers/sender.ts';
+import { packRecords } from '../../src/records/record-packer.ts';
 import { limitProducer } from '../support/client-quota.ts';
 import { destinationsOf } from '../support/destinations.ts';
 import { groupsOf } from '../support/groups.ts';
 import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { hostId, recordOf } from '../unit/producers/fakes.ts';
 
 const log = createLog('silent');
 const clock = systemClock;
-const hostId = 'host-1';
 
 let kafka: TestKafka;
 let client: KafkaClient;
@@ -50,17 +51,18 @@ async function newDelivery(settings: Partial<DeliverySettings> = {}, compression
     log,
     clock,
   });
-  const delivery = new Delivery({ client, destinations: destinationsOf(topics, hostId), hostId, clock, log, settings });
+  const delivery = new Delivery({ client, destinations: destinationsOf(topics, hostId), clock, log, settings });
   return { delivery, topic: `${prefix}exec-events`, partitions: topics.get('exec-events')?.partitions ?? 0 };
 }
 
 function batchOf(first: number, count: number): OutgoingBatch {
-  const records = Array.from({ length: count }, (_, index) => ({
-    value: Buffer.from(`record ${first + index} \u0000\n${'x'.repeat(100)}`),
-    timestamp: Date.now() - 1_000 + index,
-    headers: { boot_id: '0b0b0b0b', seq: String(first + index) },
-  }));
-  return { topic: 'exec-events', records };
+  const records = Array.from({ length: count }, (_, index) =>
+    recordOf(`record ${first + index} \u0000\n${'x'.repeat(100)}`, {
+      timestamp: Date.now() - 1_000 + index,
+      headers: { boot_id: '0b0b0b0b', seq: String(first + index) },
+    }),
+  );
+  return { topic: 'exec-events', records: packRecords(records) };
 }
 
 test.each(['zstd', 'lz4', 'snappy', 'gzip', 'none'] as const)(
@@ -78,7 +80,7 @@ test.each(['zstd', 'lz4', 'snappy', 'gzip', 'none'] as const)(
       { topic, partition, firstOffset: 3, lastOffset: 1_202, records: 1_200 },
       { topic, partition, firstOffset: 1_203, lastOffset: 1_203, records: 1 },
     ]);
-    const sent = batches.flatMap(({ records }) => records);
+    const sent = batches.flatMap(({ records }) => [...records]);
     const read = await readTopic(kafka.brokers, topic);
     expect(read).toEqual(
       sent.map(({ value, timestamp, headers }, offset) => ({
@@ -101,7 +103,7 @@ describe.each(['zstd', 'lz4', 'snappy', 'gzip'] as const)('%s', (compression) =>
     const batch = batchOf(0, 300);
     await delivery.accept(batch);
     const read = await readTopic(kafka.brokers, topic);
-    expect(read.map(({ value }) => value)).toEqual(batch.records.map(({ value }) => value));
+    expect(read.map(({ value }) => value)).toEqual(Array.from(batch.records, ({ value }) => value));
   });
 
   test('as the Java client writes it is read by ours', async () => {
@@ -117,7 +119,7 @@ describe.each(['zstd', 'lz4', 'snappy', 'gzip'] as const)('%s', (compression) =>
       values.push(value);
       if (values.length === batch.records.length) break;
     }
-    expect(values).toEqual(batch.records.map(({ value }) => value));
+    expect(values).toEqual(Array.from(batch.records, ({ value }) => value));
   });
 });
 
@@ -125,9 +127,7 @@ test('an event of another time than the broker takes is written all the same, wi
   const { delivery, topic } = await newDelivery();
   await using _ = delivery;
   const event = Date.now() + 2 * 3_600_000;
-  const [record] = batchOf(0, 1).records;
-  if (record === undefined) throw new Error('no record');
-  await delivery.accept({ topic: 'exec-events', records: [{ ...record, timestamp: event }] });
+  await delivery.accept({ topic: 'exec-events', records: packRecords([recordOf('x', { timestamp: event })]) });
   const [read] = await readTopic(kafka.brokers, topic);
   expect(read?.headers.clock_skew).toBe(String(event));
   expect(Math.abs((read?.timestamp ?? 0) - Date.now())).toBeLessThan(60_000);
@@ -160,7 +160,7 @@ test('a producer refuses a second send while one is outstanding', async () => {
   const { topic } = await newDelivery();
   const producer = client.createProducer();
   await producer.connect();
-  const records = [{ key: hostId, value: Buffer.from('x'), timestamp: Date.now(), headers: {} }];
+  const records = packRecords([recordOf('x', { timestamp: Date.now() })]);
   const send = () => producer.send({ topic, partition: 0, records, compression: 'none', timeoutMillis: 5_000 });
   const first = send();
   await expect(send()).rejects.toThrow('outstanding');
@@ -188,7 +188,6 @@ test('a quota of the broker is waited out as a state, over the same producer', a
   await using delivery = new Delivery({
     client: limited,
     destinations: destinationsOf(topics, hostId),
-    hostId,
     clock,
     log,
     settings,
@@ -196,7 +195,7 @@ test('a quota of the broker is waited out as a state, over the same producer', a
   });
   const batch: OutgoingBatch = {
     topic: 'exec-events',
-    records: [{ value: noise(150_000), timestamp: Date.now(), headers: {} }],
+    records: packRecords([recordOf(noise(150_000), { timestamp: Date.now() })]),
   };
   // Connects, and waits for the leader of a new topic.
   await delivery.accept(batchOf(0, 1));
@@ -222,7 +221,6 @@ test('an outage is a few lines in the log, without stack traces', async () => {
   const delivery = new Delivery({
     client: nobody,
     destinations: destinationsOf(topics, hostId),
-    hostId,
     clock,
     log: captured,
     settings: { backoffCapMillis: 100 },
@@ -239,7 +237,8 @@ test('an outage is a few lines in the log, without stack traces', async () => {
 test('what the broker refuses for its content is held, not dropped', async () => {
   const { delivery, topic } = await newDelivery();
   await using _ = delivery;
-  const tooLarge = { ...batchOf(0, 1), records: [{ value: noise(2_000_000), timestamp: Date.now(), headers: {} }] };
+  const records = packRecords([recordOf(noise(2_000_000), { timestamp: Date.now() })]);
+  const tooLarge = { topic: 'exec-events', records };
   const stop = new AbortController();
   const accepted = delivery.accept(tooLarge, stop.signal);
   accepted.catch(() => {});
@@ -287,13 +286,12 @@ test('an event topic that is compacted, or small, is found out on a real broker'
   await using delivery = new Delivery({
     client,
     destinations: destinationsOf(topics, hostId),
-    hostId,
     clock,
     log,
     settings: { compression: 'none' },
   });
-  const records = Array.from({ length: 30 }, () => ({ value: noise(9_000), timestamp: Date.now(), headers: {} }));
-  await delivery.accept({ topic: 'exec-events', records });
+  const records = Array.from({ length: 30 }, () => recordOf(noise(9_000), { timestamp: Date.now() }));
+  await delivery.accept({ topic: 'exec-events', records: packRecords(records) });
   expect(delivery.figures.retries).toBe(0);
   expect(await readTopic(kafka.brokers, 'small.exec-events')).toHaveLength(30);
 });

@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKafkaClient } from '../../src/kafka/client.ts';
-import type { PartitionProducer, ProducerRecord } from '../../src/kafka/kafka-client.ts';
+import type { PartitionProducer } from '../../src/kafka/kafka-client.ts';
 import { createLog } from '../../src/log.ts';
+import type { PackedRecords } from '../../src/records/packed-records.ts';
+import { packRecords } from '../../src/records/record-packer.ts';
 import { createCodec, type Framing } from '../../src/schemas/codec.ts';
 import type { SiemFormat } from '../../src/siem/formats.ts';
 import { readTopic } from '../support/kcat.ts';
@@ -10,6 +12,7 @@ import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess } from '../support/sidecar.ts';
 import { faultsOf } from '../support/siem/validate.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { recordOf } from '../unit/producers/fakes.ts';
 import { flowCount } from '../unit/schemas/packet-counts.ts';
 import { execs, type plainExec } from '../unit/siem/execs.ts';
 
@@ -60,9 +63,8 @@ interface PublishOptions {
   readonly framing?: Framing;
 }
 
-async function send(topic: string, host: number, records: readonly Omit<ProducerRecord, 'key'>[]): Promise<void> {
-  const keyed = records.map((record) => ({ key: hosts[host] as string, ...record }));
-  await producer.send({ topic, partition: host, records: keyed, compression: 'zstd', timeoutMillis: 10_000 });
+async function send(topic: string, partition: number, records: PackedRecords): Promise<void> {
+  await producer.send({ topic, partition, records, compression: 'zstd', timeoutMillis: 10_000 });
 }
 
 function tail(prefix: string, ...words: string[]): CommandProcess {
@@ -207,7 +209,7 @@ describe('to a topic', () => {
     const prefix = 'unread.';
     await createTopics(prefix);
     await publish(prefix, { count: 1 });
-    await send(`${prefix}exec-events`, 0, [{ value: Buffer.from('damaged'), timestamp: Date.now(), headers: {} }]);
+    await send(`${prefix}exec-events`, 0, packRecords([recordOf('damaged', { timestamp: Date.now() })]));
     await publish(prefix, { first: 3, count: 1 });
     {
       await using command = forward(prefix, 'sigma', '--limit', '3');

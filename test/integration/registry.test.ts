@@ -144,7 +144,7 @@ describe('reading by id', () => {
       fullEvent,
     ]);
     const decoder = createDecoder({ topic: 'exec-events', schemaById });
-    expect(await decoder.decode(records[0]?.value ?? null)).toEqual({ ok: true, event: fullEvent });
+    expect(await decoder.decode(records.at(0).value)).toEqual({ ok: true, event: fullEvent });
   });
 
   test('an id that the registry does not have is refused by number', async () => {

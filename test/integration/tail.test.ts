@@ -10,6 +10,7 @@ import { tailStream } from '../../src/commands/tail.ts';
 import { createKafkaClient } from '../../src/kafka/client.ts';
 import type { PartitionProducer } from '../../src/kafka/kafka-client.ts';
 import { createLog } from '../../src/log.ts';
+import { packRecords } from '../../src/records/record-packer.ts';
 import { createCodec, type Framing } from '../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import type { PacketCount } from '../../src/schemas/packet-count.ts';
@@ -53,14 +54,14 @@ function publishPackets(prefix: string, counts: Partial<PacketCount>[]): Promise
 /** A broker that has been up for half a minute begins to delete what is older than its retention. */
 function ofNow(batch: OutgoingBatch): OutgoingBatch {
   const timestamp = Date.now();
-  return { ...batch, records: batch.records.map((record) => ({ ...record, timestamp })) };
+  return { ...batch, records: packRecords(Array.from(batch.records, (record) => ({ ...record, timestamp }))) };
 }
 
 async function send(topic: string, { records }: OutgoingBatch): Promise<void> {
   await producer.send({
     topic,
     partition: 0,
-    records: records.map((record) => ({ key: fullEvent.host_id, ...record })),
+    records,
     compression: 'zstd',
     timeoutMillis: 10_000,
   });

@@ -3,10 +3,11 @@ import type { Health } from '../../src/http/health.ts';
 import { type HttpServer, startHttp } from '../../src/http/server.ts';
 import { LiveState } from '../../src/live/live-state.ts';
 import type { Figures } from '../../src/metrics/figures.ts';
+import { packRecords } from '../../src/records/record-packer.ts';
 import { createCodec } from '../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../src/schemas/exec-event.ts';
 import type { PacketCount } from '../../src/schemas/packet-count.ts';
-import { fakeLog } from '../unit/producers/fakes.ts';
+import { fakeLog, recordOf } from '../unit/producers/fakes.ts';
 import { fullEvent } from '../unit/schemas/events.ts';
 import { flowCount } from '../unit/schemas/packet-counts.ts';
 
@@ -58,8 +59,8 @@ export class MadeUpPage implements AsyncDisposable {
 
   /** @param times milliseconds since 1970 */
   exits(...times: readonly number[]): void {
-    const records = times.map((timestamp) => ({ value: Buffer.alloc(0), timestamp, headers: {} }));
-    this.state.delivered({ topic: 'exit-events', records });
+    const records = times.map((timestamp) => recordOf('', { timestamp }));
+    this.state.delivered({ topic: 'exit-events', records: packRecords(records) });
   }
 
   packets(...changes: readonly Partial<PacketCount>[]): void {

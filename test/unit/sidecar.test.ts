@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import type { Acknowledgement, Batch, Kept, OutgoingBatch, Source } from '../../src/batch.ts';
+import { packRecords } from '../../src/records/record-packer.ts';
 import type { Codec } from '../../src/schemas/codec.ts';
 import { publish } from '../../src/sidecar.ts';
-import { settle } from './producers/fakes.ts';
+import { recordOf, settle } from './producers/fakes.ts';
 
 /** A source that reads each batch into the same memory, as that of the execs; what it holds shows in the batch. */
 function setUp(batches: number) {
@@ -27,17 +28,17 @@ function setUp(batches: number) {
     encode: ([event]) => {
       const { value } = event as { readonly value: number };
       encoded.push(value);
-      const records = [{ value: Buffer.from([value]), timestamp: 0, headers: {} }];
+      const records = packRecords([recordOf(Buffer.from([value]))]);
       return { topic: 'exec-events', records, release: () => void released.push(value) };
     },
   };
   const sent: { readonly value: number | undefined; readonly answer: PromiseWithResolvers<Kept> }[] = [];
   const announced: (number | undefined)[] = [];
   const delivery = {
-    announce: ({ records }: OutgoingBatch) => void announced.push(records[0]?.value[0]),
+    announce: ({ records }: OutgoingBatch) => void announced.push(records.at(0).value[0]),
     accept({ records }: OutgoingBatch) {
       const answer = Promise.withResolvers<Kept>();
-      sent.push({ value: records[0]?.value[0], answer });
+      sent.push({ value: records.at(0).value[0], answer });
       return answer.promise;
     },
   };

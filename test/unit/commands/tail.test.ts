@@ -10,6 +10,7 @@ import {
   tailStream,
 } from '../../../src/commands/tail.ts';
 import { createLog } from '../../../src/log.ts';
+import type { TopicEvents, TopicName } from '../../../src/schemas/catalog.ts';
 import { createCodec } from '../../../src/schemas/codec.ts';
 import type { ExecEvent } from '../../../src/schemas/exec-event.ts';
 import type { ExitEvent } from '../../../src/schemas/exit-event.ts';
@@ -95,10 +96,14 @@ describe('the JSON of an exec', () => {
   });
 });
 
+/** The events as they stand in their topic. */
+function valuesOf<Topic extends TopicName>(topic: Topic, ...events: readonly TopicEvents[Topic][]): Buffer[] {
+  const { records } = createCodec({ topic, framing: { kind: 'single-object' } }).encode(events);
+  return Array.from(records, ({ value }) => value);
+}
+
 describe('tail', () => {
-  const values = createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } })
-    .encode([1, 2, 3].map((pid) => ({ ...plain, pid })))
-    .records.map(({ value }) => value);
+  const values = valuesOf('exec-events', ...[1, 2, 3].map((pid) => ({ ...plain, pid })));
   const recordsOf = (contents: (Buffer | null)[]): TailRecord[] =>
     contents.map((value, index) => ({ partition: 0, offset: BigInt(index), value }));
 
@@ -167,9 +172,7 @@ describe('tail', () => {
   });
 
   test('prints exits from their topic, with --json every field', async () => {
-    const exits = createCodec({ topic: 'exit-events', framing: { kind: 'single-object' } })
-      .encode([fullExit])
-      .records.map(({ value }) => value);
+    const exits = valuesOf('exit-events', fullExit);
     const { out, seen } = await tail(recordsOf(exits), { limit: 1 }, 'exit');
     expect(out).toBe(`${exitLine(fullExit)}\n`);
     expect(seen.topics).toEqual(['p.exit-events']);
@@ -208,9 +211,7 @@ describe('tail', () => {
     ['ecs', 'event.id'],
     ['sigma', 'EventRecordID'],
   ] as const)('--format %s prints a document a line, harmless, and the limit counts them', async (format, name) => {
-    const hostile = createCodec({ topic: 'exec-events', framing: { kind: 'single-object' } })
-      .encode([{ ...plain, args: ['a\nb\u202e'] }])
-      .records.map(({ value }) => value);
+    const hostile = valuesOf('exec-events', { ...plain, args: ['a\nb\u202e'] });
     const { printed, out } = await tail(recordsOf([...hostile, ...values]), { limit: 2, format });
     expect(printed).toBe(2);
     expect(out).not.toContain('\u202e');
@@ -239,9 +240,7 @@ describe('tail', () => {
       { ...flowCount, packets: 5 },
       { ...classCount('non_ip'), interface_name: 'a\u202eb' },
     ];
-    const packets = createCodec({ topic: 'packet-counts', framing: { kind: 'single-object' } })
-      .encode(counts)
-      .records.map(({ value }) => value);
+    const packets = valuesOf('packet-counts', ...counts);
 
     test('--json prints every record, repeats too, exact and harmless, and the limit counts them', async () => {
       const { printed, seen, out } = await tail(recordsOf(packets), { limit: 3, json: true }, 'packets');

@@ -19,16 +19,17 @@ const bytesOf = (texts: readonly string[]) => Buffer.from(texts.map((text) => `$
 const harmlessOnly = (secrets: SecretTriggers) => {
   const span = { offset: 0, length: 2 };
   const whole = [{ kind: 'harmless', span } as const];
-  return openRecordWriter({ steps: [], whole, tables: [], secrets, recordBytes: 4, given: 0 });
+  const timestamp = { place: { offset: 0, bytes: 4 }, of: 0 } as const;
+  return openRecordWriter({ steps: [], timestamp, whole, tables: [], secrets, recordBytes: 8, given: 1 });
 };
 const byTriggers = harmlessOnly(secretTriggers);
 
 /** Whether texts go to the redactor at all: what the addon says of their bytes, and the patterns. */
 const concerns = (redactor: Redactor, texts: readonly string[]) => {
   const bytes = bytesOf(texts);
-  const record = Buffer.concat([Buffer.from([4, 0, bytes.length & 0xff, bytes.length >> 8]), bytes]);
+  const record = Buffer.concat([Buffer.from([8, 0, bytes.length & 0xff, bytes.length >> 8, 0, 0, 0, 0]), bytes]);
   const one = new Uint32Array(1);
-  const isHarmless = byTriggers.write(record, one, new Float64Array(0), one, 0, 1).end === 1;
+  const isHarmless = byTriggers.write(record, one, new Float64Array(1), one, new Float64Array(1), 0, 1) === 1;
   return (redactor.triggers !== undefined && !isHarmless) || redactor.concerns(texts);
 };
 

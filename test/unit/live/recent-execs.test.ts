@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import type { OutgoingRecord } from '../../../src/batch.ts';
 import { RecentExecs } from '../../../src/live/recent-execs.ts';
+import { packRecords } from '../../../src/records/record-packer.ts';
+import { recordOf } from '../producers/fakes.ts';
 import { fullEvent } from '../schemas/events.ts';
 
 function setUp(limit: number) {
@@ -11,11 +12,11 @@ function setUp(limit: number) {
     const pid = Number(value.toString());
     return pid < 0 ? undefined : { ...fullEvent, pid };
   });
-  const recordOf = (pid: number): OutgoingRecord => ({ value: Buffer.from(String(pid)), timestamp: 0, headers: {} });
+  const recordsOf = (...pids: number[]) => packRecords(pids.map((pid) => recordOf(String(pid))));
   return {
     execs,
-    add: (count: number) => execs.add(Array.from({ length: count }, () => recordOf(next++))),
-    addForeign: () => execs.add([recordOf(-1)]),
+    add: (count: number) => execs.add(recordsOf(...Array.from({ length: count }, () => next++))),
+    addForeign: () => execs.add(recordsOf(-1)),
     pids: (since = 0) => execs.since(since).events.map(({ pid }) => pid),
     reads: () => reads,
   };
@@ -53,6 +54,14 @@ test('nothing is decoded before somebody asks, and then no more than is shown', 
   expect(reads()).toBe(0);
   pids();
   expect(reads()).toBe(5);
+});
+
+test('they are kept when the memory of their batch is used again', () => {
+  const { execs, pids } = setUp(5);
+  const records = packRecords(['11', '12', '13'].map((pid) => recordOf(pid)));
+  execs.add(records);
+  for (const { value } of records) value.fill('9');
+  expect(pids()).toEqual([11, 12, 13]);
 });
 
 test('an exec of another schema is counted and not shown', () => {

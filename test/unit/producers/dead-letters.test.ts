@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { expect, test } from 'vitest';
-import type { OutgoingBatch, OutgoingRecord } from '../../../src/batch.ts';
+import type { OutgoingBatch } from '../../../src/batch.ts';
 import { createDeadLetters, type EventTopic } from '../../../src/producers/dead-letters.ts';
 import type { Refusal } from '../../../src/producers/sender.ts';
 import type { TopicEvents } from '../../../src/schemas/catalog.ts';
@@ -28,7 +28,7 @@ async function letterOf<Topic extends EventTopic>(
     codec: createCodec({ topic: 'bpf2kafka-dead-letter', framing }),
     delivery: { accept: async (batch: OutgoingBatch) => sent.push(batch) },
   };
-  const [record] = codec.encode([event]).records as [OutgoingRecord];
+  const record = codec.encode([event]).records.at(0);
   const deadLetters = createDeadLetters({ topic, codec, letters, clock });
   await deadLetters.take({ topic: `p.${topic}`, record, refusal }, new AbortController().signal);
   const read = async (value: Buffer): Promise<DeadLetter> => {
@@ -36,9 +36,10 @@ async function letterOf<Topic extends EventTopic>(
     if (!decoded.ok) throw new Error(decoded.reason);
     return decoded.event;
   };
-  expect(sent).toMatchObject([{ topic: 'bpf2kafka-dead-letter', records: [{}] }]);
-  const [made] = (sent[0] as OutgoingBatch).records as [OutgoingRecord];
-  return { record, made, clock, letter: await read(made.value), read };
+  expect(sent).toMatchObject([{ topic: 'bpf2kafka-dead-letter', records: { length: 1 }, smaller: { length: 1 } }]);
+  const [{ records, smaller }] = sent as [Required<OutgoingBatch>];
+  const made = records.at(0);
+  return { record, made, smaller: smaller.at(0), clock, letter: await read(made.value), read };
 }
 
 test('a dead letter of an exec says whose it is and why, and has its value and headers as they were', async () => {
@@ -63,15 +64,15 @@ test('a dead letter of an exec says whose it is and why, and has its value and h
     value_size: record.value.length,
     value_sha256: createHash('sha256').update(record.value).digest('hex'),
   });
+  expect(made.key).toBe(host_id);
   expect(made.headers).toEqual(record.headers);
   expect(made.timestamp).toBe(event_time);
 });
 
 test('without the value there is a smaller one, the same otherwise', async () => {
-  const { made, letter, read } = await letterOf('exec-events', fullEvent);
-  const smaller = made.smaller as OutgoingRecord;
+  const { made, smaller, letter, read } = await letterOf('exec-events', fullEvent);
   expect(await read(smaller.value)).toEqual({ ...letter, value_bytes: null });
-  expect(smaller).toMatchObject({ headers: made.headers, timestamp: made.timestamp });
+  expect(smaller).toEqual({ ...made, value: smaller.value });
 });
 
 test('a dead letter of packets names the stream of their interface and has no number', async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { OutgoingRecord } from '../../../src/batch.ts';
 import { Delivery, type DeliveryOptions } from '../../../src/producers/delivery.ts';
 import type { DeliveryState } from '../../../src/producers/sender.ts';
+import { packRecords } from '../../../src/records/record-packer.ts';
 import {
   acknowledge,
   after,
@@ -11,11 +11,13 @@ import {
   FakeClock,
   fail,
   fakeLog,
+  hostId,
+  recordOf,
   settle,
   silence,
+  textsOf,
 } from './fakes.ts';
 
-const hostId = 'host-1';
 const { partition } = destination;
 
 function setUp(options: Partial<DeliveryOptions> = {}) {
@@ -26,7 +28,6 @@ function setUp(options: Partial<DeliveryOptions> = {}) {
   const delivery = new Delivery({
     client,
     destinations: new Map([['exec-events', destination]]),
-    hostId,
     clock,
     log,
     random: () => 1,
@@ -47,7 +48,7 @@ test('an acknowledgement names the partition of the host and the first offset', 
     records: 2,
   });
   expect(client.sends[0]?.send).toMatchObject({ topic: 'test.exec-events', partition, compression: 'zstd' });
-  expect(client.sends[0]?.send.records[1]).toEqual({
+  expect(client.sends[0]?.send.records.at(1)).toEqual({
     key: hostId,
     value: Buffer.from('b'),
     timestamp: 1_764_000_000_000 - 999,
@@ -55,12 +56,12 @@ test('an acknowledgement names the partition of the host and the first offset', 
   });
 });
 
-test('a record that brings its key keeps it', async () => {
+test('each record keeps its key', async () => {
   const { client, delivery } = setUp();
-  const batch = batchOf('a', 'b');
-  const [a, b] = batch.records as [OutgoingRecord, OutgoingRecord];
-  await delivery.accept({ ...batch, records: [{ ...a, key: 'another host' }, b] });
-  expect(client.sends[0]?.send.records.map(({ key }) => key)).toEqual(['another host', hostId]);
+  const records = packRecords([recordOf('a', { key: 'another host' }), recordOf('b')]);
+  await delivery.accept({ topic: 'exec-events', records });
+  const keys = client.sends.flatMap(({ send }) => Array.from(send.records, ({ key }) => key));
+  expect(keys).toEqual(['another host', hostId]);
 });
 
 test('a record that cannot have the time of its event says so in a header, in every attempt the same', async () => {
@@ -69,12 +70,12 @@ test('a record that cannot have the time of its event says so in a header, in ev
   const event = clock.now + 3_600_000;
   const accepted = delivery.accept({
     topic: 'exec-events',
-    records: [{ value: Buffer.from('a'), timestamp: event, headers: { seq: '1' } }],
+    records: packRecords([recordOf('a', { timestamp: event, headers: { seq: '1' } })]),
   });
   const sent = clock.now;
   await clock.advance(60_000);
   await accepted;
-  expect(client.sends.map(({ send }) => send.records[0])).toEqual([
+  expect(client.sends.map(({ send }) => send.records.at(0))).toEqual([
     expect.objectContaining({ timestamp: sent, headers: { seq: '1', clock_skew: String(event) } }),
     expect.objectContaining({ timestamp: sent, headers: { seq: '1', clock_skew: String(event) } }),
   ]);
@@ -247,11 +248,7 @@ test('a batch over the limits is sent in pieces, in order, and acknowledged as a
     lastOffset: 14,
     records: 5,
   });
-  expect(client.sends.map(({ send }) => send.records.map(({ value }) => value.toString()))).toEqual([
-    ['a', 'b'],
-    ['c', 'd'],
-    ['e'],
-  ]);
+  expect(client.sends.map(({ send }) => textsOf(send.records))).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
 });
 
 test('a piece that fails is sent again before the next one', async () => {
@@ -260,7 +257,7 @@ test('a piece that fails is sent again before the next one', async () => {
   const accepted = delivery.accept(batchOf('a', 'b', 'c'));
   await clock.advance(1_000);
   await accepted;
-  expect(client.sends.map(({ send }) => send.records[0]?.value.toString())).toEqual(['a', 'b', 'b', 'c']);
+  expect(client.sends.flatMap(({ send }) => textsOf(send.records))).toEqual(['a', 'b', 'b', 'c']);
 });
 
 test('the topic may lower the size of a batch', async () => {
@@ -274,7 +271,7 @@ test('callers at the same time are served one after the other', async () => {
   const { client, delivery } = setUp();
   const values = ['a', 'b', 'c'];
   await Promise.all(values.map((value) => delivery.accept(batchOf(value))));
-  expect(client.sends.map(({ send }) => send.records[0]?.value.toString())).toEqual(values);
+  expect(client.sends.flatMap(({ send }) => textsOf(send.records))).toEqual(values);
   expect(delivery.figures.retries).toBe(0);
 });
 
@@ -315,7 +312,7 @@ test('an abort of a caller who still waits for its turn leaves the others alone'
   await expect(second).rejects.toMatchObject({ code: 'ERR_UNDELIVERED' });
   await clock.advance(50);
   await Promise.all([first, third]);
-  expect(client.sends.map(({ send }) => send.records[0]?.value.toString())).toEqual(['a', 'c']);
+  expect(client.sends.flatMap(({ send }) => textsOf(send.records))).toEqual(['a', 'c']);
   expect(client.producers).toHaveLength(1);
 });
 
@@ -342,7 +339,8 @@ test('close ends an idle producer in order', async () => {
 
 test('the byte cap spreads what waited over time', async () => {
   const { client, clock, delivery } = setUp({ settings: { maxBytesPerSecond: 100 } });
-  const batch = batchOf('x'.repeat(87)); // 100 bytes with its headers
+  const batch = batchOf('x'.repeat(74));
+  expect(batch.records.bytes).toBe(100);
   const accepted = Promise.all([delivery.accept(batch), delivery.accept(batch), delivery.accept(batch)]);
   await clock.advance(1_500);
   expect(client.sends).toHaveLength(2);

@@ -4,6 +4,8 @@ import { type Clock, sleepBy } from '../../../src/clock.ts';
 import type { PartitionProducer, PartitionSend, ProduceAnswer } from '../../../src/kafka/kafka-client.ts';
 import type { Log } from '../../../src/log.ts';
 import type { DeliveryDestination } from '../../../src/producers/delivery.ts';
+import type { OutgoingRecord, PackedRecords } from '../../../src/records/packed-records.ts';
+import { packRecords } from '../../../src/records/record-packer.ts';
 
 /** Time that passes only when a test says so. */
 export class FakeClock implements Clock {
@@ -172,11 +174,21 @@ export const destination: DeliveryDestination = {
   maxBatchBytes: 512 * 1024,
 };
 
-export function batchOf(...values: readonly string[]): OutgoingBatch {
-  const records = values.map((value, index) => ({
-    value: Buffer.from(value),
-    timestamp: 1_764_000_000_000 - 1_000 + index,
-    headers: { boot_id: 'b', seq: String(index) },
-  }));
-  return { topic: 'exec-events', records };
+/** The key of the records. */
+export const hostId = 'host-1';
+
+export function recordOf(value: Buffer | string, beside: Partial<OutgoingRecord> = {}): OutgoingRecord {
+  return { key: hostId, value: Buffer.from(value), timestamp: 0, headers: {}, ...beside };
 }
+
+export function batchOf(...values: readonly string[]): OutgoingBatch {
+  const records = values.map((value, index) =>
+    recordOf(value, {
+      timestamp: 1_764_000_000_000 - 1_000 + index,
+      headers: { boot_id: 'b', seq: String(index) },
+    }),
+  );
+  return { topic: 'exec-events', records: packRecords(records) };
+}
+
+export const textsOf = (records: PackedRecords) => Array.from(records, ({ value }) => value.toString());

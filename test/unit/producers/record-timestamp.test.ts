@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { recordTimestamp } from '../../../src/producers/record-timestamp.ts';
+import { recordTimestamp, withTimestamps } from '../../../src/producers/record-timestamp.ts';
+import { packRecords } from '../../../src/records/record-packer.ts';
+import { recordOf } from './fakes.ts';
 
 const minute = 60_000;
 const day = 24 * 60 * minute;
@@ -21,5 +23,35 @@ describe('the timestamp of a record', () => {
     expect(recordTimestamp(event, now, retention)).toEqual(
       taken ? { timestamp: event } : { timestamp: now, clockSkew: event },
     );
+  });
+});
+
+describe('records that are to be sent', () => {
+  const headers = { seq: '1' };
+  const at = (timestamp: number) => recordOf(`of ${timestamp}`, { key: 'ключ', timestamp, headers });
+  const sent = (...times: number[]) => [...withTimestamps(packRecords(times.map(at)), now, 7 * day)];
+  const skewed = (timestamp: number) => {
+    return { ...at(timestamp), timestamp: now, headers: { ...headers, clock_skew: `${timestamp}` } };
+  };
+
+  test('are the same ones when all can have the times of their events', () => {
+    const records = packRecords([at(now - minute), at(now)]);
+    expect(withTimestamps(records, now, 7 * day)).toBe(records);
+  });
+
+  test.each([
+    ['the first', [5_000, now, now - 1]],
+    ['the last', [now, now - 1, now + day]],
+    ['some', [now, now + day, now - 5 * day, now - 1, 0]],
+    ['all', [now + day, now + 2 * day, 5_000]],
+  ])('say so where they cannot: %s', (_, times) => {
+    const fits = (time: number) => Math.abs(time - now) < minute;
+    expect(sent(...times)).toEqual(times.map((time) => (fits(time) ? at(time) : skewed(time))));
+  });
+
+  test('are in the end as long as their new headers make them', () => {
+    const whole = packRecords([at(5_000)]);
+    // Both texts with their lengths; the number of headers is of one byte as before.
+    expect(withTimestamps(whole, now, day).bytes).toBe(whole.bytes + 1 + 'clock_skew'.length + 1 + '5000'.length);
   });
 });

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { OutgoingRecord } from '../../../src/batch.ts';
+import type { OutgoingBatch } from '../../../src/batch.ts';
 import type { PartitionSend, ProduceAnswer } from '../../../src/kafka/kafka-client.ts';
 import type { RefusedRecord } from '../../../src/producers/dead-letters.ts';
 import { Delivery } from '../../../src/producers/delivery.ts';
-import { batchOf, destination, FakeClient, FakeClock, fail, fakeLog, HastyClock, settle } from './fakes.ts';
+import { batchOf, destination, FakeClient, FakeClock, fail, fakeLog, HastyClock, settle, textsOf } from './fakes.ts';
 
 /** A topic that refuses what `refuses` says, and whoever takes its dead letters. */
 function setUp({
@@ -26,7 +26,7 @@ function setUp({
   const dead: string[] = [];
   let sends = 0;
   client.reply = (send: PartitionSend): ProduceAnswer | Promise<ProduceAnswer> => {
-    const values = send.records.map(({ value }) => value.toString());
+    const values = textsOf(send.records);
     sends += 1;
     if (refuses(values, sends)) return fail(`refused ${values.length}`, code)(send);
     const baseOffset = written.push(...values) - values.length;
@@ -37,7 +37,6 @@ function setUp({
   const delivery = new Delivery({
     client,
     destinations: new Map([['exec-events', destination]]),
-    hostId: 'host-1',
     clock,
     log,
     random: () => 0,
@@ -100,12 +99,26 @@ describe('a record that the broker refuses for its content', () => {
     const { delivery, written, dead } = setUp({ refuses: (values) => values.includes('bad') });
     const good = batchOf('good');
     await delivery.accept(good);
-    good.records[0]?.value.write('gone'); // its memory is used again
+    good.records.at(0).value.write('gone'); // its memory is used again
     const acknowledgement = await delivery.accept(batchOf('bad'));
     expect(acknowledgement).toMatchObject({ firstOffset: -1, lastOffset: -1, records: 1 });
     expect(dead).toEqual(['bad']);
     expect(delivery.state.state).toBe('idle');
     expect(written).toEqual(['good', 'good']);
+  });
+
+  test('is found by a record of the batch behind it, which is sent as it is when the memory of both is used again', async () => {
+    const { delivery, written, dead } = setUp({ refuses: (values) => values.some((v) => v.startsWith('bad')) });
+    const batches = [batchOf('bad0'), batchOf('good', 'bad1')] as const;
+    const accept = async (batch: OutgoingBatch) => {
+      await delivery.accept(batch);
+      for (const { value } of batch.records) value.fill('x');
+    };
+    for (const batch of batches) delivery.announce(batch);
+    for (const batch of batches) await accept(batch);
+    await accept(batchOf('bad2'));
+    expect(dead).toEqual(['bad0', 'bad1', 'bad2']);
+    expect(distinct(written)).toEqual(['good']);
   });
 
   test('among many in a row costs half a repeat', async () => {
@@ -170,9 +183,7 @@ describe('a record that the broker refuses for its content', () => {
 
   test('is sent smaller when it can be', async () => {
     const { delivery, written } = setUp({ takesLetters: false, refuses: (values) => values.includes('whole') });
-    const [record] = batchOf('whole').records as [OutgoingRecord];
-    const smaller = { ...record, value: Buffer.from('smaller') };
-    await delivery.accept({ topic: 'exec-events', records: [{ ...record, smaller }] });
+    await delivery.accept({ ...batchOf('whole'), smaller: batchOf('smaller').records });
     expect(written).toEqual(['smaller']);
   });
 });
@@ -218,7 +229,7 @@ describe('a topic that refuses everything', () => {
     const clock = new FakeClock();
     client.reply = fail('too large', 'MESSAGE_TOO_LARGE');
     const deadLetters = { take: () => Promise.reject(new Error('a dead letter')) };
-    const options = { destinations: new Map([['exec-events', destination]]), hostId: 'h', clock, random: () => 1 };
+    const options = { destinations: new Map([['exec-events', destination]]), clock, random: () => 1 };
     const delivery = new Delivery({ client, log: fakeLog().log, deadLetters, ...options });
     const accepted = delivery.accept(batchOf(...names(500)));
     accepted.catch(() => {});

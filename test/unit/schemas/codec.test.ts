@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { OutgoingBatch } from '../../../src/batch.ts';
 import { topicSchema } from '../../../src/schemas/catalog.ts';
 import { createCodec, createDecoder, type Framing } from '../../../src/schemas/codec.ts';
 import { type AvroSchema, fingerprint } from '../../../src/schemas/fingerprint.ts';
@@ -15,7 +16,7 @@ const schemaById = async (id: number): Promise<AvroSchema> => {
 };
 
 function encodeOne(framing: Framing): Buffer {
-  return createCodec({ topic, framing }).encode([fullEvent]).records[0]?.value as Buffer;
+  return createCodec({ topic, framing }).encode([fullEvent]).records.at(0).value;
 }
 
 describe('every record names its schema', () => {
@@ -34,11 +35,15 @@ describe('every record names its schema', () => {
   });
 });
 
+/** That the values of a batch stand in. */
+const memoryOf = ({ records }: OutgoingBatch) => records.at(0).value.buffer;
+
 describe('encode', () => {
-  test('the record carries the time of the event and what identifies it', () => {
+  test('the record carries its host, the time of the event and what identifies it', () => {
     const { topic: name, records } = createCodec({ topic, framing: singleObject }).encode([fullEvent]);
     expect(name).toBe('exec-events');
-    expect(records[0]).toMatchObject({
+    expect(records.at(0)).toMatchObject({
+      key: fullEvent.host_id,
       timestamp: fullEvent.event_time,
       headers: { boot_id: fullEvent.boot_id, seq: '81240001' },
     });
@@ -64,21 +69,20 @@ describe('encode', () => {
   });
 
   test('an empty batch gives no records', () => {
-    expect(createCodec({ topic, framing: singleObject }).encode([]).records).toEqual([]);
+    expect(createCodec({ topic, framing: singleObject }).encode([]).records).toHaveLength(0);
   });
 
   test('records of a batch stay as they are while later batches are encoded', () => {
     const { encode } = createCodec({ topic, framing: singleObject });
     const first = encode([fullEvent, { ...fullEvent, comm: 'second' }]);
-    const before = first.records.map(({ value }) => Buffer.from(value));
+    const before = Array.from(first.records, ({ value }) => Buffer.from(value));
     for (let i = 0; i < 20; i++) encode(Array.from({ length: 50 }, () => ({ ...fullEvent, comm: 'zzzzzzzzzzzz' })));
-    expect(first.records.map(({ value }) => value)).toEqual(before);
+    expect(Array.from(first.records, ({ value }) => value)).toEqual(before);
   });
 
   test('the memory of a batch is used again when it is released, and not before', () => {
     const { encode } = createCodec({ topic, framing: singleObject });
     const batch = () => encode([fullEvent, fullEvent]);
-    const memoryOf = ({ records }: ReturnType<typeof batch>) => records[0]?.value.buffer;
     batch(); // the next ones are sized by it
     const first = batch();
     const kept = memoryOf(first);
@@ -96,8 +100,8 @@ describe('encode', () => {
     batch();
     const released = Array.from({ length: 20 }, batch);
     for (const { release } of released) release?.();
-    const known = new Set(released.flatMap(({ records }) => records.map(({ value }) => value.buffer)));
-    const again = Array.from({ length: 20 }, batch).flatMap(({ records }) => records.map(({ value }) => value.buffer));
+    const known = new Set(released.map(memoryOf));
+    const again = Array.from({ length: 20 }, batch).map(memoryOf);
     expect(new Set(again.filter((memory) => known.has(memory))).size).toBe(4);
   });
 });
@@ -110,9 +114,9 @@ describe('decode reads back what encode wrote', () => {
     const decoder = createDecoder({ topic, schemaById });
     await fc.assert(
       fc.asyncProperty(fc.array(anyEvent, { maxLength: 12 }), async (events) => {
-        // A codec of its own, so that its first slab is a guess and large events make it grow.
+        // A codec of its own, so that the size of its memory is a guess and large events make it grow.
         const { records } = createCodec({ topic, framing }).encode(events);
-        const decoded = await Promise.all(records.map(({ value }) => decoder.decode(value)));
+        const decoded = await Promise.all(Array.from(records, ({ value }) => decoder.decode(value)));
         expect(decoded.map((result) => (result.ok ? { ...result.event } : result))).toEqual(events);
       }),
       { numRuns: 150 },
@@ -124,7 +128,7 @@ describe('decode reads back what encode wrote', () => {
     const { encode } = createCodec({ topic, framing: singleObject });
     for (const size of [1, 30_000, 1, 100_000, 10, 0, 32_768]) {
       const events = [1, 2, 3].map((seq) => ({ ...fullEvent, seq, filename: 'x'.repeat(size * seq) }));
-      for (const [index, { value }] of encode(events).records.entries()) {
+      for (const [index, { value }] of [...encode(events).records].entries()) {
         expect(await decoder.decode(value)).toEqual({ ok: true, event: events[index] });
       }
     }

@@ -89,10 +89,10 @@ test('it is written among whole ones, in their order', async () => {
   const expected = batch.map(table.eventOf);
   const { records } = encode(batch);
   const decoder = createDecoder({ topic: 'exec-events' });
-  const decoded = await Promise.all(records.map(({ value }) => decoder.decode(value)));
+  const decoded = await Promise.all(Array.from(records, ({ value }) => decoder.decode(value)));
   expect(decoded.map((each) => each.ok && each.event)).toEqual(expected);
-  expect(records.map(({ headers }) => headers.seq)).toEqual(['1', '2', '3']);
-  expect(records[1]?.timestamp).toBe(expected[1]?.event_time);
+  expect(Array.from(records, ({ headers }) => headers.seq)).toEqual(['1', '2', '3']);
+  expect(records.at(1).timestamp).toBe(expected[1]?.event_time);
 });
 
 test('nothing is known of it when a child asks', () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { OutgoingBatch } from '../../../src/batch.ts';
 import { Parents } from '../../../src/enrich/parents.ts';
 import { RunningPrograms } from '../../../src/enrich/running-programs.ts';
 import { Workloads } from '../../../src/enrich/workload.ts';
@@ -56,12 +57,11 @@ function setUp({ framing = singleObject, hostName = identity.hostName as string 
     counted.lookedAt += 1;
     return table.hides?.(record) === true;
   };
-  const { encode } = createRecordCodec('exec-events', { ...table, hides }, spied);
-  const general = (kernelRecords: readonly KernelRecord[]) => {
-    const { topic, records } = avsc.encode(kernelRecords.map(table.eventOf));
-    return { topic, records };
-  };
-  return { table, encode, general, counted };
+  const codec = createRecordCodec('exec-events', { ...table, hides }, spied);
+  const sent = ({ topic, records }: OutgoingBatch) => ({ topic, records });
+  const encode = (kernelRecords: readonly KernelRecord[]) => sent(codec.encode(kernelRecords));
+  const general = (kernelRecords: readonly KernelRecord[]) => sent(avsc.encode(kernelRecords.map(table.eventOf)));
+  return { table, codec, encode, general, counted };
 }
 
 /** Around the sizes at which a varint grows, and everything between. */
@@ -302,7 +302,7 @@ test('what is found out later is said from the next batch on', async () => {
   });
   const published = async () => {
     const batch = [recordAt(recordOf({ numbers: { uid: 21 }, cgroupPath: bytesOf(newCgroup) }))];
-    const decoded = await createDecoder({ topic }).decode(encode(batch).records[0]?.value as Buffer);
+    const decoded = await createDecoder({ topic }).decode(encode(batch).records.at(0).value);
     if (!decoded.ok) throw new Error(decoded.reason);
     const { user_name, k8s_pod_name, degraded } = decoded.event;
     return { user_name, k8s_pod_name, unknown: degraded.filter((name) => name.startsWith('k8s_')) };
@@ -352,6 +352,21 @@ test('values outlive the buffer of the records, and later batches', () => {
   for (let i = 0; i < 20; i += 1) encode(batch.map(() => recordAt(recordOf({ filename: Buffer.alloc(300, 0x7a) }))));
   bytes.fill(0xff);
   expect(encoded).toEqual(expected);
+});
+
+test('the memory of a batch is used again when it is released, and not before', () => {
+  const { codec } = setUp();
+  const encode = (name: string) => codec.encode([recordAt(recordOf({ filename: bytesOf(name) }))]);
+  const memoryOf = ({ records }: OutgoingBatch) => records.at(0).value.buffer;
+  const [first, second] = [encode('first'), encode('second')];
+  expect(memoryOf(second)).not.toBe(memoryOf(first));
+  expect(first.records.at(0).value.includes('first')).toBe(true);
+  first.release?.();
+  first.release?.();
+  const third = encode('third');
+  expect(memoryOf(third)).toBe(memoryOf(first));
+  expect(memoryOf(encode('fourth'))).not.toBe(memoryOf(first));
+  expect(third.records.at(0).value.includes('third')).toBe(true);
 });
 
 test('a table that differs from the schema is refused when the codec is made', () => {

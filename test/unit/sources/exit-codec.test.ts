@@ -191,7 +191,7 @@ test('written straight from the record, the bytes are those of avsc', () => {
   // As text, which is compared at once and not byte by byte.
   const shown = ({ topic, records }: OutgoingBatch) => ({
     topic,
-    records: records.map(({ value, ...beside }) => ({ ...beside, value: value.toString('hex') })),
+    records: Array.from(records, ({ value, ...beside }) => ({ ...beside, value: value.toString('hex') })),
   });
   let all = 0;
   fc.assert(

@@ -7,11 +7,22 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { OutgoingBatch } from '../../../src/batch.ts';
 import type { PartitionSend } from '../../../src/kafka/kafka-client.ts';
 import { Delivery } from '../../../src/producers/delivery.ts';
+import { packRecords } from '../../../src/records/record-packer.ts';
 import { openSpool } from '../../../src/spool/open-spool.ts';
 import type { Spool } from '../../../src/spool/spool.ts';
 import { SpooledDelivery } from '../../../src/spool/spooled-delivery.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { acknowledge, destination, FakeClient, fail, fakeLog, HastyClock, settle } from '../producers/fakes.ts';
+import {
+  acknowledge,
+  destination,
+  FakeClient,
+  fail,
+  fakeLog,
+  HastyClock,
+  hostId,
+  recordOf,
+  settle,
+} from '../producers/fakes.ts';
 import { room, value } from './life.ts';
 import { identity, ModelRing } from './model-ring.ts';
 
@@ -28,7 +39,7 @@ function batchOf(number: number): OutgoingBatch {
   const span = { start, end: start + batchBytes, undecodable: 0, epochs: () => [[number, 1]] as const };
   const bytes = Buffer.alloc(value);
   bytes.writeUInt32LE(number);
-  return { topic: 'exec-events', records: [{ value: bytes, timestamp: 5, headers: {} }], span };
+  return { topic: 'exec-events', records: packRecords([recordOf(bytes, { timestamp: 5 })]), span };
 }
 
 /** What the broker does with a request. `lost`: it writes the records, and nobody hears of that. */
@@ -107,7 +118,7 @@ class Host {
 
   async answer(send: PartitionSend) {
     await settle();
-    const numbers = send.records.map((record) => record.value.readUInt32LE());
+    const numbers = Array.from(send.records, ({ value }) => value.readUInt32LE());
     if (this.broker === 'away') return fail('away')(send);
     if (this.broker === 'refuses' || numbers.some(this.isPoison)) return fail('refused', 'INVALID_RECORD')(send);
     for (const number of numbers) this.written.add(number);
@@ -150,7 +161,6 @@ class Process {
     this.#delivery = new Delivery({
       client,
       destinations: new Map([['exec-events', destination]]),
-      hostId: 'host-1',
       clock,
       log,
       random: () => 0,
@@ -159,7 +169,7 @@ class Process {
     const schema = { type: 'record', name: 'Event', fields: [] };
     const frames = { schema, frame: Buffer.alloc(0), frameOf: () => Promise.reject(new Error('another schema')) };
     const delivery = this.#delivery;
-    this.#way = new SpooledDelivery({ spool, delivery, topic: 'exec-events', frames, ring, clock, log });
+    this.#way = new SpooledDelivery({ spool, delivery, topic: 'exec-events', key: hostId, frames, ring, clock, log });
     spool.onLeave(({ kind, epochs, tally }) => {
       if (kind === 'evicted') for (const [number] of epochs) host.dropped.add(number);
       ring.noteSpool({ ...ring.totals, ...tally, spoolId: 0 });

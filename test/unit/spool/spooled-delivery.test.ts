@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Acknowledgement, Kept, OutgoingBatch } from '../../../src/batch.ts';
 import type { DeliveryState } from '../../../src/producers/sender.ts';
+import type { PackedRecords } from '../../../src/records/packed-records.ts';
+import { packRecords } from '../../../src/records/record-packer.ts';
 import type { AvroSchema } from '../../../src/schemas/fingerprint.ts';
 import { openSpool } from '../../../src/spool/open-spool.ts';
 import type { Spool } from '../../../src/spool/spool.ts';
 import { SpooledDelivery } from '../../../src/spool/spooled-delivery.ts';
 import { waitFor } from '../../support/wait-for.ts';
-import { FakeClock, fakeLog } from '../producers/fakes.ts';
+import { FakeClock, fakeLog, hostId, recordOf } from '../producers/fakes.ts';
 import { identity, ModelRing } from './model-ring.ts';
 
 const frame = Buffer.from('frame:');
@@ -18,7 +20,11 @@ const schema: AvroSchema = { type: 'record', name: 'Event', fields: [] };
 /** A broker that answers when the test says so; the order in which batches came to it. */
 class FakeDelivery {
   state: DeliveryState = { state: 'idle', since: 0 };
-  readonly sent: { readonly text: string; readonly answer: PromiseWithResolvers<Acknowledgement> }[] = [];
+  readonly sent: {
+    readonly text: string;
+    readonly records: PackedRecords;
+    readonly answer: PromiseWithResolvers<Acknowledgement>;
+  }[] = [];
   readonly announced: OutgoingBatch[] = [];
 
   announce(batch: OutgoingBatch): void {
@@ -31,7 +37,7 @@ class FakeDelivery {
 
   accept({ records }: OutgoingBatch): Promise<Acknowledgement> {
     const answer = Promise.withResolvers<Acknowledgement>();
-    this.sent.push({ text: String(records[0]?.value), answer });
+    this.sent.push({ text: String(records.at(0).value), records, answer });
     return answer.promise;
   }
 
@@ -65,6 +71,7 @@ async function start(now: AvroSchema = schema): Promise<void> {
     spool,
     delivery: broker,
     topic: 'exec-events',
+    key: hostId,
     frames: { schema: now, frame, frameOf },
     ring,
     clock,
@@ -94,15 +101,16 @@ afterEach(async () => {
 });
 
 let next = 0;
-/** Gives a batch on, commits it as its source would, and tells what it came to. */
+/** Gives a batch on, with the next one behind it, commits it as its source would, and tells what it came to. */
 function accept(text: string): { kept?: Kept; readonly done: Promise<void> } {
   const start = next;
   next += 200;
   const span = { start, end: next, undecodable: 0, epochs: () => [[1, 2]] as const };
   const value = Buffer.concat([frame, Buffer.from(text)]);
-  const record = { value, timestamp: 5, headers: { seq: text } };
+  const record = recordOf(value, { timestamp: 5, headers: { seq: text } });
   const result: { kept?: Kept; done: Promise<void> } = { done: Promise.resolve() };
-  result.done = delivery.accept({ topic: 'exec-events', records: [record, record], span }, stop.signal).then((kept) => {
+  const records = packRecords([record, record]);
+  result.done = delivery.accept({ topic: 'exec-events', records, span }, stop.signal).then((kept) => {
     result.kept = kept;
     if (!('spoolId' in kept)) return;
     const { spoolId } = kept;
@@ -111,6 +119,7 @@ function accept(text: string): { kept?: Kept; readonly done: Promise<void> } {
     kept.committed();
   });
   result.done.catch(() => {});
+  delivery.announce({ topic: 'exec-events', records });
   return result;
 }
 
@@ -134,6 +143,19 @@ test('while the broker answers nothing goes to the disk, however full the ring i
   await first.done;
   expect(isSpooled(first.kept)).toBe(false);
   expect(spool.id).toBeUndefined();
+});
+
+test('the ring is looked at when there is more in it, and no timer is set before', async () => {
+  broker.state = { state: 'retrying', since: 0 };
+  ring.waitingBytes = ring.ringBytes / 2;
+  const records = packRecords([recordOf('alone')]);
+  const span = { start: 0, end: 200, undecodable: 0, epochs: () => [[1, 1]] as const };
+  const kept = delivery.accept({ topic: 'exec-events', records, span }, stop.signal);
+  await clock.advance(1_000);
+  expect(clock.waits).toEqual([]);
+  ring.waitingBytes = ring.ringBytes;
+  delivery.announce({ topic: 'exec-events', records });
+  expect(await kept).toMatchObject({ spoolId: spool.id });
 });
 
 test('while the broker is away and the ring has room, the batch stays there', async () => {
@@ -189,13 +211,27 @@ test('nothing passes what is on disk: the spool is sent first, in order, framed 
   expect(isSpooled(third.kept)).toBe(false);
 });
 
+test('what comes back from disk is what was given, with its key', async () => {
+  broker.state = { state: 'retrying', since: 0 };
+  ring.waitingBytes = ring.ringBytes;
+  const large = 'x'.repeat(200_000);
+  for (const text of ['a', large]) {
+    const batch = accept(text);
+    await until(() => isSpooled(batch.kept), 'it is spooled');
+  }
+  broker.acknowledge(0); // the first was on its way before it was spooled
+  await until(() => broker.sent.length === 2, 'the second is sent');
+  const record = recordOf(`frame:${large}`, { timestamp: 5, headers: { seq: large } });
+  expect([...(broker.sent[1]?.records ?? [])]).toEqual([record, record]);
+});
+
 test('what does not go to disk waits until nothing is there any more, and then goes like anything else', async () => {
   broker.state = { state: 'retrying', since: 0 };
   ring.waitingBytes = ring.ringBytes;
   const first = accept('a');
   await until(() => isSpooled(first.kept), 'the first is spooled');
-  const record = { value: Buffer.from('bare'), timestamp: 5, headers: {} };
-  const bare = delivery.behind.accept({ topic: 'exec-events', records: [record] }, stop.signal);
+  const records = packRecords([recordOf('bare', { timestamp: 5 })]);
+  const bare = delivery.behind.accept({ topic: 'exec-events', records }, stop.signal);
   await clock.advance(60_000);
   expect(broker.sent.map(({ text }) => text)).toEqual(['frame:a']);
   broker.acknowledge(0);
