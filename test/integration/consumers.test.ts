@@ -18,13 +18,13 @@ import {
   whyNoPython,
   whyNotAsked,
 } from '../support/examples.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { lagOf } from '../support/lag.ts';
 import { removeNetwork, whyNoNetwork } from '../support/network.ts';
 import { stormTurn, stormTurnTimeout } from '../support/one-storm-at-a-time.ts';
 import { type AllCounts, type Counts, type Framing, framings, prefixOf, publish } from '../support/published-topics.ts';
 import { startRegistry, type TestRegistry } from '../support/registry.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess } from '../support/sidecar.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -33,13 +33,12 @@ beforeEach(({ skip }) => {
   skip(reason !== undefined, reason);
 });
 
-let kafka: TestKafka;
 let registry: TestRegistry;
 const expected = new Map<Framing, AllCounts>();
 
 beforeAll(async () => {
   if (reason !== undefined) return;
-  [kafka, registry] = await Promise.all([startKafka(), startRegistry()]);
+  registry = await startRegistry();
 });
 beforeAll(async () => {
   if (reason !== undefined) return;
@@ -49,7 +48,6 @@ beforeAll(async () => {
 afterAll(async () => {
   if (reason !== undefined) return;
   await registry?.stop();
-  await kafka?.[Symbol.asyncDispose]();
   removeNetwork();
 });
 

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest';
 import { whyNoCapture } from '../support/capture.ts';
 import { docCommands, type Ran } from '../support/doc-commands.ts';
 import { DocShell } from '../support/doc-shell.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
 import { startRegistry, type TestRegistry } from '../support/registry.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { type CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { startTraffic, type Traffic } from '../support/traffic.ts';
 
@@ -15,7 +15,6 @@ const reason = whyNoCapture() ?? whyNoNetwork();
 const day = 24 * 3_600_000;
 const dayText = (millis: number) => `${new Date(millis).toISOString().slice(0, 10)}T00:00:00Z`;
 
-let kafka: TestKafka;
 let registry: TestRegistry;
 let place: SidecarPlace;
 let pair: VethPair;
@@ -26,7 +25,7 @@ let execs: NodeJS.Timeout;
 
 beforeAll(async () => {
   if (reason !== undefined) return;
-  [kafka, registry] = await Promise.all([startKafka(), startRegistry()]);
+  registry = await startRegistry();
   pair = new VethPair();
   place = await SidecarPlace.create('documents', [pair.name]);
   sidecar = await place.run(kafka.brokers, '--create-topics', '--http', '127.0.0.1:0', '--ledger-interval', '500ms');
@@ -58,7 +57,6 @@ afterAll(async () => {
   await sidecar?.end('SIGTERM');
   await place?.[Symbol.asyncDispose]();
   await registry?.stop();
-  await kafka?.[Symbol.asyncDispose]();
   removeNetwork();
 }, 60_000);
 

@@ -10,10 +10,10 @@ import { pageFiles } from '../../src/http/page-files.ts';
 import { thisPlatform } from '../../src/kernel/addon-file.ts';
 import { siemDocument, siemId } from '../../src/siem/document.ts';
 import { whyNoCapture } from '../support/capture.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { readTopic } from '../support/kcat.ts';
 import { oneStormAtATime } from '../support/one-storm-at-a-time.ts';
 import { type InstalledPackage, installPackage, nodeOf } from '../support/package.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { compare, startStorm } from '../support/storm.ts';
 import { plainExec } from '../unit/siem/execs.ts';
@@ -117,11 +117,6 @@ describe('the npm package, installed without a compiler and without install scri
   });
 
   describe('runs and publishes with Node.js', () => {
-    let kafka: TestKafka;
-    beforeAll(async () => {
-      kafka = await startKafka();
-    });
-    afterAll(() => kafka?.[Symbol.asyncDispose]());
     oneStormAtATime();
 
     it.for(versions)('%s', { timeout: 120_000 }, async (version, { skip }) => {
@@ -130,7 +125,7 @@ describe('the npm package, installed without a compiler and without install scri
       const node = await nodeOf(version);
       // bpffs allows no dot in a name.
       await using place = await SidecarPlace.create(`node-${version.split('.')[0]}`);
-      const words = ['run', '--brokers', kafka.brokers, '--topic-prefix', `${version}.`, '--create-topics'];
+      const words = ['run', '--brokers', kafka.brokers, '--topic-prefix', `node-${version}.`, '--create-topics'];
       await using sidecar = new CommandProcess([...words, '--http', 'off', ...place.flags], {}, [
         node,
         installed.program,
@@ -142,7 +137,7 @@ describe('the npm package, installed without a compiler and without install scri
       const storm = startStorm({ count: 200 });
       await storm.ended;
       expect(await sidecar.end('SIGTERM')).toBe(0);
-      const records = await readTopic(kafka.brokers, `${version}.exec-events`);
+      const records = await readTopic(kafka.brokers, `node-${version}.exec-events`);
       expect(compare(storm.tokens, records)).toEqual({ missing: [], found: 200, repeated: 0 });
     });
   });

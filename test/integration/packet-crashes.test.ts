@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tool, whyNoCapture } from '../support/capture.ts';
-import { startKafka, type TestKafka } from '../support/kafka.ts';
 import { driverCounter, removeNetwork, VethPair, whyNoNetwork } from '../support/network.ts';
 import { sumOf, type Tally, tallyOf } from '../support/packets.ts';
 import { auditOf, faultsOf, readPacketLedger, readPackets } from '../support/published.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { SidecarPlace } from '../support/sidecar.ts';
 import { startTraffic, type Traffic } from '../support/traffic.ts';
 
@@ -32,14 +32,6 @@ async function killAt(pid: number, flows: number, step: string, count: number): 
 }
 
 describe('a sidecar that is killed', () => {
-  let kafka: TestKafka;
-  beforeAll(async () => {
-    kafka = await startKafka();
-  });
-  afterAll(async () => {
-    await kafka[Symbol.asyncDispose]();
-  });
-
   it('at any moment under traffic loses no packet, counts none twice, and repeats records unchanged', {
     timeout: 120_000,
   }, async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { beforeEach, expect, it } from 'vitest';
 import { tool, whyNoCapture } from '../support/capture.ts';
-import { startKafka } from '../support/kafka.ts';
+import { sharedKafka as kafka } from '../support/shared-kafka.ts';
 import { CommandProcess, SidecarPlace } from '../support/sidecar.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -17,7 +17,6 @@ beforeEach(({ skip }) => {
 
 it('tells the service manager that it is ready, that it lives, and that it stops', async () => {
   await using place = await SidecarPlace.create('notify');
-  await using kafka = await startKafka();
   const directory = await mkdtemp(join(tmpdir(), 'bpf2kafka-test-notify-'));
   const socket = join(directory, 'socket');
   const listener = spawn('setpriv', ['--pdeathsig', 'KILL', tool('notify_listener'), socket]);
@@ -25,7 +24,7 @@ it('tells the service manager that it is ready, that it lives, and that it stops
   createInterface({ input: listener.stdout }).on('line', (line) => told.push(line));
   try {
     await waitFor(() => told.includes('listening'), { what: 'somebody listens' });
-    const words = ['run', '--brokers', kafka.brokers, '--create-topics', '--no-packets', '--http', 'off'];
+    const words = ['run', '--brokers', kafka.brokers, '--create-topics', '--topic-prefix', 'notify.', '--http', 'off'];
     await using sidecar = new CommandProcess([...words, ...place.flags], {
       NOTIFY_SOCKET: socket,
       WATCHDOG_USEC: '200000',

@@ -1,6 +1,6 @@
 import { CompressionTypes, Kafka, logLevel } from 'kafkajs';
 import { expect } from 'vitest';
-import type { TestKafka } from './kafka.ts';
+import type { ReachableKafka } from './kafka.ts';
 import { readTopic, type TopicRecord } from './kcat.ts';
 import { VethPair } from './network.ts';
 import { sumOf } from './packets.ts';
@@ -26,7 +26,7 @@ export interface Counts {
 export type AllCounts = readonly [execs: Counts, exits: Counts, packets: Counts];
 
 /** 1,000 execs and frames that are known, published by a sidecar of its own, and then a hundred of each topic again. */
-export async function publish(framing: Framing, kafka: TestKafka, registry: TestRegistry): Promise<AllCounts> {
+export async function publish(framing: Framing, kafka: ReachableKafka, registry: TestRegistry): Promise<AllCounts> {
   const prefix = prefixOf(framing);
   const pair = new VethPair();
   await using place = await SidecarPlace.create('consumers', [pair.name]);
@@ -53,12 +53,12 @@ export async function publish(framing: Framing, kafka: TestKafka, registry: Test
 }
 
 /** Publishes the first records once more, as after a crash; resolves to all that the topic has then. */
-async function repeated(kafka: TestKafka, topic: string): Promise<TopicRecord[]> {
+async function repeated(kafka: ReachableKafka, topic: string): Promise<TopicRecord[]> {
   await send(kafka, topic, (await readTopic(kafka.brokers, topic)).slice(0, 100));
   return readTopic(kafka.brokers, topic);
 }
 
-async function send(kafka: TestKafka, topic: string, records: readonly TopicRecord[]): Promise<void> {
+async function send(kafka: ReachableKafka, topic: string, records: readonly TopicRecord[]): Promise<void> {
   const producer = new Kafka({ brokers: [kafka.brokers], logLevel: logLevel.NOTHING }).producer();
   await producer.connect();
   const messages = records.map((record) => ({ ...record, timestamp: String(record.timestamp) }));
