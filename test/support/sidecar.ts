@@ -15,6 +15,8 @@ const checkout = [process.execPath, join(import.meta.dirname, '../../bin/bpf2kaf
 export class CommandProcess implements AsyncDisposable {
   readonly lines: string[] = [];
   readonly #child: ChildProcess;
+  /** Behind the last line. */
+  readonly #closed: Promise<unknown>;
   #errors = '';
 
   constructor(
@@ -27,6 +29,7 @@ export class CommandProcess implements AsyncDisposable {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...environment },
     });
+    this.#closed = once(this.#child, 'close');
     createInterface({ input: this.#child.stdout as NodeJS.ReadableStream }).on('line', (line) => this.lines.push(line));
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#errors += text;
@@ -69,7 +72,7 @@ export class CommandProcess implements AsyncDisposable {
 
   /** @returns exit code, or the signal that ended it */
   async exit(): Promise<number | string> {
-    if (!this.ended) await once(this.#child, 'exit');
+    await this.#closed;
     return this.#child.exitCode ?? (this.#child.signalCode as string);
   }
 
