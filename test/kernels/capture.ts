@@ -204,7 +204,8 @@ test('what nobody reads stops, and goes on with the next heartbeat', async () =>
       run(tool('noop'), []);
       return exec.status().entered === before;
     },
-    { what: 'the programs have stopped', interval: 200 },
+    // Each look is an exec, which an emulated machine takes long for.
+    { what: 'the programs have stopped', interval: 200 * patience },
   );
   const { attachId, nextSeq, entered } = reader.status;
   expect(nextSeq - attachId).toBe(entered);
