@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { isMap, isScalar, isSeq, LineCounter, parseDocument } from 'yaml';
+import { createRequire } from 'node:module';
 import { reasonOf } from '../errors.ts';
 import { configError } from '../setting.ts';
 import { runNames } from './command-settings.ts';
@@ -30,6 +30,9 @@ export function readSettingsFile(name: string): Map<string, Given> {
   } catch (error) {
     throw fail(reasonOf(error), 'check --config');
   }
+  // Of 72 modules, which a start without a file does without.
+  const yaml = createRequire(import.meta.url)('yaml') as typeof import('yaml');
+  const { isMap, isScalar, isSeq, LineCounter, parseDocument } = yaml;
   const lines = new LineCounter();
   // Every scalar as the text that stands there: a host id of digits stays what it is.
   const document = parseDocument(content, { schema: 'failsafe', lineCounter: lines });
