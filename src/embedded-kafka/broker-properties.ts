@@ -29,6 +29,8 @@ export function brokerProperties(layout: BrokerLayout, overrides: Readonly<Recor
     // A broker that was killed may not register again before its session has ended, 9 s by default.
     'broker.session.timeout.ms': '2000',
     'broker.heartbeat.interval.ms': '500',
+    // By default twice a second, synced to disk, so that others see how far metadata lag behind: there are no others.
+    'metadata.max.idle.interval.ms': '0',
     'num.network.threads': '1',
     'num.io.threads': '2',
     'num.recovery.threads.per.data.dir': '1',
