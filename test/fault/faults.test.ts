@@ -111,7 +111,7 @@ test('the connection is silent: open, and nothing is answered', async (context) 
   await using kafka = await startKafka();
   const load = { kafka, execs: through(outageMillis), flags: smallRing };
   const row = await suffer(context, { name: 'silent connection', ...load }, async () => {
-    kafka.pause();
+    await kafka.pause();
     await sleep(outageMillis);
     kafka.resume();
     return `stopped for ${seconds(outageMillis)}`;

@@ -113,7 +113,7 @@ test('a broker that hangs with its connections open is left after the timeout, a
   await using delivery = await newDelivery(client, { timeoutMillis: 1_000 });
   const load = deliverMeanwhile(delivery);
   await waitFor(() => load.acknowledged() > 10, { what: '10 batches are acknowledged' });
-  kafka.pause();
+  await kafka.pause();
   const paused = performance.now();
   await waitFor(() => delivery.state.reason === 'no answer within 1000 ms', { what: 'the timeout passes' });
   // kafkajs alone would wait for 30 s, and then for ever (see Sockets).
@@ -132,7 +132,7 @@ describe('a question about a topic, when the broker hangs and then dies with it'
     await kafka.createTopic(topic);
     const client = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log });
     await using admin = await client.connectAdmin();
-    kafka.pause();
+    await kafka.pause();
     const described = admin.describeTopic(topic);
     described.catch(() => {});
     await goOn(kafka);
@@ -161,7 +161,7 @@ test('close returns soon although the broker hangs', async () => {
   const client = createKafkaClient({ brokers: [kafka.brokers], clientId: 'test', log });
   const delivery = await newDelivery(client);
   await delivery.accept(batchOf('before'));
-  kafka.pause();
+  await kafka.pause();
   const accepted = delivery.accept(batchOf('during'));
   accepted.catch(() => {});
   await waitFor(() => delivery.state.state === 'sending', { what: 'the batch is on its way' });

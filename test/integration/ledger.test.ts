@@ -84,7 +84,7 @@ describe('the ledger', () => {
       '1s',
     ];
     await using sidecar = await place.run(kafka.brokers, ...flags);
-    kafka.pause(); // so that the ring is full for a while, however fast the machine is
+    await kafka.pause(); // so that the ring is full for a while, however fast the machine is
     const storm = startStorm({ count: 3_000 });
     await storm.ended;
     kafka.resume();
@@ -142,7 +142,7 @@ describe('the ledger', () => {
     await using first = await place.run(kafka.brokers, ...flags);
     const storm = startStorm({ count: 4_000, rate: 400 });
     await waitFor(async () => (await readTopic(kafka.brokers, 'bare.exec-events')).length > 300, { what: 'records' });
-    kafka.pause();
+    await kafka.pause();
     // Much more than both rings hold, whatever the rest of the host does.
     await startStorm({ count: 1_000 }).ended;
     expect(await first.end('SIGKILL')).toBe('SIGKILL');

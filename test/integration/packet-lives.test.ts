@@ -132,7 +132,7 @@ describe('the capture of packets', () => {
       await waitFor(() => driverCounter(pair.name, 'rx_packets') > 0, { what: 'the first packets' });
       const ended = run.end('SIGTERM');
       await waitFor(() => !existsSync(link), { what: 'the program is taken off', interval: 0 });
-      kafka.pause(); // with the last packets and the last entries of the ledger under way
+      await kafka.pause(); // with the last packets and the last entries of the ledger under way
       const resumed = sleep(2_500).then(() => kafka.resume()); // longer than an interval, and than an entry waits otherwise
       again = await waitFor(() => existsSync(link) || run.ended, { what: 'the end', timeout: 30_000 }).then(() =>
         existsSync(link),

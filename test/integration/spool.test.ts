@@ -195,7 +195,7 @@ it('a sidecar that is killed while it spools and while it drains loses nothing; 
 }, async () => {
   await using scene = await Scene.create('kill', ...large, ...keep);
   await using first = await scene.run();
-  kafka.pause();
+  await kafka.pause();
   const storm = startStorm({ count: 4_000, rate: 1_000 });
   await spooling(first);
   await first.end('SIGKILL');
@@ -267,7 +267,7 @@ describe('a spool that is full', () => {
   it('drops the oldest with drop-oldest, and counts them exactly', { timeout: 180_000 }, async () => {
     await using scene = await Scene.create('drop', ...large, ...smallSpool, '--spool-full', 'drop-oldest');
     await using sidecar = await scene.run();
-    kafka.pause();
+    await kafka.pause();
     const storm = startStorm({ count: 8_000, rate: 1_500 });
     await logged(sidecar, 'the oldest batches of the spool were dropped');
     await storm.ended;
@@ -299,7 +299,7 @@ it('a full disk is a state: the ring holds, the sidecar goes on, and the account
     const hog = join(stateDir, 'hog');
     await writeFile(hog, Buffer.alloc(16 * mebibyte)).catch(() => {});
     expect((await stat(hog)).size).toBeGreaterThan(6 * mebibyte);
-    kafka.pause();
+    await kafka.pause();
     const storm = startStorm({ count: 3_000, rate: 1_000 });
     await logged(sidecar, 'no_space: the disk is full; the kernel buffers');
     await storm.ended;

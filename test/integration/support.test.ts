@@ -66,7 +66,7 @@ test('a killed broker comes back on its port with its data', async () => {
 
 test('a paused broker takes connections and answers nothing until it is resumed', async () => {
   await using kafka = await startKafka();
-  kafka.pause();
+  await kafka.pause();
   expect(await answersWithBroker(kafka.port, 300)).toBe(false);
   await new Promise<void>((resolve, reject) => {
     const socket = connect(kafka.port, '127.0.0.1', () => socket.destroy()).on('error', reject);
@@ -79,7 +79,7 @@ test('a paused broker takes connections and answers nothing until it is resumed'
 test('nothing is left of a broker, even of one that was paused', async () => {
   const kafka = await startKafka();
   const { pid, directory } = kafka;
-  kafka.pause();
+  await kafka.pause();
   await kafka[Symbol.asyncDispose]();
   expect(existsSync(`/proc/${pid}`)).toBe(false);
   expect(existsSync(directory)).toBe(false);

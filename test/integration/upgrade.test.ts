@@ -128,7 +128,7 @@ describe('another version whose records are laid out otherwise', () => {
     const before = startStorm({ count: 200, rate: 500 });
     await before.ended;
     await publishes(prefix, 200);
-    kafka.pause();
+    await kafka.pause();
     const held = startStorm({ count: 2_000, rate: 500 });
     await held.ended;
     await waitFor(() => first.errors.includes('batches go to the spool'), {

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -148,8 +149,11 @@ export class TestKafka extends ReachableKafka implements AsyncDisposable {
   }
 
   /** Its connections stay open and nothing is answered: as a broker that hangs, or a network that swallows packets. */
-  pause(): void {
-    process.kill(this.pid, 'SIGSTOP');
+  async pause(): Promise<void> {
+    const { pid } = this;
+    process.kill(pid, 'SIGSTOP');
+    // On a busy machine a thread may go on for a moment, and answer.
+    await waitFor(() => isStopped(pid), { what: `broker ${pid} is stopped`, interval: 1 });
   }
 
   resume(): void {
@@ -183,6 +187,13 @@ export async function administer<T>(brokers: string, work: (admin: Admin) => Pro
 
 function entriesOf(config: Readonly<Record<string, string>>): { name: string; value: string }[] {
   return Object.entries(config).map(([name, value]) => ({ name, value }));
+}
+
+function isStopped(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((thread) => {
+    const stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1');
+    return stat.slice(stat.lastIndexOf(')') + 2).startsWith('T');
+  });
 }
 
 function isRunning(pid: number): boolean {
