@@ -14,7 +14,7 @@ const bufferBytes = 512 * 1024;
 const longestRecord = 64 * 1024;
 
 /** Of execs, which people look at while they happen (milliseconds). */
-export const quickPace = 35;
+export const quickPace = 30;
 /** A net under the wake-up (milliseconds). */
 const sleepAtMost = 5000;
 
