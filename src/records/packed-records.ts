@@ -70,10 +70,14 @@ export class PackedRecords implements Iterable<OutgoingRecord> {
     for (let i = 0; i < this.length; i += 1) yield this.at(i);
   }
 
-  /** Writes what is packed of one at `start`, where there is room; returns where it ends. */
+  /** Writes what is packed of one at `start`; returns where it ends. */
   copy(index: number, out: Buffer, start: number): number {
-    const at = this.#begin + index;
-    return start + this.#memory.bytes.copy(out, start, this.#startOf(at), this.#startOf(at + 1));
+    const begin = this.#startOf(this.#begin + index);
+    const bytes = this.bytesOf(index);
+    // A copy would be cut off without a word.
+    if (bytes > out.length - start) throw new RangeError(`there is no room for ${bytes} bytes of a record`);
+    this.#memory.bytes.copy(out, start, begin, begin + bytes);
+    return start + bytes;
   }
 
   /** The same records in memory of the pool. @returns also what gives it back */

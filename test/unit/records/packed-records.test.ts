@@ -100,4 +100,11 @@ describe('packed records', () => {
     expect(two.at(1).value.toString()).toBe('c');
     expect(() => two.at(index)).toThrow(new RangeError(`there is no record ${index} of 2`));
   });
+
+  test('are never cut off where there is no room for them', () => {
+    const one = packRecords([recordOf('value')]);
+    const bytes = one.bytesOf(0);
+    expect(one.copy(0, Buffer.alloc(bytes + 2), 2)).toBe(bytes + 2);
+    expect(() => one.copy(0, Buffer.alloc(bytes + 1), 2)).toThrow(`there is no room for ${bytes} bytes of a record`);
+  });
 });
