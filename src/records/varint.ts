@@ -6,7 +6,7 @@
 /** Bytes that a number takes at most. */
 export const mostVarintBytes = 10;
 
-/** Writes an integer from -2^52 to 2^52 at `start`; returns where it ends. */
+/** Writes an integer from -2^52 to 2^53 at `start`; returns where it ends. */
 export function writeVarint(out: Buffer, start: number, value: number): number {
   let rest = value < 0 ? value * -2 - 1 : value * 2;
   let at = start;

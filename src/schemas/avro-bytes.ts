@@ -1,3 +1,5 @@
+import { mostVarintBytes, VarintReader, writeVarint } from '../records/varint.ts';
+
 /**
  * Avro's binary encoding of single values, for what is the same in many records and is kept and copied.
  * Source: https://avro.apache.org/docs/1.12.0/specification/#binary-encoding
@@ -15,10 +17,8 @@ const largestLong = 2 ** 53 - 2;
 export function longBytes(value: number): Buffer {
   if (!(Number.isInteger(value) && value >= 0 && value <= largestLong))
     throw new RangeError(`${value} is not a long from 0 to 2^53 - 2`);
-  const bytes: number[] = [];
-  let rest = BigInt(value) << 1n;
-  for (; rest > 0x7fn; rest >>= 7n) bytes.push(Number(rest & 0x7fn) | 0x80);
-  return Buffer.from([...bytes, Number(rest)]);
+  const bytes = Buffer.alloc(mostVarintBytes);
+  return bytes.subarray(0, writeVarint(bytes, 0, value));
 }
 
 export function stringBytes(text: string): Buffer {
@@ -39,34 +39,16 @@ export function textsBytes(texts: readonly string[] | null): Uint8Array {
 
 /** What `textBytes` was given. */
 export function textOfBytes(bytes: Uint8Array): string | null {
-  return bytes[0] === 0 ? null : readText(bytes, 1).text;
+  return bytes[0] === 0 ? null : readerOf(bytes).text();
 }
 
 export function textsOfBytes(bytes: Uint8Array): string[] | null {
   if (bytes[0] === 0) return null;
-  const texts: string[] = [];
-  const block = readLong(bytes, 1);
-  for (let at = block.end; texts.length < block.value; ) {
-    const { text, end } = readText(bytes, at);
-    texts.push(text);
-    at = end;
-  }
-  return texts;
+  const reader = readerOf(bytes);
+  return Array.from({ length: reader.length() }, () => reader.text());
 }
 
-/** Of lengths, which have 32 bits. */
-function readLong(bytes: Uint8Array, begin: number): { readonly value: number; readonly end: number } {
-  let zigzag = 0;
-  let at = begin;
-  for (let shift = 0; ; shift += 7) {
-    const byte = bytes[at] as number;
-    at += 1;
-    zigzag |= (byte & 0x7f) << shift;
-    if (byte < 0x80) return { value: zigzag >>> 1, end: at };
-  }
-}
-
-function readText(bytes: Uint8Array, begin: number): { readonly text: string; readonly end: number } {
-  const { value, end } = readLong(bytes, begin);
-  return { text: Buffer.from(bytes.subarray(end, end + value)).toString(), end: end + value };
+/** Behind the branch. */
+function readerOf({ buffer, byteOffset, length }: Uint8Array): VarintReader {
+  return new VarintReader(Buffer.from(buffer, byteOffset, length), 1);
 }
